@@ -1,0 +1,47 @@
+/* An arena hands out memory that is given back all at once. Chunks come from an arena_pool (one per worker),
+ * are recycled there, and count against its budget; so a burst of requests cannot eat the machine, and steady
+ * traffic never calls malloc.
+ *
+ * Life: arena_init, any number of arena_alloc, arena_done (or arena_reset to use it again, keeping nothing).
+ */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include "base/err.h"
+#include "base/slice.h"
+#include <stddef.h>
+
+#define ARENA_CHUNK_BYTES 4096
+
+struct arena_chunk;
+
+struct arena_pool {
+    struct arena_chunk *free_chunks;
+    size_t held_bytes;   /* in arenas and in the free list */
+    size_t used_bytes;   /* in arenas */
+    size_t budget_bytes; /* arena_alloc fails when used_bytes would pass this */
+};
+
+struct arena {
+    struct arena_pool *pool;
+    struct arena_chunk *chunks; /* newest first */
+    char *next, *end;
+};
+
+void arena_pool_init(struct arena_pool *pool, size_t budget_bytes);
+/* Frees the recycled chunks. Asserts that no arena still holds one. */
+void arena_pool_done(struct arena_pool *pool);
+
+void arena_init(struct arena *arena, struct arena_pool *pool);
+void arena_reset(struct arena *arena);
+void arena_done(struct arena *arena);
+
+/* Aligned to 16, not zeroed; NULL when the budget or the machine has no more. Larger than a chunk is fine. */
+MUST_USE void *arena_alloc(struct arena *arena, size_t bytes);
+MUST_USE void *arena_zalloc(struct arena *arena, size_t bytes);
+/* A copy of s, not NUL-terminated. ret->ptr is NULL on failure and only then. */
+MUST_USE struct slice arena_dup(struct arena *arena, struct slice s);
+/* A NUL-terminated copy, or NULL. */
+MUST_USE char *arena_cstr(struct arena *arena, struct slice s);
+
+#endif

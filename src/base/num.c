@@ -1,0 +1,96 @@
+#include "base/num.h"
+#include <string.h>
+
+static int parse_digits(struct slice s, uint64_t max, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    bool too_large = false;
+
+    if (s.len == 0)
+        return ERR_SYNTAX;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned digit = (unsigned)(unsigned char)s.ptr[i] - '0';
+
+        /* Go on after an overflow: a letter further on makes it a syntax error, not a large number. */
+        if (digit > 9)
+            return ERR_SYNTAX;
+        if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, digit, &value))
+            too_large = true;
+    }
+    if (too_large || value > max)
+        return ERR_RANGE;
+    *ret_value = value;
+    return 0;
+}
+
+int num_parse_u64(struct slice s, uint64_t max, uint64_t *ret_value)
+{
+    return parse_digits(s, max, ret_value);
+}
+
+int num_parse_u32(struct slice s, uint32_t max, uint32_t *ret_value)
+{
+    uint64_t value;
+    int r = parse_digits(s, max, &value);
+
+    if (r == 0)
+        *ret_value = (uint32_t)value;
+    return r;
+}
+
+int num_parse_u32_saturate(struct slice s, uint32_t max, uint32_t *ret_value)
+{
+    int r = num_parse_u32(s, max, ret_value);
+
+    if (r != ERR_RANGE)
+        return r;
+    *ret_value = max;
+    return 0;
+}
+
+size_t num_format_u64(uint64_t value, char *out)
+{
+    char reversed[20];
+    size_t len = 0;
+
+    do {
+        reversed[len++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    for (size_t i = 0; i < len; i++)
+        out[i] = reversed[len - 1 - i];
+    return len;
+}
+
+void num_format_hex64(uint64_t value, char out[16])
+{
+    for (int i = 15; i >= 0; i--) {
+        out[i] = "0123456789abcdef"[value & 15];
+        value >>= 4;
+    }
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int num_parse_hex64(struct slice s, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+
+    if (s.len == 0 || s.len > 16)
+        return ERR_SYNTAX;
+    for (size_t i = 0; i < s.len; i++) {
+        int digit = hex_digit(s.ptr[i]);
+
+        if (digit < 0)
+            return ERR_SYNTAX;
+        value = value << 4 | (unsigned)digit;
+    }
+    *ret_value = value;
+    return 0;
+}

@@ -1,0 +1,77 @@
+#include "base/slice.h"
+#include <stdint.h>
+
+bool slice_eq_nocase(struct slice a, struct slice b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) {
+        uint8_t x = (uint8_t)a.ptr[i], differing = x ^ (uint8_t)b.ptr[i];
+
+        if (differing == 0)
+            continue;
+        /* Two cases of one letter differ in this bit alone. */
+        if (differing != 0x20 || (x | 0x20) < 'a' || (x | 0x20) > 'z')
+            return false;
+    }
+    return true;
+}
+
+int slice_cmp(struct slice a, struct slice b)
+{
+    size_t common = a.len < b.len ? a.len : b.len;
+    int order = common > 0 ? memcmp(a.ptr, b.ptr, common) : 0;
+
+    if (order != 0)
+        return order;
+    return (a.len > b.len) - (a.len < b.len);
+}
+
+bool slice_starts_with(struct slice s, struct slice prefix)
+{
+    return s.len >= prefix.len && slice_eq(slice_make(s.ptr, prefix.len), prefix);
+}
+
+bool slice_starts_with_nocase(struct slice s, struct slice prefix)
+{
+    return s.len >= prefix.len && slice_eq_nocase(slice_make(s.ptr, prefix.len), prefix);
+}
+
+size_t slice_find(struct slice s, char c)
+{
+    const char *at = s.len > 0 ? memchr(s.ptr, c, s.len) : NULL;
+
+    return at ? (size_t)(at - s.ptr) : s.len;
+}
+
+size_t slice_rfind(struct slice s, char c)
+{
+    const char *at = s.len > 0 ? memrchr(s.ptr, c, s.len) : NULL;
+
+    return at ? (size_t)(at - s.ptr) : s.len;
+}
+
+struct slice slice_sub(struct slice s, size_t from, size_t to)
+{
+    if (to > s.len)
+        to = s.len;
+    if (from > to)
+        from = to;
+    return from > 0 ? slice_make(s.ptr + from, to - from) : slice_make(s.ptr, to);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+struct slice slice_trim(struct slice s)
+{
+    while (s.len > 0 && is_blank(s.ptr[0])) {
+        s.ptr++;
+        s.len--;
+    }
+    while (s.len > 0 && is_blank(s.ptr[s.len - 1]))
+        s.len--;
+    return s;
+}
