@@ -1,0 +1,63 @@
+/* A request on its way through the chain: what steps read and decide. */
+#ifndef PROXY_REQUEST_H
+#define PROXY_REQUEST_H
+
+#include "proxy/proxy.h"
+#include "sip/build.h"
+#include "sip/msg.h"
+
+struct proxy_target;
+
+struct proxy_request {
+    struct proxy *proxy;
+    struct arena arena;                     /* all that belongs to the request */
+    struct sip_msg msg;                     /* the request as received, kept in arena */
+    struct sip_hop from;                    /* where it came from */
+    const struct proxy_listener *listener;  /* what it came to */
+    struct txn_server *server;              /* NULL: ACK, or stateless */
+    uint64_t ticket;                        /* for proxy_resume */
+    const void *resumed;                    /* result of the wait while a step runs again, else NULL */
+    size_t step;                            /* index into the chain */
+
+    struct slice top_via;                   /* top Via with received and rport as they must be (section 18.2.1, RFC 3581) */
+    struct slice to_tag;                    /* To tag of every response made here (section 8.2.6.2) */
+
+    /* Decisions, in the order in which steps make them. */
+    struct slice ruri_text;                 /* Request-URI after section 16.4 */
+    struct sip_uri ruri;
+    unsigned pop_routes;                    /* how many of our own Route values come off the top */
+    bool dialog_is_ours;                    /* came in on a Route of ours whose token verified */
+    const struct proxy_domain *domain;      /* domain of ruri when it is one of ours, else NULL */
+    bool to_self;                           /* ruri names this proxy itself, not a user */
+    bool trusted;                           /* source is in opts->trusted */
+    struct slice user;                      /* authenticated user name; absent: not authenticated */
+    const struct proxy_domain *user_domain; /* domain the user belongs to */
+    struct slice remove_credentials;        /* Proxy-Authorization value meant for us: does not travel on (section 22.3) */
+
+    struct proxy_target *targets;           /* list, best q first */
+    unsigned n_targets;
+};
+
+/* Answers the request with a locally made final response and ends the chain; always PROXY_DONE. phrase absent: the default.
+ * extra: further headers or NULL. why: one clause for the log, with the RFC section. */
+enum proxy_verdict proxy_reply(struct proxy_request *req, unsigned status, struct slice phrase, const struct sip_extra *extra,
+                               const char *why);
+
+/* Is this URI this proxy (a listener's address and port, an alias)? Is it one of our domains? A port that is no listener's
+ * is somebody else, even on our host. */
+bool proxy_uri_is_self(const struct proxy_opts *opts, const struct sip_uri *uri);
+const struct proxy_domain *proxy_uri_domain(const struct proxy_opts *opts, const struct sip_uri *uri);
+
+/* What the listener and then the domain say. */
+bool proxy_needs_auth_register(const struct proxy_request *req, const struct proxy_domain *domain);
+bool proxy_needs_auth_calls(const struct proxy_request *req, const struct proxy_domain *domain);
+
+const struct proxy_opts *proxy_get_opts(const struct proxy *proxy);
+const struct proxy_ports *proxy_get_ports(const struct proxy *proxy);
+struct counters *proxy_get_counters(const struct proxy *proxy);
+ms_t proxy_now_ms(const struct proxy *proxy);
+unix_s_t proxy_now_s(const struct proxy *proxy);
+/* A new ticket under which a step may wait. */
+uint64_t proxy_wait_ticket(struct proxy_request *req);
+
+#endif
