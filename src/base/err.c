@@ -11,7 +11,7 @@ const char *err_name(int err)
         [-ERR_CORRUPT] = "corrupt", [-ERR_STALE] = "stale",
     };
 
-    if (err > 0 || err <= -(int)(sizeof(names) / sizeof(names[0])))
+    if (err > 0 || err < ERR_STALE)
         return "unknown error";
     return names[-err];
 }
