@@ -1,5 +1,5 @@
-/* Where a message goes to or came from, as a plain value: the core compares and keeps it, and only the transport acts
- * on it. "Is this flow reliable" is sip_transport_is_reliable(hop.transport). */
+/* Where a message goes to or came from, as a plain value: the core compares and keeps it, and only the
+ * transport acts on it. "Is this flow reliable" is sip_transport_is_reliable(hop.transport). */
 #ifndef SIP_HOP_H
 #define SIP_HOP_H
 
@@ -10,10 +10,10 @@
 #define SIP_FLOW_NONE 0
 
 struct sip_hop {
-    struct addr addr;   /* the peer, with its port */
-    uint64_t flow;      /* a connection by number (worker, slot, generation), or SIP_FLOW_NONE */
-    uint16_t listener;  /* index of the local listener it came to or leaves from */
-    uint8_t transport;  /* enum sip_transport */
+    struct addr addr;  /* the peer, with its port */
+    uint64_t flow;     /* a connection by number (worker, slot, generation), or SIP_FLOW_NONE */
+    uint16_t listener; /* index of the local listener it came to or leaves from */
+    uint8_t transport; /* enum sip_transport */
 };
 
 #endif

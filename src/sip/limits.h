@@ -1,15 +1,16 @@
-/* How much of everything a message may have. A required argument of the parser: there is no parsing without limits. */
+/* How much of everything a message may have. A required argument of the parser: there is no parsing without
+ * limits. */
 #ifndef SIP_LIMITS_H
 #define SIP_LIMITS_H
 
 #include <stdint.h>
 
 struct sip_limits {
-    uint32_t message_bytes;    /* whole message */
+    uint32_t message_bytes; /* whole message */
     uint32_t start_line_bytes;
-    uint32_t header_bytes;     /* one header field, folded lines included */
-    uint32_t headers;          /* header fields in a message; at most SIP_HEADERS_MAX */
-    uint32_t values;           /* elements of one comma-listed header (Via, Route, Contact ...) over all its lines */
+    uint32_t header_bytes; /* one header field, folded lines included */
+    uint32_t headers;      /* header fields in a message; at most SIP_HEADERS_MAX */
+    uint32_t values; /* elements of one comma-listed header (Via, Route, Contact ...) over all its lines */
 };
 
 #define SIP_HEADERS_MAX 1024

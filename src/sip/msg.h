@@ -1,11 +1,12 @@
 /* A SIP message as parsed: slices and offsets into octets that somebody else owns and nobody changes.
  *
- * Three passes (the first is sip/frame.h for streams). sip_msg_parse() indexes: start line and an array of header
- * fields, known ones by number. Typed headers are parsed when asked for and kept in the sip_msg. What is not asked for
- * is not looked at and passes through as it came (RFC 3261 section 16.3 item 1).
+ * Three passes (the first is sip/frame.h for streams). sip_msg_parse() indexes: start line and an array of
+ * header fields, known ones by number. Typed headers are parsed when asked for and kept in the sip_msg. What
+ * is not asked for is not looked at and passes through as it came (RFC 3261 section 16.3 item 1).
  *
- * Life: parsed in scratch memory from a receive buffer; when a new transaction needs it, sip_msg_keep() copies octets
- * and index into the request's arena. Positions are offsets, so the copy needs no second parse. */
+ * Life: parsed in scratch memory from a receive buffer; when a new transaction needs it, sip_msg_keep()
+ * copies octets and index into the request's arena. Positions are offsets, so the copy needs no second parse.
+ */
 #ifndef SIP_MSG_H
 #define SIP_MSG_H
 
@@ -29,37 +30,38 @@ struct sip_hdr {
 
 /* Why a message was refused, and what to answer. */
 struct sip_error {
-    unsigned status;      /* 400, 413, 414, 416, 420, 483, 505, 513 ... ; 0: drop in silence (a response, or no way to answer) */
-    const char *phrase;   /* reason phrase that names the header: "Bad CSeq", "Two Content-Length" */
-    enum sip_hdr_id hdr;  /* SIP_HDR_OTHER when it is not about one header */
-    uint32_t offset;      /* in the message */
+    unsigned status; /* 400, 413, 414, 416, 420, 483, 505, 513 ... ; 0: drop in silence (a response, or no way
+                        to answer) */
+    const char *phrase;  /* reason phrase that names the header: "Bad CSeq", "Two Content-Length" */
+    enum sip_hdr_id hdr; /* SIP_HDR_OTHER when it is not about one header */
+    uint32_t offset;     /* in the message */
 };
 
 /* One Via (section 20.42). Positions of what gets edited are kept as slices into the message. */
 struct sip_via {
-    struct slice text;      /* the whole element */
+    struct slice text; /* the whole element */
     enum sip_transport transport;
     struct slice transport_text;
-    struct slice host;      /* as written, brackets kept */
-    struct addr addr;       /* family ADDR_NONE for a name */
-    uint16_t port;          /* 0: not written */
-    struct slice params;    /* from the first ';' on (with it), or empty at the end of sent-by */
-    struct slice branch;    /* absent when not there */
-    struct slice received;  /* absent when not there */
+    struct slice host;     /* as written, brackets kept */
+    struct addr addr;      /* family ADDR_NONE for a name */
+    uint16_t port;         /* 0: not written */
+    struct slice params;   /* from the first ';' on (with it), or empty at the end of sent-by */
+    struct slice branch;   /* absent when not there */
+    struct slice received; /* absent when not there */
     struct slice maddr;
     struct slice ttl;
     bool has_rport;
-    struct slice rport_text;/* ";rport" or ";rport=123" as written, for editing */
-    uint16_t rport;         /* 0: present without value, or absent */
+    struct slice rport_text; /* ";rport" or ";rport=123" as written, for editing */
+    uint16_t rport;          /* 0: present without value, or absent */
 };
 
 /* From, To, Contact, Route, Record-Route, Path: (name-addr / addr-spec) *(SEMI param) */
 struct sip_name_addr {
-    struct slice text;    /* the whole element */
-    struct slice display; /* as written, quotes kept; absent when none */
-    struct slice uri_text;/* between < and >, or the addr-spec */
-    struct slice params;  /* from the first ';' on, or empty */
-    bool brackets;        /* false: addr-spec; then everything after ';' is a header parameter (section 20) */
+    struct slice text;     /* the whole element */
+    struct slice display;  /* as written, quotes kept; absent when none */
+    struct slice uri_text; /* between < and >, or the addr-spec */
+    struct slice params;   /* from the first ';' on, or empty */
+    bool brackets; /* false: addr-spec; then everything after ';' is a header parameter (section 20) */
 };
 
 struct sip_cseq {
@@ -77,8 +79,8 @@ struct sip_msg {
 
     bool is_request;
     bool has_content_length;
-    enum sip_method method; /* of the request, or of the CSeq of a response */
-    uint16_t status;        /* of a response */
+    enum sip_method method;                          /* of the request, or of the CSeq of a response */
+    uint16_t status;                                 /* of a response */
     struct slice method_name, ruri, version, reason; /* as written; of a response method_name is the CSeq's */
 
     struct sip_hdr *hdrs;
@@ -94,19 +96,21 @@ struct sip_msg {
     struct sip_uri ruri_parsed;
 };
 
-/* Parses one whole message: all octets of a datagram, or one frame of a stream (`datagram` tells which; it decides what
- * a missing Content-Length, octets missing and octets left over mean: section 18.3).
+/* Parses one whole message: all octets of a datagram, or one frame of a stream (`datagram` tells which; it
+ * decides what a missing Content-Length, octets missing and octets left over mean: section 18.3).
  *
- * Strict here, whatever the message is for: start line, header line structure, Content-Length, number and size
- * against the limits. The header array is taken from arena. On ERR_SYNTAX, ERR_LIMIT and ERR_UNSUPPORTED (SIP version)
- * ret_error says what to answer and, where as much could be read, ret_msg is good enough to build that answer from
- * (top Via, From, To, Call-ID, CSeq): ret_error->status is 0 when it is not. ERR_NOMEM: arena is full. */
-MUST_USE int sip_msg_parse(struct slice bytes, bool datagram, const struct sip_limits *limits, struct arena *arena,
-                           struct sip_msg *ret_msg, struct sip_error *ret_error);
+ * Strict here, whatever the message is for: start line, header line structure, Content-Length, number and
+ * size against the limits. The header array is taken from arena. On ERR_SYNTAX, ERR_LIMIT and ERR_UNSUPPORTED
+ * (SIP version) ret_error says what to answer and, where as much could be read, ret_msg is good enough to
+ * build that answer from (top Via, From, To, Call-ID, CSeq): ret_error->status is 0 when it is not.
+ * ERR_NOMEM: arena is full. */
+MUST_USE int sip_msg_parse(struct slice bytes, bool datagram, const struct sip_limits *limits,
+                           struct arena *arena, struct sip_msg *ret_msg, struct sip_error *ret_error);
 
-/* What decides identity must be there once and be grammatical: Via (top), From, To, Call-ID, CSeq with the method of
- * the request line, each single header once, Max-Forwards a number (sections 8.1.1, 16.3 item 1, 20). A response needs
- * the same for what it has. 0, or ERR_SYNTAX with ret_error. A tag in From is not demanded (RFC 2543, section 17.2.3). */
+/* What decides identity must be there once and be grammatical: Via (top), From, To, Call-ID, CSeq with the
+ * method of the request line, each single header once, Max-Forwards a number (sections 8.1.1, 16.3 item 1,
+ * 20). A response needs the same for what it has. 0, or ERR_SYNTAX with ret_error. A tag in From is not
+ * demanded (RFC 2543, section 17.2.3). */
 MUST_USE int sip_msg_check(struct sip_msg *msg, struct sip_error *ret_error);
 
 /* A copy that lives in arena: octets, header array and all. */
@@ -135,9 +139,12 @@ static inline struct slice sip_msg_body(const struct sip_msg *msg)
 /* Value of the first header with this id; absent slice when there is none. */
 struct slice sip_msg_value(const struct sip_msg *msg, enum sip_hdr_id id);
 
-/* Typed access; parsed once, then cached. ERR_NOTFOUND when absent, ERR_SYNTAX when bad. The pointers live as long as
- * the message. */
+/* Typed access; parsed once, then cached. ERR_NOTFOUND when absent, ERR_SYNTAX when bad. The pointers live as
+ * long as the message. */
 MUST_USE int sip_msg_top_via(struct sip_msg *msg, const struct sip_via **ret_via);
+/* The top Via as far as an answer needs it, sent-protocol and sent-by, whatever its parameters look like: for
+ * requests that failed sip_msg_check. */
+MUST_USE int sip_msg_top_via_head(const struct sip_msg *msg, struct sip_via *ret_via);
 MUST_USE int sip_msg_from(struct sip_msg *msg, const struct sip_name_addr **ret_from);
 MUST_USE int sip_msg_to(struct sip_msg *msg, const struct sip_name_addr **ret_to);
 /* The tag, or the absent slice. */
@@ -149,11 +156,14 @@ struct slice sip_msg_call_id(const struct sip_msg *msg);
 /* ERR_NOTFOUND when absent; ERR_SYNTAX when no number; saturates at 2**32-1. */
 MUST_USE int sip_msg_u32(const struct sip_msg *msg, enum sip_hdr_id id, uint32_t *ret_value);
 
-/* Walks the elements of a comma-listed header over all its lines, in order, honouring quotes, <> and (comments):
+/* Walks the elements of a comma-listed header over all its lines, in order, honouring quotes and <>.
+ * Parentheses mean nothing: no header with comments is a list (section 25.1). A header that is not a list is
+ * one element per line:
  *
  *     struct sip_values it = sip_values_of(msg, SIP_HDR_ROUTE);
  *     while ((rc = sip_values_next(&it, &element)) == 0) ...
- *     rc is ERR_NOTFOUND at the end, ERR_SYNTAX for an unbalanced quote or an empty element where none is allowed. */
+ *     rc is ERR_NOTFOUND at the end, ERR_SYNTAX for an unbalanced quote or an empty element where none is
+ * allowed (a whole value may be empty in Accept, Allow and Supported). */
 struct sip_values {
     const struct sip_msg *msg;
     uint16_t hdr;   /* header of the element last returned */
@@ -165,10 +175,12 @@ struct sip_values sip_values_of(const struct sip_msg *msg, enum sip_hdr_id id);
 MUST_USE int sip_values_next(struct sip_values *it, struct slice *ret_element);
 
 MUST_USE int sip_via_parse(struct slice element, struct sip_via *ret_via);
+/* Only sent-protocol and sent-by; the rest, which may be anything, is not looked at. */
+MUST_USE int sip_via_parse_head(struct slice value, struct sip_via *ret_via);
 MUST_USE int sip_name_addr_parse(struct slice element, struct sip_name_addr *ret_na);
 
-/* A parameter (no case) of a ";a=b;c" list: false when absent; a value loses nothing (quotes are kept); without '='
- * it is empty. */
+/* A parameter (no case) of a ";a=b;c" list: false when absent; a value loses nothing (quotes are kept);
+ * without '=' it is empty. */
 bool sip_param(struct slice params, struct slice name, struct slice *ret_value);
 /* q of a Contact in thousandths (section 20.10): 1000 when absent; ERR_SYNTAX when not a qvalue. */
 MUST_USE int sip_param_q(struct slice params, unsigned *ret_q);

@@ -1,4 +1,5 @@
-/* The closed vocabularies of SIP, each from one .def file: header fields, methods, status codes, transports. */
+/* The closed vocabularies of SIP, each from one .def file: header fields, methods, status codes, transports.
+ */
 #ifndef SIP_TABLE_H
 #define SIP_TABLE_H
 
@@ -6,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum sip_hdr_flags { SIP_HDRF_SINGLE = 1, SIP_HDRF_LIST = 2 };
+enum sip_hdr_flags { SIP_HDRF_SINGLE = 1, SIP_HDRF_LIST = 2, SIP_HDRF_MAY_BE_EMPTY = 4 };
 
 enum sip_hdr_id {
     SIP_HDR_OTHER = 0,
@@ -43,7 +44,8 @@ unsigned sip_hdr_flags(enum sip_hdr_id id);
 enum sip_method sip_method_from_name(struct slice name);
 struct slice sip_method_name(enum sip_method method); /* empty for OTHER */
 
-/* The default reason phrase; of an unknown code that of x00 of its class (section 8.1.3.2). */
+/* The default reason phrase; of an unknown code that of x00 of its class, and of 183 for 1xx (section
+ * 8.1.3.2). */
 struct slice sip_status_phrase(unsigned status);
 
 /* Transports compare without case. */

@@ -1,0 +1,336 @@
+/* The index pass: start line, header array, Content-Length. It goes on after an error, so that what can be
+ * read is there for the answer, and reports the first one. */
+#include "base/num.h"
+#include "sip/field.h"
+#include "sip/msg.h"
+#include "sip/msg_private.h"
+#include "sip/scan.h"
+
+#define FIRST_HEADERS    24         /* room in the first array; a larger message grows it */
+#define HEADER_BYTES_MAX UINT16_MAX /* whatever the limits say: sip_hdr and sip_values count in 16 bits */
+
+const struct sip_limits sip_limits_default = {
+    .message_bytes = 65535,
+    .start_line_bytes = 8192,
+    .header_bytes = 16384,
+    .headers = 256,
+    .values = 128,
+};
+
+struct indexer {
+    struct sip_msg *msg;
+    const struct sip_limits *limits;
+    struct arena *arena;
+    const char *end; /* of the octets that may hold headers */
+    int rc;
+    struct sip_error error;
+    unsigned capacity;
+    uint32_t list_bytes;
+    uint16_t last[SIP_HDR_COUNT];
+};
+
+static void fail(struct indexer *ix, int rc, unsigned status, const char *phrase, enum sip_hdr_id hdr,
+                 const char *at)
+{
+    if (ix->rc < 0)
+        return;
+    ix->rc = rc;
+    ix->error = (struct sip_error){status, phrase, hdr, (uint32_t)(at - ix->msg->bytes)};
+}
+
+static const char *fault_phrase(enum sip_field_fault fault)
+{
+    switch (fault) {
+    case SIP_FIELD_BARE_CR:
+        return "Bare CR";
+    case SIP_FIELD_BARE_LF:
+        return "Bare LF";
+    case SIP_FIELD_NUL:
+        return "NUL in Header";
+    case SIP_FIELD_UNTERMINATED:
+        return "Missing Empty Line";
+    default:
+        return "Bad Request";
+    }
+}
+
+/* SIP-Version = "SIP" "/" 1*DIGIT "." 1*DIGIT
+ * Section 7.1: "The SIP-Version string is case-insensitive". 0, ERR_UNSUPPORTED for one that is not 2.0, or
+ * ERR_SYNTAX. */
+static int check_version(struct slice version)
+{
+    if (slice_eq_nocase(version, SLICE("SIP/2.0")))
+        return 0;
+    if (!slice_starts_with_nocase(version, SLICE("SIP/")))
+        return ERR_SYNTAX;
+    struct sip_scan s = {version.ptr + 4, version.ptr + version.len};
+    if (sip_scan_run(&s, SIP_CHAR_DIGIT).len == 0 || !sip_scan_take(&s, '.') ||
+        sip_scan_run(&s, SIP_CHAR_DIGIT).len == 0 || !sip_scan_at_end(&s))
+        return ERR_SYNTAX;
+    return ERR_UNSUPPORTED;
+}
+
+/* Request-Line = Method SP Request-URI SP SIP-Version CRLF
+ * Section 7.1: "No LWS is allowed in any of the elements." What a URI of our schemes must look like is for
+ * sip_msg_ruri(). */
+static int parse_request_line(struct sip_msg *msg, struct slice line)
+{
+    struct sip_scan s = sip_scan_of(line);
+    msg->is_request = true;
+    msg->method_name = sip_scan_run(&s, SIP_CHAR_TOKEN);
+    msg->method = sip_method_from_name(msg->method_name);
+    if (msg->method_name.len == 0 || !sip_scan_take(&s, ' '))
+        return ERR_SYNTAX;
+    msg->ruri = sip_scan_run(&s, SIP_CHAR_URI);
+    if (msg->ruri.len == 0 || !sip_scan_take(&s, ' '))
+        return ERR_SYNTAX;
+    msg->version = sip_scan_rest(&s);
+    return check_version(msg->version);
+}
+
+/* Status-Line = SIP-Version SP Status-Code SP Reason-Phrase CRLF
+ * The space after the code may be missing with an empty phrase (RFC 4475 section 3.1.1.13). */
+static int parse_status_line(struct sip_msg *msg, struct slice line)
+{
+    size_t version_len = slice_find(line, ' ');
+    struct sip_scan s = sip_scan_of(slice_sub(line, version_len, line.len));
+    msg->version = slice_sub(line, 0, version_len);
+    int rc = check_version(msg->version);
+    if (rc < 0 || !sip_scan_take(&s, ' '))
+        return rc < 0 ? rc : ERR_SYNTAX;
+    struct slice code = sip_scan_run(&s, SIP_CHAR_DIGIT);
+    uint32_t status;
+    if (code.len != 3 || num_parse_u32(code, 699, &status) < 0 || status < 100)
+        return ERR_SYNTAX;
+    if (!sip_scan_at_end(&s) && !sip_scan_take(&s, ' '))
+        return ERR_SYNTAX;
+    msg->status = (uint16_t)status;
+    msg->reason = sip_scan_rest(&s);
+    return 0;
+}
+
+static const char *index_start_line(struct indexer *ix)
+{
+    struct sip_msg *msg = ix->msg;
+    struct sip_field field = sip_field_cut(msg->bytes, ix->end, false);
+    struct slice text = slice_trim(field.line);
+    /* Only the line end goes: white space at the end of the line is an error (RFC 4475 section 3.1.2.10). */
+    if (field.fault == SIP_FIELD_GOOD)
+        text = slice_make(msg->bytes, field.line.len - 2);
+    bool is_response = slice_starts_with_nocase(text, SLICE("SIP/"));
+    int rc = is_response ? parse_status_line(msg, text) : parse_request_line(msg, text);
+    if (field.line.len > ix->limits->start_line_bytes)
+        fail(ix, ERR_LIMIT, 414, "Request-URI Too Long", SIP_HDR_OTHER, msg->bytes);
+    else if (field.fault != SIP_FIELD_GOOD)
+        fail(ix, ERR_SYNTAX, 400, fault_phrase(field.fault), SIP_HDR_OTHER, msg->bytes);
+    else if (rc == ERR_UNSUPPORTED)
+        fail(ix, rc, 505, "Version Not Supported", SIP_HDR_OTHER, msg->version.ptr);
+    else if (rc < 0)
+        fail(ix, rc, 400, is_response ? "Bad Status-Line" : "Bad Request-Line", SIP_HDR_OTHER, msg->bytes);
+    return field.line.ptr + field.line.len;
+}
+
+/* False when the arena is full. */
+static bool grow(struct indexer *ix)
+{
+    struct sip_msg *msg = ix->msg;
+    if (msg->n_hdrs < ix->capacity)
+        return true;
+    unsigned capacity = ix->capacity > 0 ? ix->capacity * 2 : FIRST_HEADERS;
+    struct sip_hdr *hdrs = arena_alloc(ix->arena, capacity * sizeof(*hdrs));
+    if (!hdrs)
+        return false;
+    if (msg->n_hdrs > 0)
+        memcpy(hdrs, msg->hdrs, msg->n_hdrs * sizeof(*hdrs));
+    msg->hdrs = hdrs;
+    ix->capacity = capacity;
+    return true;
+}
+
+static void chain(struct indexer *ix, uint16_t index)
+{
+    struct sip_msg *msg = ix->msg;
+    uint16_t id = msg->hdrs[index].id;
+    if (id == SIP_HDR_OTHER)
+        return;
+    if (msg->first[id] == SIP_HDR_NONE) {
+        msg->first[id] = index;
+    } else {
+        msg->hdrs[ix->last[id]].next = index;
+        msg->have |= SIP_HAVE_REPEATED;
+    }
+    ix->last[id] = index;
+}
+
+/* A field with a fault is reported and left out, so that no answer can repeat its octets. */
+static int index_field(struct indexer *ix, const struct sip_field *field)
+{
+    struct sip_msg *msg = ix->msg;
+    struct slice name, value;
+    if (field->fault != SIP_FIELD_GOOD) {
+        fail(ix, ERR_SYNTAX, 400, fault_phrase(field->fault), SIP_HDR_OTHER, field->line.ptr);
+        return 0;
+    }
+    if (!sip_field_split(field->line, &name, &value)) {
+        fail(ix, ERR_SYNTAX, 400, "Bad Header Line", SIP_HDR_OTHER, field->line.ptr);
+        return 0;
+    }
+    enum sip_hdr_id id = sip_hdr_from_name(name);
+    if (field->line.len > ix->limits->header_bytes || field->line.len > HEADER_BYTES_MAX) {
+        fail(ix, ERR_LIMIT, 513, "Header Too Long", id, field->line.ptr);
+        return 0;
+    }
+    if (!grow(ix))
+        return ERR_NOMEM;
+    uint16_t index = msg->n_hdrs++;
+    msg->hdrs[index] = (struct sip_hdr){
+        .id = (uint16_t)id,
+        .next = SIP_HDR_NONE,
+        .name_len = (uint16_t)name.len,
+        .line_off = (uint32_t)(field->line.ptr - msg->bytes),
+        .line_len = (uint32_t)field->line.len,
+        .value_off = (uint32_t)(value.ptr - msg->bytes),
+        .value_len = (uint32_t)value.len,
+    };
+    chain(ix, index);
+    if (sip_hdr_flags(id) & SIP_HDRF_LIST)
+        ix->list_bytes += (uint32_t)value.len;
+    return 0;
+}
+
+static bool at_line_end(const char *p, const char *end, size_t *ret_len)
+{
+    if (end - p >= 2 && p[0] == '\r' && p[1] == '\n')
+        *ret_len = 2;
+    else if (end > p && p[0] == '\n')
+        *ret_len = 1;
+    else
+        return false;
+    return true;
+}
+
+/* *( message-header ) CRLF */
+static int index_headers(struct indexer *ix, const char *p)
+{
+    struct sip_msg *msg = ix->msg;
+    uint32_t max_headers = ix->limits->headers < SIP_HEADERS_MAX ? ix->limits->headers : SIP_HEADERS_MAX;
+    size_t empty_line_len = 0;
+    msg->hdrs_off = (uint32_t)(p - msg->bytes);
+    while (p < ix->end && !at_line_end(p, ix->end, &empty_line_len)) {
+        if (msg->n_hdrs == max_headers) {
+            fail(ix, ERR_LIMIT, 513, "Too Many Headers", SIP_HDR_OTHER, p);
+            break;
+        }
+        struct sip_field field = sip_field_cut(p, ix->end, true);
+        int rc = index_field(ix, &field);
+        if (rc < 0)
+            return rc;
+        p = field.line.ptr + field.line.len;
+    }
+    msg->hdrs_end = (uint32_t)(p - msg->bytes);
+    msg->body_off = msg->hdrs_end + (uint32_t)empty_line_len;
+    if (empty_line_len == 1)
+        fail(ix, ERR_SYNTAX, 400, fault_phrase(SIP_FIELD_BARE_LF), SIP_HDR_OTHER, p);
+    else if (empty_line_len == 0)
+        fail(ix, ERR_SYNTAX, 400, fault_phrase(SIP_FIELD_UNTERMINATED), SIP_HDR_OTHER, p);
+    return 0;
+}
+
+/* Section 18.3. available: octets there are after the empty line. */
+static void index_body(struct indexer *ix, uint32_t available, bool datagram)
+{
+    struct sip_msg *msg = ix->msg;
+    uint16_t index = msg->first[SIP_HDR_CONTENT_LENGTH];
+    msg->body_len = available;
+    msg->has_content_length = index != SIP_HDR_NONE;
+    if (!msg->has_content_length) {
+        if (!datagram)
+            fail(ix, ERR_SYNTAX, 400, "Missing Content-Length", SIP_HDR_CONTENT_LENGTH,
+                 msg->bytes + msg->hdrs_end);
+        return;
+    }
+    const struct sip_hdr *h = &msg->hdrs[index];
+    struct slice value = sip_hdr_value(msg, h);
+    uint32_t length;
+    int rc = num_parse_u32(value, UINT32_MAX, &length);
+    if (h->next != SIP_HDR_NONE)
+        fail(ix, ERR_SYNTAX, 400, "Duplicate Content-Length", SIP_HDR_CONTENT_LENGTH, value.ptr);
+    else if (rc < 0)
+        fail(ix, ERR_SYNTAX, 400, "Bad Content-Length", SIP_HDR_CONTENT_LENGTH, value.ptr);
+    else if (length > available)
+        fail(ix, ERR_SYNTAX, 400, "Content-Length Beyond End", SIP_HDR_CONTENT_LENGTH, value.ptr);
+    else
+        msg->body_len = length;
+}
+
+static void check_values_limit(struct indexer *ix, enum sip_hdr_id id)
+{
+    struct sip_values it = sip_values_of(ix->msg, id);
+    struct slice element;
+    for (uint32_t n = 0; sip_values_next(&it, &element) == 0; n++) {
+        if (n == ix->limits->values) {
+            fail(ix, ERR_LIMIT, 513, sip_phrase_too_many(id), id, element.ptr);
+            return;
+        }
+    }
+}
+
+/* An element and its comma are at least two octets: few messages have so much in lists that they need the
+ * count. */
+static void check_values_limits(struct indexer *ix)
+{
+    const struct sip_msg *msg = ix->msg;
+    if (ix->list_bytes / 2 + msg->n_hdrs <= ix->limits->values)
+        return;
+    for (unsigned id = 1; id < SIP_HDR_COUNT; id++) {
+        if (!(sip_hdr_flags(id) & SIP_HDRF_LIST))
+            continue;
+        uint32_t most = 0;
+        for (uint16_t i = msg->first[id]; i != SIP_HDR_NONE; i = msg->hdrs[i].next)
+            most += msg->hdrs[i].value_len / 2 + 1;
+        if (most > ix->limits->values)
+            check_values_limit(ix, id);
+    }
+}
+
+static void begin(struct sip_msg *msg, struct slice bytes)
+{
+    *msg = (struct sip_msg){.bytes = bytes.ptr};
+    memset(msg->first, 0xff, sizeof(msg->first));
+}
+
+/* Section 7.5: "MUST ignore any CRLF appearing before the start-line". */
+static struct slice skip_empty_lines(struct slice bytes)
+{
+    while (bytes.len >= 2 && bytes.ptr[0] == '\r' && bytes.ptr[1] == '\n')
+        bytes = slice_make(bytes.ptr + 2, bytes.len - 2);
+    return bytes;
+}
+
+int sip_msg_parse(struct slice bytes, bool datagram, const struct sip_limits *limits, struct arena *arena,
+                  struct sip_msg *ret_msg, struct sip_error *ret_error)
+{
+    bytes = skip_empty_lines(bytes);
+    struct slice head = slice_sub(bytes, 0, limits->message_bytes);
+    struct indexer ix = {.msg = ret_msg, .limits = limits, .arena = arena, .end = head.ptr + head.len};
+    begin(ret_msg, bytes);
+    if (head.len == 0) {
+        *ret_error = (struct sip_error){.phrase = "Empty Message"};
+        return ERR_SYNTAX;
+    }
+    if (bytes.len > head.len)
+        fail(&ix, ERR_LIMIT, 513, "Message Too Large", SIP_HDR_OTHER, ix.end);
+    int rc = index_headers(&ix, index_start_line(&ix));
+    if (rc < 0)
+        return rc;
+    index_body(&ix, (uint32_t)head.len - ret_msg->body_off, datagram);
+    ret_msg->len = ret_msg->body_off + ret_msg->body_len;
+    check_values_limits(&ix);
+    if (!ret_msg->is_request)
+        sip_msg_take_cseq_method(ret_msg);
+    if (ix.rc < 0) {
+        ix.error.status = sip_msg_answer_status(ret_msg, ix.error.status);
+        *ret_error = ix.error;
+    }
+    return ix.rc;
+}
