@@ -1,0 +1,25 @@
+"""The knobs of a run, all from the environment (see README.md)."""
+
+import os
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+E2E = ROOT / "tests" / "e2e"
+SHARED = ROOT.parent / "shared"
+
+VIADUCT = os.environ.get("VIADUCT", str(ROOT / "build" / "dev" / "viaduct"))
+SUT = os.environ.get("SUT", "viaduct")
+
+# Factor on the size of the floods and storms: 1 is the full size, a sanitizer build runs with less.
+SCALE = float(os.environ.get("E2E_SCALE", "1"))
+# Factor on every patience of the tests, for slow builds and loaded machines. It never makes a test pass that
+# would fail on a fast machine: it only says how long a right answer may take.
+PATIENCE = float(os.environ.get("E2E_PATIENCE", "1"))
+
+
+def patience(seconds):
+    return seconds * PATIENCE
+
+
+def scaled(count, least=1):
+    return max(least, int(count * SCALE))

@@ -1,0 +1,209 @@
+"""The proxy under test: its configuration, life and memory."""
+
+import dataclasses
+import re
+import signal
+import socket
+import time
+
+from . import env
+from .env import patience
+from .process import Process, run
+
+OPTIONS = (
+    "OPTIONS sip:{host}:{port} SIP/2.0\r\n"
+    "Via: SIP/2.0/{transport} {our_host}:{our_port};branch=z9hG4bKready{serial};rport\r\n"
+    "Max-Forwards: 70\r\nFrom: <sip:ready@{our_host}>;tag=ready\r\nTo: <sip:{host}:{port}>\r\n"
+    "Call-ID: ready{serial}@{our_host}\r\nCSeq: {serial} OPTIONS\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Listener:
+    transport: str
+    host: str
+    port: int
+    extra: dict = dataclasses.field(default_factory=dict, hash=False)
+
+
+@dataclasses.dataclass
+class Options:
+    """What a test may want to be otherwise. extra is merged into the configuration file as it is."""
+
+    listeners: list = dataclasses.field(default_factory=list)
+    domain: str = "example.test"
+    register_auth: bool = True
+    call_auth: bool = True
+    algorithms: tuple = ("MD5", "SHA-256", "SHA-512-256")
+    nonce_s: int = 300
+    min_expires_s: int = 10
+    trusted: tuple = ()
+    workers: int = 2
+    drain_s: int = 1
+    users: tuple = ("alice", "bob", "carol", "dave")
+    extra: dict = dataclasses.field(default_factory=dict)
+
+
+class Proxy:
+    """Common to every proxy these tests can start."""
+
+    name = "proxy"
+
+    def __init__(self, options, folder):
+        self.options = options
+        self.folder = folder
+        self.domain = options.domain
+        self.process = None
+        self.ended = False  # by the test itself
+        self._serial = 0
+
+    # To be filled in.
+    def prepare(self):
+        """Writes the configuration."""
+
+    def spawn(self):
+        """Starts the process."""
+
+    # Life.
+    def start(self):
+        self.process = self.spawn()
+        self.ended = False
+        self.wait_ready()
+        return self
+
+    def wait_ready(self, seconds=10):
+        deadline = time.monotonic() + patience(seconds)
+        for listener in self.options.listeners:
+            while not self.answers_options(listener):
+                if not self.process.alive() or time.monotonic() > deadline:
+                    raise AssertionError(f"{self.name} is not ready on {listener}\n{self.process.tail()}")
+                time.sleep(0.02)
+
+    def alive(self):
+        return self.process.alive()
+
+    def kill(self):
+        """SIGKILL: what a power cut looks like to the process."""
+        self.ended = True
+        self.process.kill()
+
+    # Addresses.
+    def listener(self, family=socket.AF_INET, transport="udp"):
+        for listener in self.options.listeners:
+            if listener.transport == transport and (family == socket.AF_INET6) == (":" in listener.host):
+                return listener
+        raise LookupError(f"no {transport} listener in that address family")
+
+    def address(self, family=socket.AF_INET, transport="udp"):
+        listener = self.listener(family, transport)
+        return listener.host, listener.port
+
+    @property
+    def port(self):
+        return self.listener().port
+
+    @property
+    def hostport(self):
+        host, port = self.address()
+        return f"{host}:{port}"
+
+    # Looking at it.
+    def answers_options(self, listener=None, seconds=1.0):
+        """Whether an OPTIONS to the proxy itself is answered 200 in time."""
+        listener = listener or self.options.listeners[0]
+        self._serial += 1
+        stream = listener.transport == "tcp"
+        family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM) as sock:
+            sock.settimeout(seconds)
+            try:
+                sock.connect((listener.host, listener.port))
+                our_host, our_port = sock.getsockname()[:2]
+                fields = {
+                    "host": _bracketed(listener.host), "port": listener.port, "transport": listener.transport.upper(),
+                    "our_host": _bracketed(our_host), "our_port": our_port, "serial": self._serial,
+                }  # fmt: skip
+                sock.sendall(OPTIONS.format(**fields).encode())
+                return sock.recv(4096).startswith(b"SIP/2.0 200")
+            except OSError:
+                return False
+
+    def rss_kb(self):
+        """Resident memory of the process in KiB."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
+
+    def log(self):
+        return self.process.err()
+
+
+def _bracketed(host):
+    return f"[{host}]" if ":" in host else host
+
+
+class Viaduct(Proxy):
+    name = "viaduct"
+
+    @property
+    def store(self):
+        return self.folder / "store" / "viaduct.db"
+
+    @property
+    def config(self):
+        return self.folder / "viaduct.yaml"
+
+    def prepare(self):
+        self.store.parent.mkdir(exist_ok=True)
+        self.config.write_text(yaml_text(self.settings()))
+
+    def settings(self):
+        raise NotImplementedError
+
+    def spawn(self, **options):
+        return Process(self.name, [env.VIADUCT, "run", "--config", self.config], self.folder, **options)
+
+    def add_user(self, user, password="secret"):
+        argv = [env.VIADUCT, "user", "add", f"{user}@{self.domain}", "--store", self.store, "--password-stdin"]
+        child = Process("user-add", argv, self.folder, stdin=True)
+        child.say(password)
+        child.popen.stdin.close()
+        assert child.wait(10) == 0, child.tail()
+
+    def stop(self, seconds=10):
+        """SIGTERM; it must end by itself, with status 0, and say nothing of a sanitizer."""
+        self.ended = True
+        assert self.process.alive(), f"{self.name} died, status {self.process.popen.returncode}\n{self.process.tail(60)}"
+        self.process.send(signal.SIGTERM)
+        status = self.process.wait(seconds + self.options.drain_s)
+        assert status == 0, f"exit status {status}\n{self.process.tail(60)}"
+        assert not re.search(r"Sanitizer|runtime error:", self.log()), self.process.tail(80)
+
+
+def yaml_text(value, indent=0):
+    """Mappings, lists and scalars as block YAML; strings always quoted."""
+    pad = "  " * indent
+    lines = []
+    items = value.items() if isinstance(value, dict) else [("-", item) for item in value]
+    for key, item in items:
+        lead = f"{pad}-" if key == "-" else f"{pad}{key}:"
+        if isinstance(item, dict) and item and key == "-":
+            body = yaml_text(item, indent + 1)
+            lines.append(f"{pad}- {body.lstrip()}".rstrip("\n"))
+        elif isinstance(item, (dict, list, tuple)):
+            lines.append(f"{lead}\n{yaml_text(item, indent + 1)}".rstrip("\n") if item else f"{lead} []")
+        elif isinstance(item, bool):
+            lines.append(f"{lead} {str(item).lower()}")
+        elif isinstance(item, (int, float)):
+            lines.append(f"{lead} {item}")
+        else:
+            lines.append(f'{lead} "{item}"')
+    return "\n".join(lines) + "\n"
+
+
+def make(options, folder):
+    """The proxy that the environment names."""
+    if env.SUT == "kamailio":
+        from .kamailio import Kamailio
+
+        return Kamailio(options, folder)
+    return Viaduct(options, folder)

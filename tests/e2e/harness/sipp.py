@@ -1,0 +1,75 @@
+"""SIPp: one run of a scenario of ../sipp, and the figures it leaves."""
+
+import csv
+import dataclasses
+
+from .env import E2E
+from .process import Process
+
+SCENARIOS = E2E / "sipp"
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    calls: int
+    succeeded: int
+    failed: int
+    unexpected: int  # messages the scenario did not expect, in or out of a call
+    retransmissions: int  # sent by SIPp, or received
+
+
+class Sipp:
+    """callee_port, domain and the like are keys for [name] in the scenario."""
+
+    def __init__(self, name, scenario, folder, *, port, transport, calls, remote=None, rate=10, users=None, host="127.0.0.1",
+                 seconds=60, **keys):  # fmt: skip
+        self.folder, self.name, self.seconds = folder, name, seconds
+        argv = ["sipp", "-sf", SCENARIOS / f"{scenario}.xml", "-nostdin"]
+        argv += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-i", host, "-p", port]
+        argv += ["-m", calls, "-r", rate, "-recv_timeout", 10000, "-timeout", seconds]
+        argv += ["-trace_stat", "-stf", self._stat, "-trace_counts", "-fd", "1"]
+        argv += ["-trace_err", "-error_file", folder / f"{name}.errors.out"]
+        for key, value in keys.items():
+            argv += ["-key", key, value]
+        if users:
+            path = folder / f"{name}.csv"
+            path.write_text("SEQUENTIAL\n" + "".join(";".join(user) + "\n" for user in users))
+            argv += ["-inf", path]
+        if remote:
+            argv.append(remote)
+        # -trace_counts names its file after scenario and pid, in the current folder.
+        self.process = Process(name, argv, folder, cwd=folder)
+
+    @property
+    def _stat(self):
+        return self.folder / f"{self.name}.stat.csv"
+
+    @property
+    def _counts(self):
+        return next(self.folder.glob(f"*_{self.process.pid}_counts.csv"))
+
+    def wait(self):
+        """Waits for the end; the figures. A run that did not end by itself fails."""
+        status = self.process.wait(self.seconds + 5)
+        assert status in (0, 1), f"status {status}\n{self.process.tail()}"
+        return self.figures()
+
+    def figures(self):
+        total = _last_row(self._stat)
+        counts = _last_row(self._counts)
+        return Figures(
+            calls=int(total["TotalCallCreated"]),
+            succeeded=int(total["SuccessfulCall(C)"]),
+            failed=int(total["FailedCall(C)"]),
+            unexpected=_sum(counts, "_Unexp") + int(total["OutOfCallMsgs(C)"]) + int(total["DeadCallMsgs(C)"]),
+            retransmissions=_sum(counts, "_Retrans"),
+        )
+
+
+def _last_row(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file, delimiter=";"))[-1]
+
+
+def _sum(row, suffix):
+    return sum(int(value) for name, value in row.items() if name and name.endswith(suffix))
