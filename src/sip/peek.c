@@ -1,0 +1,48 @@
+#include "sip/peek.h"
+
+static bool is_lws(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The octets after "Call-ID" or "i" and its colon, if that is what the line at s begins with. */
+static bool match_name(struct slice s, size_t *ret_value_at)
+{
+    size_t at;
+    if (slice_starts_with_nocase(s, SLICE("Call-ID")))
+        at = sizeof("Call-ID") - 1;
+    else if (s.len > 0 && (s.ptr[0] | 0x20) == 'i')
+        at = 1;
+    else
+        return false;
+    while (at < s.len && (s.ptr[at] == ' ' || s.ptr[at] == '\t'))
+        at++;
+    if (at == s.len || s.ptr[at] != ':')
+        return false;
+    *ret_value_at = at + 1;
+    return true;
+}
+
+struct slice sip_peek_call_id(struct slice bytes)
+{
+    size_t at = 0;
+    while (at < bytes.len) {
+        const char *newline = memchr(bytes.ptr + at, '\n', bytes.len - at);
+        if (newline == NULL)
+            break;
+        at = (size_t)(newline - bytes.ptr) + 1;
+        struct slice line = slice_sub(bytes, at, bytes.len);
+        if (line.len > 0 && line.ptr[0] == '\r')
+            break; /* the empty line: what follows is body */
+        size_t from;
+        if (!match_name(line, &from))
+            continue;
+        while (from < line.len && is_lws(line.ptr[from]))
+            from++;
+        size_t to = from;
+        while (to < line.len && !is_lws(line.ptr[to]))
+            to++;
+        return slice_sub(line, from, to);
+    }
+    return SLICE_NULL;
+}

@@ -1,0 +1,11 @@
+/* Looking into a message before it is parsed: just enough to choose who parses it. */
+#ifndef SIP_PEEK_H
+#define SIP_PEEK_H
+
+#include "base/slice.h"
+
+/* The value of the first Call-ID (or `i`) header field, found by line starts alone; absent when there is
+ * none. A message that is later refused may give anything; the same octets always give the same. */
+struct slice sip_peek_call_id(struct slice bytes);
+
+#endif

@@ -1,0 +1,333 @@
+#include "transport/connection.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include <unistd.h>
+
+/* First size of the buffer of a connection that holds part of a message. */
+#define INPUT_FIRST_BYTES 4096
+
+/* A message with a token, until the kernel has taken its last octet. */
+struct unsent {
+    struct list node;
+    uint64_t end; /* in octets ever queued on this stream */
+    uint64_t token;
+};
+
+struct connection {
+    struct connection_owner *owner;
+    struct net_stream *stream;
+    struct sip_hop hop;
+
+    struct sip_framer framer;
+    char *input; /* unfinished message, or NULL */
+    size_t input_len, input_cap;
+    unsigned crlf_bytes; /* of a keep-alive that came in pieces */
+
+    struct timer timer;
+    ms_t opened_ms;        /* connect began; MS_NEVER once established */
+    ms_t last_octet_ms;    /* either direction */
+    ms_t message_since_ms; /* first octet of the unfinished message */
+
+    struct list unsent; /* struct unsent, oldest first */
+    bool doomed;
+};
+
+static struct log_limiter connection_log = LOG_LIMITER(10);
+
+static void log_closed(const struct connection *c, const char *why)
+{
+    char memory[64];
+    struct buf peer;
+    buf_init(&peer, memory, sizeof(memory));
+    addr_format(&c->hop.addr, &peer);
+    log_limited(&connection_log, LOG_INFO, "connection.closed", log_slice("peer", buf_slice(&peer)),
+                log_cstr("why", why));
+}
+
+/* Closing is put off to the timer, so that no caller finds its connection gone under its feet. */
+static void doom(struct connection *c, const char *why)
+{
+    if (c->doomed)
+        return;
+    c->doomed = true;
+    log_closed(c, why);
+    timer_set(c->owner->wheel, &c->timer, c->owner->wheel->now_ms);
+    net_loop_again(c->owner->loop);
+}
+
+static ms_t deadline(const struct connection *c)
+{
+    const struct transport_limits *limits = c->owner->limits;
+    if (c->opened_ms != MS_NEVER)
+        return c->opened_ms + limits->connect_ms;
+    ms_t idle = c->last_octet_ms + limits->idle_ms;
+    ms_t partial = c->input_len > 0 ? c->message_since_ms + limits->partial_ms : MS_NEVER;
+    return idle < partial ? idle : partial;
+}
+
+/* The timer is not moved with each octet: when it fires too early it is set again. */
+static void on_timer(struct timer_wheel *wheel, struct timer *timer)
+{
+    struct connection *c = (struct connection *)(void *)((char *)timer - offsetof(struct connection, timer));
+    if (!c->doomed && deadline(c) > wheel->now_ms) {
+        timer_set(wheel, timer, deadline(c));
+        return;
+    }
+    if (!c->doomed)
+        log_closed(c, c->opened_ms != MS_NEVER ? "no connection in time"
+                      : c->input_len > 0       ? "unfinished message"
+                                               : "idle");
+    c->owner->dead(c->owner, c);
+}
+
+static ms_t now_ms(const struct connection *c)
+{
+    return net_loop_now_ms(c->owner->loop);
+}
+
+static void drop_sent(struct connection *c)
+{
+    uint64_t written = net_stream_written_bytes(c->stream);
+    while (!list_is_empty(&c->unsent)) {
+        struct unsent *oldest = list_entry(c->unsent.next, struct unsent, node);
+        if (oldest->end > written)
+            return;
+        list_remove(&oldest->node);
+        mem_free(oldest);
+    }
+}
+
+int connection_send(struct connection *c, struct wire *wire, uint64_t token)
+{
+    if (c->doomed)
+        return ERR_CLOSED;
+    drop_sent(c);
+    struct unsent *entry = NULL;
+    if (token != 0) {
+        entry = mem_alloc(sizeof(*entry));
+        if (entry == NULL)
+            return ERR_NOMEM;
+    }
+    int rc = net_stream_send(c->stream, wire);
+    if (rc != 0) {
+        mem_free(entry);
+        if (rc == ERR_LIMIT)
+            doom(c, "peer does not read");
+        return rc;
+    }
+    c->last_octet_ms = now_ms(c);
+    if (entry != NULL) {
+        entry->token = token;
+        entry->end = net_stream_queued_bytes(c->stream);
+        list_append(&c->unsent, &entry->node);
+    }
+    return 0;
+}
+
+/* RFC 5626 section 3.5.1: a double CRLF asks for a single one. */
+static void on_keepalive(struct connection *c, uint32_t octets)
+{
+    c->crlf_bytes += octets;
+    if (c->crlf_bytes < 4)
+        return;
+    c->crlf_bytes = 0;
+    counter_inc(c->owner->counters, COUNTER_RX_KEEPALIVES);
+    struct wire *pong = wire_from(SLICE("\r\n"));
+    if (pong == NULL)
+        return;
+    if (connection_send(c, pong, 0) != 0)
+        doom(c, "pong not sent");
+    wire_unref(pong);
+}
+
+static void on_bad(struct connection *c, struct slice head)
+{
+    counter_inc(c->owner->counters, COUNTER_RX_BAD);
+    log_closed(c, c->framer.error.phrase != NULL ? c->framer.error.phrase : "framing lost");
+    if (c->framer.error.status != 0)
+        c->owner->ops->bad(c->owner->ctx, head, &c->hop, c->framer.error.status, c->framer.error.phrase);
+    net_stream_shutdown(c->stream);
+}
+
+/* Takes all whole messages off the front of data. Returns how many octets are done with; all of them when
+ * framing is lost. */
+static size_t take_messages(struct connection *c, struct slice data)
+{
+    size_t done = 0;
+    while (done < data.len && !c->doomed) {
+        struct slice rest = slice_sub(data, done, data.len);
+        switch (sip_frame_next(&c->framer, rest, &c->owner->limits->sip)) {
+        case SIP_FRAME_MESSAGE:
+            done += c->framer.message_len;
+            c->crlf_bytes = 0;
+            counter_inc(c->owner->counters, COUNTER_RX_MESSAGES);
+            c->owner->ops->receive(c->owner->ctx, slice_sub(rest, 0, c->framer.message_len), &c->hop, false);
+            c->framer = (struct sip_framer){0};
+            break;
+        case SIP_FRAME_KEEPALIVE:
+            done += c->framer.message_len;
+            on_keepalive(c, c->framer.message_len);
+            c->framer = (struct sip_framer){0};
+            break;
+        case SIP_FRAME_MORE:
+            return done;
+        case SIP_FRAME_BAD:
+            on_bad(c, rest);
+            return data.len;
+        }
+    }
+    return c->doomed ? data.len : done;
+}
+
+static void forget_input(struct connection *c)
+{
+    mem_free(c->input);
+    c->input = NULL;
+    c->input_len = c->input_cap = 0;
+}
+
+static int keep_input(struct connection *c, struct slice rest)
+{
+    size_t need = c->input_len + rest.len;
+    if (need > c->owner->limits->input_buffer_bytes)
+        return ERR_LIMIT;
+    if (need > c->input_cap) {
+        size_t cap = c->input_cap == 0 ? INPUT_FIRST_BYTES : c->input_cap;
+        while (cap < need)
+            cap *= 2;
+        char *grown = mem_realloc_array(c->input, cap, 1);
+        if (grown == NULL)
+            return ERR_NOMEM;
+        c->input = grown;
+        c->input_cap = cap;
+    }
+    memcpy(c->input + c->input_len, rest.ptr, rest.len);
+    c->input_len += rest.len;
+    return 0;
+}
+
+static void on_receive(void *ctx, struct net_stream *stream, struct slice data)
+{
+    struct connection *c = ctx;
+    (void)stream;
+    if (c->doomed)
+        return;
+    c->last_octet_ms = now_ms(c);
+    if (c->input_len == 0) {
+        /* The usual case: whole messages straight from the socket's buffer. */
+        data = slice_sub(data, take_messages(c, data), data.len);
+        if (data.len == 0)
+            return;
+        c->message_since_ms = now_ms(c);
+        timer_set(c->owner->wheel, &c->timer, deadline(c));
+    }
+    int rc = keep_input(c, data);
+    if (rc != 0) {
+        counter_inc(c->owner->counters, COUNTER_SHED);
+        doom(c, rc == ERR_LIMIT ? "limits.input_buffer reached" : "no memory");
+        return;
+    }
+    size_t done = take_messages(c, slice_make(c->input, c->input_len));
+    if (done == c->input_len) {
+        forget_input(c);
+        return;
+    }
+    if (done > 0) {
+        c->input_len -= done;
+        memmove(c->input, c->input + done, c->input_len);
+        c->message_since_ms = now_ms(c);
+    }
+    timer_set(c->owner->wheel, &c->timer, deadline(c));
+}
+
+static void on_open(void *ctx, struct net_stream *stream)
+{
+    struct connection *c = ctx;
+    (void)stream;
+    c->opened_ms = MS_NEVER;
+    c->last_octet_ms = now_ms(c);
+}
+
+static void on_closed(void *ctx, struct net_stream *stream, int error)
+{
+    struct connection *c = ctx;
+    (void)stream;
+    if (!c->doomed && error != 0)
+        log_closed(c, strerrordesc_np(error));
+    c->owner->dead(c->owner, c);
+}
+
+static const struct net_stream_ops stream_ops = {.open = on_open, .receive = on_receive, .closed = on_closed};
+
+static struct connection *connection_new(struct connection_owner *owner, const struct sip_hop *hop)
+{
+    struct connection *c = mem_zalloc(sizeof(*c));
+    if (c == NULL)
+        return NULL;
+    c->owner = owner;
+    c->hop = *hop;
+    c->last_octet_ms = c->opened_ms = now_ms(c);
+    list_init(&c->unsent);
+    timer_init(&c->timer, on_timer);
+    return c;
+}
+
+int connection_accept(struct connection_owner *owner, int fd, const struct sip_hop *hop,
+                      struct connection **ret_connection)
+{
+    struct connection *c = connection_new(owner, hop);
+    if (c == NULL) {
+        close(fd);
+        return ERR_NOMEM;
+    }
+    int rc =
+        net_stream_from_fd(owner->loop, fd, owner->limits->output_queue_bytes, &stream_ops, c, &c->stream);
+    if (rc != 0) {
+        mem_free(c);
+        return rc;
+    }
+    c->opened_ms = MS_NEVER;
+    timer_set(owner->wheel, &c->timer, deadline(c));
+    *ret_connection = c;
+    return 0;
+}
+
+int connection_open(struct connection_owner *owner, const struct addr *from, const struct sip_hop *hop,
+                    struct connection **ret_connection)
+{
+    struct connection *c = connection_new(owner, hop);
+    if (c == NULL)
+        return ERR_NOMEM;
+    int rc = net_stream_connect(owner->loop, from, &hop->addr, owner->limits->output_queue_bytes, &stream_ops,
+                                c, &c->stream);
+    if (rc != 0) {
+        mem_free(c);
+        return rc;
+    }
+    timer_set(owner->wheel, &c->timer, deadline(c));
+    *ret_connection = c;
+    return 0;
+}
+
+void connection_free(struct connection *c)
+{
+    timer_stop(c->owner->wheel, &c->timer);
+    drop_sent(c);
+    net_stream_free(c->stream);
+    list_for_each(node, &c->unsent)
+    {
+        struct unsent *entry = list_entry(node, struct unsent, node);
+        uint64_t token = entry->token;
+        list_remove(node);
+        mem_free(entry);
+        if (!c->owner->quiet)
+            c->owner->ops->send_failed(c->owner->ctx, token);
+    }
+    forget_input(c);
+    mem_free(c);
+}
+
+const struct sip_hop *connection_hop(const struct connection *c)
+{
+    return &c->hop;
+}

@@ -1,0 +1,37 @@
+/* One stream connection: from octets to messages, its limits, and which of its messages have left. Private to
+ * the folder; the life of a connection stands in transport.h. */
+#ifndef TRANSPORT_CONNECTION_H
+#define TRANSPORT_CONNECTION_H
+
+#include "base/timer.h"
+#include "net/tcp.h"
+#include "sip/frame.h"
+#include "transport/transport.h"
+
+struct connection;
+
+/* What a connection needs from its transport. */
+struct connection_owner {
+    struct net_loop *loop;
+    struct timer_wheel *wheel;
+    const struct transport_limits *limits;
+    struct counters *counters;
+    const struct transport_ops *ops;
+    void *ctx;  /* for ops */
+    bool quiet; /* everything is being torn down: connection_free tells nobody */
+    /* The connection is dead and must be freed now. */
+    void (*dead)(struct connection_owner *owner, struct connection *connection);
+};
+
+/* hop: the peer with the flow number of this connection. fd is the connection's, or closed on failure. */
+MUST_USE int connection_accept(struct connection_owner *owner, int fd, const struct sip_hop *hop,
+                               struct connection **ret_connection);
+MUST_USE int connection_open(struct connection_owner *owner, const struct addr *from,
+                             const struct sip_hop *hop, struct connection **ret_connection);
+/* Tells ops->send_failed of what never left. */
+void connection_free(struct connection *connection);
+const struct sip_hop *connection_hop(const struct connection *connection);
+/* A queue over its limit dooms the connection: ERR_LIMIT now, dead() at the end of the turn. */
+MUST_USE int connection_send(struct connection *connection, struct wire *wire, uint64_t token);
+
+#endif

@@ -1,0 +1,395 @@
+#include "transport/transport.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/tcp.h"
+#include "net/udp.h"
+#include "transport/connection.h"
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+/* A flow number: worker + 1 (so that it is never SIP_FLOW_NONE), slot, generation. The generation tells a
+ * connection from the one that had its slot before. */
+#define FLOW_WORKER_SHIFT 56
+#define FLOW_SLOT_SHIFT   32
+#define FLOW_SLOTS_MAX    (1U << 24)
+
+struct slot {
+    struct connection *connection; /* NULL: free */
+    uint32_t generation;
+    uint32_t next_free;
+    bool accepted; /* counts for its source */
+};
+
+#define NO_SLOT UINT32_MAX
+
+struct listener {
+    struct transport *transport;
+    struct addr addr;
+    uint16_t index;
+    uint8_t protocol;    /* enum sip_transport */
+    struct net_udp *udp; /* one of the two, or neither once listening has stopped */
+    struct net_tcp_listener *tcp;
+};
+
+struct transport {
+    struct connection_owner owner; /* first: dead() finds the transport from it */
+    struct transport_opts opts;
+    struct timer_wheel wheel;
+    struct net_hook timers;
+    struct net_udp_batch *batch;
+    struct listener *listeners;
+    struct slot *slots;
+    uint32_t n_slots, first_free, used_slots;
+};
+
+static struct log_limiter refused_log = LOG_LIMITER(5);
+
+unsigned transport_flow_worker(uint64_t flow)
+{
+    assert(flow != SIP_FLOW_NONE);
+    return (unsigned)(flow >> FLOW_WORKER_SHIFT) - 1;
+}
+
+size_t transport_connections(const struct transport *t)
+{
+    return t->used_slots;
+}
+
+/* ---- slots ---- */
+
+static uint32_t slot_of(uint64_t flow)
+{
+    return (uint32_t)(flow >> FLOW_SLOT_SHIFT) & (FLOW_SLOTS_MAX - 1);
+}
+
+static uint64_t flow_of(const struct transport *t, uint32_t slot)
+{
+    return (uint64_t)(t->opts.worker + 1) << FLOW_WORKER_SHIFT | (uint64_t)slot << FLOW_SLOT_SHIFT |
+           t->slots[slot].generation;
+}
+
+static struct connection *find_connection(const struct transport *t, uint64_t flow)
+{
+    uint32_t slot = slot_of(flow);
+    if (slot >= t->n_slots || flow_of(t, slot) != flow)
+        return NULL;
+    return t->slots[slot].connection;
+}
+
+/* Takes a slot and makes hop the hop of its connection-to-be; NO_SLOT at the limit. */
+static uint32_t take_slot(struct transport *t, struct sip_hop *hop)
+{
+    uint32_t slot = t->first_free;
+    if (slot == NO_SLOT)
+        return NO_SLOT;
+    t->first_free = t->slots[slot].next_free;
+    t->used_slots++;
+    hop->flow = flow_of(t, slot);
+    return slot;
+}
+
+static void release_slot(struct transport *t, uint32_t slot)
+{
+    t->slots[slot].connection = NULL;
+    t->slots[slot].generation++;
+    t->slots[slot].next_free = t->first_free;
+    t->first_free = slot;
+    t->used_slots--;
+}
+
+static int slots_init(struct transport *t, size_t connections)
+{
+    t->n_slots = connections < FLOW_SLOTS_MAX ? (uint32_t)connections : FLOW_SLOTS_MAX;
+    t->first_free = NO_SLOT;
+    t->slots = mem_zalloc((t->n_slots + 1) * sizeof(*t->slots));
+    if (t->slots == NULL)
+        return ERR_NOMEM;
+    for (uint32_t slot = t->n_slots; slot-- > 0;) {
+        t->slots[slot].generation = 1;
+        t->slots[slot].next_free = t->first_free;
+        t->first_free = slot;
+    }
+    return 0;
+}
+
+/* ---- connections ---- */
+
+static void on_dead(struct connection_owner *owner, struct connection *connection)
+{
+    struct transport *t = (struct transport *)(void *)owner;
+    struct sip_hop hop = *connection_hop(connection);
+    transport_registry_remove(t->opts.registry, hop.transport, &hop.addr, hop.flow);
+    if (t->slots[slot_of(hop.flow)].accepted)
+        transport_registry_leave_source(t->opts.registry, &hop.addr);
+    release_slot(t, slot_of(hop.flow));
+    connection_free(connection);
+}
+
+static int enter_connection(struct transport *t, uint32_t slot, struct connection *connection, bool accepted)
+{
+    const struct sip_hop *hop = connection_hop(connection);
+    t->slots[slot].connection = connection;
+    t->slots[slot].accepted = accepted;
+    counter_inc(t->opts.counters, COUNTER_CONNECTIONS_OPENED);
+    int rc = transport_registry_add(t->opts.registry, hop->transport, &hop->addr, hop->flow);
+    if (rc != 0)
+        on_dead(&t->owner, connection);
+    return rc;
+}
+
+static void refuse_connection(struct transport *t, const struct addr *peer, const char *why)
+{
+    char memory[64];
+    struct buf text;
+    buf_init(&text, memory, sizeof(memory));
+    addr_format(peer, &text);
+    counter_inc(t->opts.counters, COUNTER_CONNECTIONS_REFUSED);
+    log_limited(&refused_log, LOG_WARN, "connection.refused", log_slice("peer", buf_slice(&text)),
+                log_cstr("why", why), log_u64("connections", t->used_slots));
+}
+
+static bool on_accept(void *ctx, struct net_tcp_listener *tcp, int fd, const struct addr *peer)
+{
+    struct listener *listener = ctx;
+    struct transport *t = listener->transport;
+    (void)tcp;
+    struct sip_hop hop = {.addr = *peer, .listener = listener->index, .transport = listener->protocol};
+    uint32_t slot = take_slot(t, &hop);
+    if (slot == NO_SLOT) {
+        refuse_connection(t, peer, "limits.connections reached");
+        return false;
+    }
+    if (!transport_registry_enter_source(t->opts.registry, peer)) {
+        release_slot(t, slot);
+        refuse_connection(t, peer, "limits.connections_per_source reached");
+        return false;
+    }
+    struct connection *connection;
+    if (connection_accept(&t->owner, fd, &hop, &connection) != 0) {
+        transport_registry_leave_source(t->opts.registry, peer);
+        release_slot(t, slot);
+        refuse_connection(t, peer, "no memory");
+        return true;
+    }
+    if (enter_connection(t, slot, connection, true) != 0)
+        refuse_connection(t, peer, "no memory");
+    return true;
+}
+
+static int open_connection(struct transport *t, const struct sip_hop *to, struct connection **ret_connection)
+{
+    struct sip_hop hop = *to;
+    uint32_t slot = take_slot(t, &hop);
+    if (slot == NO_SLOT) {
+        refuse_connection(t, &to->addr, "limits.connections reached");
+        return ERR_LIMIT;
+    }
+    struct connection *connection;
+    int rc = connection_open(&t->owner, &t->listeners[to->listener].addr, &hop, &connection);
+    if (rc != 0) {
+        release_slot(t, slot);
+        return rc;
+    }
+    rc = enter_connection(t, slot, connection, false);
+    if (rc == 0)
+        *ret_connection = connection;
+    return rc;
+}
+
+static int send_by_stream(struct transport *t, const struct sip_hop *hop, struct wire *wire, uint64_t token)
+{
+    struct sip_hop to = *hop;
+    if (to.flow != SIP_FLOW_NONE && transport_flow_worker(to.flow) == t->opts.worker &&
+        find_connection(t, to.flow) == NULL)
+        to.flow = SIP_FLOW_NONE;
+    if (to.flow == SIP_FLOW_NONE)
+        to.flow = transport_registry_find(t->opts.registry, to.transport, &to.addr);
+    if (to.flow != SIP_FLOW_NONE && transport_flow_worker(to.flow) != t->opts.worker)
+        return t->opts.ops->other_worker(t->opts.ctx, transport_flow_worker(to.flow), &to, wire, token);
+
+    struct connection *connection = to.flow == SIP_FLOW_NONE ? NULL : find_connection(t, to.flow);
+    if (connection == NULL) {
+        int rc = open_connection(t, &to, &connection);
+        if (rc != 0)
+            return rc;
+    }
+    return connection_send(connection, wire, token);
+}
+
+int transport_send(struct transport *t, const struct sip_hop *hop, struct wire *wire, uint64_t token)
+{
+    assert(hop->listener < t->opts.n_listeners);
+    struct listener *listener = &t->listeners[hop->listener];
+    int rc;
+    if (hop->transport != listener->protocol)
+        rc = ERR_UNSUPPORTED;
+    else if (hop->transport == SIP_TRANSPORT_UDP)
+        rc = net_udp_send(listener->udp, &hop->addr, wire, token);
+    else
+        rc = send_by_stream(t, hop, wire, token);
+    counter_inc(t->opts.counters, rc == 0 ? COUNTER_TX_MESSAGES : COUNTER_TX_ERRORS);
+    return rc;
+}
+
+/* ---- datagrams ---- */
+
+/* RFC 5626 section 3.5.1 and RFC 3261 section 7.5: a datagram of nothing but CRLF keeps a binding of a NAT
+ * alive. */
+static bool is_keepalive(struct slice data)
+{
+    return slice_trim(data).len == 0;
+}
+
+static void on_datagram(void *ctx, struct net_udp *udp, struct slice data, const struct addr *from)
+{
+    struct listener *listener = ctx;
+    struct transport *t = listener->transport;
+    (void)udp;
+    counter_inc(t->opts.counters, COUNTER_RX_DATAGRAMS);
+    if (is_keepalive(data)) {
+        counter_inc(t->opts.counters, COUNTER_RX_KEEPALIVES);
+        return;
+    }
+    counter_inc(t->opts.counters, COUNTER_RX_MESSAGES);
+    struct sip_hop hop = {.addr = *from, .listener = listener->index, .transport = SIP_TRANSPORT_UDP};
+    t->opts.ops->receive(t->opts.ctx, data, &hop, true);
+}
+
+static void on_datagram_failed(void *ctx, struct net_udp *udp, uint64_t token, int error)
+{
+    struct listener *listener = ctx;
+    (void)udp;
+    (void)error;
+    counter_inc(listener->transport->opts.counters, COUNTER_TX_ERRORS);
+    if (token != 0)
+        listener->transport->opts.ops->send_failed(listener->transport->opts.ctx, token);
+}
+
+static void on_datagram_refused(void *ctx, struct net_udp *udp, const struct addr *to, struct slice head,
+                                int error)
+{
+    struct listener *listener = ctx;
+    (void)udp;
+    (void)to;
+    (void)error;
+    counter_inc(listener->transport->opts.counters, COUNTER_TX_ERRORS);
+    listener->transport->opts.ops->refused(listener->transport->opts.ctx, head);
+}
+
+static const struct net_udp_ops udp_ops = {
+    .receive = on_datagram, .send_failed = on_datagram_failed, .refused = on_datagram_refused};
+static const struct net_tcp_listener_ops tcp_ops = {.accept = on_accept};
+
+/* ---- life ---- */
+
+static int listener_open(struct transport *t, uint16_t index)
+{
+    const struct transport_limits *limits = &t->opts.limits;
+    struct listener *listener = &t->listeners[index];
+    *listener = (struct listener){.transport = t,
+                                  .addr = t->opts.listeners[index].addr,
+                                  .index = index,
+                                  .protocol = t->opts.listeners[index].transport};
+    if (listener->protocol == SIP_TRANSPORT_TCP)
+        return net_tcp_listener_new(t->opts.loop, &listener->addr, &tcp_ops, listener, &listener->tcp);
+    if (listener->protocol != SIP_TRANSPORT_UDP)
+        return ERR_UNSUPPORTED;
+    struct net_udp_opts udp = {
+        .loop = t->opts.loop,
+        .batch = t->batch,
+        .addr = listener->addr,
+        .reuse_port = true,
+        .receive_buffer_bytes = limits->udp_receive_buffer_bytes,
+        .send_buffer_bytes = limits->udp_send_buffer_bytes,
+        .queue_bytes = limits->udp_queue_bytes,
+        .counters = t->opts.counters,
+        .ops = &udp_ops,
+        .ctx = listener,
+    };
+    return net_udp_new(&udp, &listener->udp);
+}
+
+static void on_turn(struct net_hook *hook)
+{
+    struct transport *t = (struct transport *)(void *)((char *)hook - offsetof(struct transport, timers));
+    timer_wheel_advance(&t->wheel, net_loop_now_ms(t->opts.loop));
+}
+
+ms_t transport_next_ms(const struct transport *t)
+{
+    return timer_wheel_next_ms(&t->wheel);
+}
+
+int transport_new(const struct transport_opts *opts, size_t *ret_failed, struct transport **ret_transport)
+{
+    assert(opts->n_listeners <= UINT16_MAX && opts->worker < UINT8_MAX - 1);
+    struct transport *t = mem_zalloc(sizeof(*t));
+    if (t == NULL)
+        return ERR_NOMEM;
+    t->opts = *opts;
+    t->owner = (struct connection_owner){.loop = opts->loop,
+                                         .wheel = &t->wheel,
+                                         .limits = &t->opts.limits,
+                                         .counters = opts->counters,
+                                         .ops = opts->ops,
+                                         .ctx = opts->ctx,
+                                         .dead = on_dead};
+    timer_wheel_init(&t->wheel, net_loop_now_ms(opts->loop), t);
+    t->timers.fn = on_turn;
+    net_hook_add(opts->loop, &t->timers);
+    size_t failed = opts->n_listeners;
+    int rc = slots_init(t, opts->limits.connections);
+    if (rc != 0)
+        goto out;
+    rc = net_udp_batch_new(&t->batch);
+    if (rc != 0)
+        goto out;
+    t->listeners = mem_zalloc(opts->n_listeners * sizeof(*t->listeners));
+    if (t->listeners == NULL) {
+        rc = ERR_NOMEM;
+        goto out;
+    }
+    for (uint16_t i = 0; i < opts->n_listeners && rc == 0; i++) {
+        failed = i;
+        rc = listener_open(t, i);
+    }
+out:
+    if (rc != 0) {
+        int error = errno;
+        *ret_failed = failed;
+        transport_free(t);
+        errno = error;
+    } else {
+        *ret_transport = t;
+    }
+    return rc;
+}
+
+void transport_stop_listening(struct transport *t)
+{
+    for (size_t i = 0; i < t->opts.n_listeners; i++) {
+        net_tcp_listener_free(t->listeners[i].tcp);
+        t->listeners[i].tcp = NULL;
+    }
+}
+
+void transport_free(struct transport *t)
+{
+    if (t == NULL)
+        return;
+    t->owner.quiet = true;
+    for (uint32_t slot = 0; t->slots != NULL && slot < t->n_slots; slot++)
+        if (t->slots[slot].connection != NULL)
+            on_dead(&t->owner, t->slots[slot].connection);
+    if (t->listeners != NULL) {
+        transport_stop_listening(t);
+        for (size_t i = 0; i < t->opts.n_listeners; i++)
+            net_udp_free(t->listeners[i].udp);
+    }
+    net_hook_remove(t->opts.loop, &t->timers);
+    net_udp_batch_free(t->batch);
+    mem_free(t->listeners);
+    mem_free(t->slots);
+    mem_free(t);
+}

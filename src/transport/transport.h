@@ -1,0 +1,103 @@
+/* SIP over UDP and TCP: RFC 3261 section 18. One `struct transport` per worker, on that worker's event loop.
+ * It finds whole messages in datagrams and streams and gives them up as octets with the hop they came by; it
+ * takes wires and a hop and puts them on the network. What stands in a message is not its business: Via,
+ * received and rport are the core's (sip/via_route.h).
+ *
+ * UDP: every worker has a socket of its own for every UDP listener (SO_REUSEPORT), so any worker can send
+ * from any listener.
+ *
+ * Streams: a connection belongs to the worker that accepted or opened it. Its number (flow) carries the
+ * worker, so a message for it can be handed over. All workers share one registry of connections by remote
+ * address (transport/registry.h): a request to an address that some worker has a connection with goes over
+ * that connection (section 18.1.1), a response by the connection its request came by, or a new one to the
+ * same address when that is gone (section 18.2.2).
+ *
+ * Life of a connection: connecting (only outbound; messages wait, limited in octets and time) -> open ->
+ * closed. It closes when the peer closes, when framing is lost, when it was idle for too long, when its
+ * output queue passes its limit (a peer that does not read), or when half a message stays half a message.
+ * Messages that never left it are reported by ops->send_failed. */
+#ifndef TRANSPORT_TRANSPORT_H
+#define TRANSPORT_TRANSPORT_H
+
+#include "base/counter.h"
+#include "base/wire.h"
+#include "net/loop.h"
+#include "sip/hop.h"
+#include "sip/limits.h"
+#include "transport/registry.h"
+
+struct transport;
+
+struct transport_listener {
+    uint8_t transport; /* UDP or TCP */
+    struct addr addr;
+};
+
+struct transport_limits {
+    size_t connections; /* of this worker */
+    ms_t idle_ms;       /* no octet in either direction */
+    ms_t connect_ms;    /* from SYN to established */
+    ms_t partial_ms;    /* from the first octet of a message to its last (a stalled or trickling sender) */
+    size_t input_buffer_bytes; /* of one connection, for messages that are not whole yet */
+    size_t output_queue_bytes; /* waiting in one connection */
+    size_t udp_queue_bytes;    /* waiting in one UDP socket */
+    int udp_receive_buffer_bytes, udp_send_buffer_bytes; /* SO_RCVBUF, SO_SNDBUF; 0: the system's */
+    struct sip_limits sip;
+};
+
+struct transport_ops {
+    /* A whole message. bytes live only during the call. */
+    void (*receive)(void *ctx, struct slice bytes, const struct sip_hop *from, bool datagram);
+    /* A stream that lost its framing: head is the start of the message; it is closed after what is sent now
+     * has left. */
+    void (*bad)(void *ctx, struct slice head, const struct sip_hop *from, unsigned status,
+                const char *phrase);
+    /* A message sent with this token did not leave. Never called from within transport_send. */
+    void (*send_failed)(void *ctx, uint64_t token);
+    /* ICMP said that this datagram of ours did not arrive (section 18.4). */
+    void (*refused)(void *ctx, struct slice datagram_head);
+    /* The flow belongs to another worker: hand wire over to it, where transport_send is called with the same
+     * hop. 0, or ERR_AGAIN when its queue is full. */
+    int (*other_worker)(void *ctx, unsigned worker, const struct sip_hop *hop, struct wire *wire,
+                        uint64_t token);
+};
+
+struct transport_opts {
+    unsigned worker; /* 0 .. 254 */
+    struct net_loop *loop;
+    const struct transport_listener *listeners; /* same order, so same indices, as the core's */
+    size_t n_listeners;
+    struct transport_limits limits;
+    struct transport_registry *registry; /* shared by all workers */
+    struct counters *counters;
+    const struct transport_ops *ops;
+    void *ctx;
+};
+
+/* Opens all sockets of this worker. ERR_IO with errno when a listener cannot be bound; *ret_failed is its
+ * index then. */
+MUST_USE int transport_new(const struct transport_opts *opts, size_t *ret_failed,
+                           struct transport **ret_transport);
+/* Closes everything at once. */
+void transport_free(struct transport *transport);
+
+/* Sends wire to hop (takes its own reference). hop->listener says which local socket or source address;
+ * hop->flow a connection, which when it is gone is replaced by one to hop->addr. 0: on its way (a later
+ * failure goes to ops->send_failed when token is not 0). ERR_CLOSED, ERR_LIMIT, ERR_IO, ERR_UNSUPPORTED: it
+ * could not be taken. */
+MUST_USE int transport_send(struct transport *transport, const struct sip_hop *hop, struct wire *wire,
+                            uint64_t token);
+
+/* Stop accepting connections; those that exist go on (for a graceful stop). */
+void transport_stop_listening(struct transport *transport);
+
+/* The worker that owns a flow. */
+unsigned transport_flow_worker(uint64_t flow);
+
+/* When the loop must turn again at the latest, for the time limits of connections. They are looked at in
+ * every turn. */
+ms_t transport_next_ms(const struct transport *transport);
+
+size_t transport_connections(const struct transport *transport);
+
+#endif

@@ -1,0 +1,61 @@
+/* sip_peek_call_id: the worker of a message is chosen by its Call-ID before anything is parsed. */
+#include "sip/peek.h"
+#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+static void expect(const char *message, const char *call_id)
+{
+    struct slice got = sip_peek_call_id(slice_from_cstr(message));
+    if (call_id == NULL)
+        assert_null(got.ptr);
+    else
+        assert_true(slice_eq(got, slice_from_cstr(call_id)));
+}
+
+/* RFC 3261 sections 7.3.1 and 7.3.3: case, white space before the colon, folding, compact form. */
+static void test_every_spelling(void **state)
+{
+    (void)state;
+    expect("OPTIONS sip:a SIP/2.0\r\nCall-ID: a84b4c76e66710\r\n\r\n", "a84b4c76e66710");
+    expect("OPTIONS sip:a SIP/2.0\r\nTo: x\r\ncALL-id \t: 1@h\r\n\r\n", "1@h");
+    expect("SIP/2.0 200 OK\r\ni:1@h\r\n\r\n", "1@h");
+    expect("SIP/2.0 200 OK\r\nI : 1@h  \r\n\r\n", "1@h");
+    expect("OPTIONS sip:a SIP/2.0\r\nCall-ID:\r\n 1@h\r\n\r\n", "1@h");
+}
+
+static void test_nothing_to_find(void **state)
+{
+    (void)state;
+    expect("", NULL);
+    expect("OPTIONS sip:a SIP/2.0", NULL);
+    expect("OPTIONS sip:a SIP/2.0\r\nCall-IDs: 1\r\nIdentity: 2\r\n\r\n", NULL);
+    /* A Call-ID in the start line or in the body is none. */
+    expect("Call-ID: 1\r\nTo: x\r\n\r\n", NULL);
+    expect("OPTIONS sip:a SIP/2.0\r\nTo: x\r\n\r\nCall-ID: 1\r\n", NULL);
+}
+
+/* Every cut of a message is read within its bounds (the sanitizers watch) and gives a prefix of the value. */
+static void test_every_prefix(void **state)
+{
+    (void)state;
+    static const char text[] = "OPTIONS sip:a SIP/2.0\r\nTo: x\r\nCall-ID: 1234@host\r\n\r\n";
+    for (size_t n = 0; n < sizeof(text); n++) {
+        char *copy = test_malloc(n + 1);
+        memcpy(copy, text, n);
+        struct slice got = sip_peek_call_id(slice_make(copy, n));
+        assert_true(got.ptr == NULL || slice_starts_with(SLICE("1234@host"), got));
+        test_free(copy);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_spelling),
+        cmocka_unit_test(test_nothing_to_find),
+        cmocka_unit_test(test_every_prefix),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
