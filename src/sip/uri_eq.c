@@ -123,19 +123,25 @@ static bool param_value_eq(struct slice name, struct slice a, struct slice b)
     return same_presence(a, b) && sip_uri_text_eq(a, b, is_method ? SIP_URI_CASE : SIP_URI_NOCASE);
 }
 
-/* "Any uri-parameter appearing in both URIs must match." */
+/* "Any uri-parameter appearing in both URIs must match." Of a name that is there twice, although it must not
+ * be, each value needs its like. */
+static bool param_matches(struct slice name, struct slice value, const struct parts *in)
+{
+    bool same_name = false;
+    for (unsigned j = 0; j < in->n; j++) {
+        if (!sip_uri_text_eq(name, in->at[j].name, SIP_URI_NOCASE))
+            continue;
+        if (param_value_eq(name, value, in->at[j].value))
+            return true;
+        same_name = true;
+    }
+    return !same_name && param_may_be_missing(name);
+}
+
 static bool params_match(const struct parts *a, const struct parts *b)
 {
     for (unsigned i = 0; i < a->n; i++) {
-        bool found = false;
-        for (unsigned j = 0; j < b->n; j++) {
-            if (!sip_uri_text_eq(a->at[i].name, b->at[j].name, SIP_URI_NOCASE))
-                continue;
-            if (!param_value_eq(a->at[i].name, a->at[i].value, b->at[j].value))
-                return false;
-            found = true;
-        }
-        if (!found && !param_may_be_missing(a->at[i].name))
+        if (!param_matches(a->at[i].name, a->at[i].value, b))
             return false;
     }
     return true;
