@@ -52,7 +52,7 @@ void net_hook_add(struct net_loop *loop, struct net_hook *hook);
  * running already or no turn is). Nothing happens when it is waiting already. */
 void net_hook_once(struct net_loop *loop, struct net_hook *hook);
 /* Takes the hook out, whichever way it was put in, or not at all. */
-void net_hook_remove(struct net_hook *hook);
+void net_hook_remove(struct net_loop *loop, struct net_hook *hook);
 
 /* One turn. Waits for events until `until_ms` at most (on the clock of net_loop_now_ms; MS_NEVER: for ever).
  * A signal that interrupts the wait ends it. Not to be called from within a turn. */

@@ -1,5 +1,15 @@
-/* TCP: listeners and streams of octets, non-blocking. A TLS or WebSocket stream can stand behind the same
- * functions later. */
+/* TCP: listeners and streams of octets, non-blocking.
+ *
+ * Life of a stream: connecting (only one that was opened here; `open` ends it) -> open -> closed. It ends
+ * when the peer has closed and what was queued has left, when the connection breaks, when a peer takes
+ * nothing for NET_STREAM_USER_TIMEOUT_MS, or when its user frees it. Time limits for connecting, for being
+ * idle and for half messages are its user's: they are net_stream_free in a timer.
+ *
+ * What is queued is written at the end of the turn, many messages with one call, and waits in the stream
+ * while the peer does not read: nobody else notices. A stream with nothing queued holds no buffer.
+ *
+ * A stream is an ordered flow of octets, and no function here says how it comes by them: TLS stands behind
+ * the same functions, where `open` comes after the handshake and octets are counted before encryption. */
 #ifndef NET_TCP_H
 #define NET_TCP_H
 
@@ -12,47 +22,75 @@ struct net_tcp_listener;
 
 /* ---- listeners ---- */
 
+/* When the process is out of file descriptors, or the machine of memory, accepting rests for so long:
+ * connections wait in the kernel instead of keeping the loop busy. */
+#define NET_TCP_ACCEPT_REST_MS 1000
+
 struct net_tcp_listener_ops {
-    /* A connection was accepted: take fd (make a stream of it) and return true, or return false and it is
-     * closed. */
+    /* A connection was accepted: take fd, which is non-blocking (make a stream of it), and return true, or
+     * return false, for a limit on connections, and it is closed. May free the listener. */
     bool (*accept)(void *ctx, struct net_tcp_listener *listener, int fd, const struct addr *peer);
 };
 
-/* SO_REUSEPORT is set, so every worker can have its own. When file descriptors run out, accepting pauses for
- * a second instead of spinning. ERR_IO with errno. */
+/* SO_REUSEPORT is set, so every worker can have its own. Port 0 takes any. ERR_NOMEM, or ERR_IO with errno.
+ */
 MUST_USE int net_tcp_listener_new(struct net_loop *loop, const struct addr *addr,
                                   const struct net_tcp_listener_ops *ops, void *ctx,
                                   struct net_tcp_listener **ret_listener);
+/* NULL is fine. */
 void net_tcp_listener_free(struct net_tcp_listener *listener);
+/* With the port that was really bound. */
 const struct addr *net_tcp_listener_addr(const struct net_tcp_listener *listener);
 
 /* ---- streams ---- */
 
+/* The kernel breaks a connection whose peer has acknowledged nothing, or kept its window shut, for so long:
+ * the time after which no SIP transaction waits any more (64*T1, RFC 3261 section 17). */
+#define NET_STREAM_USER_TIMEOUT_MS 32000
+/* After net_stream_shutdown, how long and for how many octets of the peer the end of the connection is waited
+ * for. */
+#define NET_STREAM_LINGER_MS    2000
+#define NET_STREAM_LINGER_BYTES (1024 * 1024)
+
+/* All of them may send, pause, shut down and free the stream. */
 struct net_stream_ops {
-    void (*open)(void *ctx, struct net_stream *stream); /* an outbound one is connected */
+    /* One that was opened here is connected. */
+    void (*open)(void *ctx, struct net_stream *stream);
     /* New octets; they are the reader's until the call returns. */
     void (*receive)(void *ctx, struct net_stream *stream, struct slice data);
-    /* The stream is dead (peer closed, error, or net_stream_shutdown done). error: errno or 0. Free it in or
-     * after this call. Called once, never from within a net_stream_ function. */
+    /* The peer will send nothing more, but may still read. May be NULL: then it is answered by
+     * net_stream_shutdown. */
+    void (*ended)(void *ctx, struct net_stream *stream);
+    /* The stream is dead (broken, or net_stream_shutdown done): what is queued now will never leave. error:
+     * errno or 0. Free it in or after this call. Called once, never from within a net_stream_ function. */
     void (*closed)(void *ctx, struct net_stream *stream, int error);
 };
 
-/* From an accepted fd (owned by the stream from then on). On failure fd is closed. */
+/* From an accepted fd, non-blocking, the stream's from then on. On failure fd is closed. ERR_NOMEM, or ERR_IO
+ * with errno. queue_bytes: how much may wait to be written, payload and bookkeeping (16 octets for a
+ * message). */
 MUST_USE int net_stream_from_fd(struct net_loop *loop, int fd, size_t queue_bytes,
                                 const struct net_stream_ops *ops, void *ctx, struct net_stream **ret_stream);
-/* Starts to connect to `to` from the IP of `from` (any port; family ADDR_NONE: any address). ERR_IO with
+/* Starts to connect to `to` from the IP of `from` (any port; a wildcard or ADDR_NONE: any address). What is
+ * sent before `open` waits. ERR_NOMEM; ERR_UNSUPPORTED when the two are of different families; ERR_IO with
  * errno when it fails at once. */
 MUST_USE int net_stream_connect(struct net_loop *loop, const struct addr *from, const struct addr *to,
                                 size_t queue_bytes, const struct net_stream_ops *ops, void *ctx,
                                 struct net_stream **ret_stream);
-/* Closes at once; ops->closed is not called. Safe from within any callback of this stream. */
+/* Closes at once; ops->closed is not called. Safe from within any callback of this stream. NULL is fine. */
 void net_stream_free(struct net_stream *stream);
 
 /* Queues wire (takes a reference). Written at the end of the turn, many at a time. ERR_LIMIT: queue_bytes
- * would be passed; ERR_CLOSED: it is dead or shut down. */
+ * would be passed; ERR_CLOSED: it is dead or shut down; ERR_NOMEM. */
 MUST_USE int net_stream_send(struct net_stream *stream, struct wire *wire);
-/* Takes no more to send, sends what is queued, then closes (ops->closed). The reader gets nothing more. */
+/* Takes no more to send, sends what is queued, ends the sending direction, waits a little for the peer to do
+ * the same (closing before would make the kernel throw away what the peer has not read yet), then closes
+ * (ops->closed). The reader gets nothing more. */
 void net_stream_shutdown(struct net_stream *stream);
+
+/* Nothing is read from now on, so the peer must wait, until net_stream_resume. */
+void net_stream_pause(struct net_stream *stream);
+void net_stream_resume(struct net_stream *stream);
 
 bool net_stream_is_open(const struct net_stream *stream); /* connected and not closed */
 /* Octets ever queued, and ever taken by the kernel: which of the messages queued have left. */

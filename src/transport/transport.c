@@ -336,7 +336,7 @@ int transport_new(const struct transport_opts *opts, size_t *ret_failed, struct 
                                          .ctx = opts->ctx,
                                          .dead = on_dead};
     timer_wheel_init(&t->wheel, net_loop_now_ms(opts->loop), t);
-    t->timers.fn = on_turn;
+    net_hook_init(&t->timers, on_turn);
     net_hook_add(opts->loop, &t->timers);
     size_t failed = opts->n_listeners;
     int rc = slots_init(t, opts->limits.connections);

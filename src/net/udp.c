@@ -1,0 +1,586 @@
+#include "net/udp.h"
+#include "base/mem.h"
+#include "net/sockaddr.h"
+#include <errno.h>
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* Payload of the longest datagram: 65535 octets of IPv4 packet with its header, or of IPv6 packet after it.
+ */
+#define PAYLOAD_MAX_IPV4 (65535 - 20 - 8)
+#define PAYLOAD_MAX_IPV6 (65535 - 8)
+
+/* Receive buffers lie a little more than 64 KiB apart. At exactly that distance the starts of all of them,
+ * which is where SIP messages are, would compete for the same few sets of every cache. */
+#define STRIDE_BYTES (NET_UDP_DATAGRAM_MAX + 1 + 17 * 64)
+
+/* Enough for an address and a sock_extended_err with the address of who complains. */
+#define CONTROL_BYTES 256
+/* As much of a datagram as routers quote (RFC 1812 section 4.3.2.3), with some to spare. */
+#define QUOTE_BYTES 1024
+
+#define ERRORS_PER_TURN 64
+#define ATTEMPTS_MAX    8
+#define FIRST_SLOTS     64
+
+struct control {
+    _Alignas(struct cmsghdr) char octets[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
+
+struct messages {
+    struct mmsghdr headers[NET_UDP_BATCH];
+    struct iovec pieces[NET_UDP_BATCH];
+    struct sockaddr_storage names[NET_UDP_BATCH];
+    struct control controls[NET_UDP_BATCH];
+};
+
+/* A datagram being handled may make others leave, so the two directions share nothing. */
+struct net_udp_batch {
+    struct messages in, out;
+    char data[NET_UDP_BATCH * STRIDE_BYTES];
+};
+
+struct outgoing {
+    struct wire *wire;
+    uint64_t token;
+    struct addr to, from;
+};
+
+/* A ring that grows, up to the limit in octets. */
+struct queue {
+    struct outgoing *slots;
+    size_t cap, first, count;
+    size_t bytes, limit_bytes;
+};
+
+struct net_udp {
+    struct net_watch watch;
+    struct net_hook flush;
+    struct net_loop *loop;
+    struct net_udp_batch *batch;
+    struct counters *counters;
+    const struct net_udp_ops *ops;
+    void *ctx;
+    struct addr addr, received_at;
+    struct queue queue;
+    bool wildcard;
+    bool blocked;  /* the kernel has no room: EPOLLOUT is waited for */
+    bool flushing; /* the head of the queue is being dealt with: nobody else may send it */
+    bool busy;     /* a function of this file that looks at the socket again is on the stack */
+    bool freed;    /* while busy */
+};
+
+/* ---- batch ---- */
+
+/* What the kernel overwrites when it receives. */
+static void ready_to_receive(struct messages *in, unsigned i)
+{
+    in->headers[i].msg_hdr.msg_namelen = sizeof(in->names[i]);
+    in->headers[i].msg_hdr.msg_controllen = sizeof(in->controls[i].octets);
+}
+
+int net_udp_batch_new(struct net_udp_batch **ret_batch)
+{
+    struct net_udp_batch *batch = mem_alloc(sizeof(*batch));
+
+    if (!batch)
+        return ERR_NOMEM;
+    for (unsigned i = 0; i < NET_UDP_BATCH; i++) {
+        struct messages *in = &batch->in;
+
+        in->pieces[i] =
+            (struct iovec){.iov_base = batch->data + i * STRIDE_BYTES, .iov_len = NET_UDP_DATAGRAM_MAX};
+        in->headers[i].msg_hdr = (struct msghdr){.msg_name = &in->names[i],
+                                                 .msg_iov = &in->pieces[i],
+                                                 .msg_iovlen = 1,
+                                                 .msg_control = in->controls[i].octets};
+        ready_to_receive(in, i);
+    }
+    *ret_batch = batch;
+    return 0;
+}
+
+void net_udp_batch_free(struct net_udp_batch *batch)
+{
+    mem_free(batch);
+}
+
+/* ---- queue ---- */
+
+static size_t cost(const struct wire *wire)
+{
+    return wire->len + sizeof(struct outgoing);
+}
+
+static struct outgoing *queue_at(const struct queue *q, size_t i)
+{
+    return &q->slots[(q->first + i) & (q->cap - 1)];
+}
+
+static int queue_grow(struct queue *q)
+{
+    size_t cap = q->cap > 0 ? q->cap * 2 : FIRST_SLOTS;
+    struct outgoing *slots = mem_realloc_array(NULL, cap, sizeof(*slots));
+
+    if (!slots)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < q->count; i++)
+        slots[i] = *queue_at(q, i);
+    mem_free(q->slots);
+    q->slots = slots;
+    q->cap = cap;
+    q->first = 0;
+    return 0;
+}
+
+static int queue_push(struct queue *q, const struct outgoing *out)
+{
+    size_t bytes = cost(out->wire);
+    int r = 0;
+
+    if (bytes > q->limit_bytes || q->bytes > q->limit_bytes - bytes)
+        return ERR_LIMIT;
+    if (q->count == q->cap)
+        r = queue_grow(q);
+    if (r < 0)
+        return r;
+    q->count++;
+    *queue_at(q, q->count - 1) = *out;
+    wire_ref(out->wire);
+    q->bytes += bytes;
+    return 0;
+}
+
+static void queue_pop(struct queue *q)
+{
+    struct wire *wire = queue_at(q, 0)->wire;
+
+    q->bytes -= cost(wire);
+    q->first = (q->first + 1) & (q->cap - 1);
+    q->count--;
+    wire_unref(wire);
+}
+
+/* ---- source and destination of single datagrams ---- */
+
+/* Walks the control messages of m; NULL when there is none of that kind. */
+static const void *find_control(struct msghdr *m, int level, int type, size_t size)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
+        if (c->cmsg_level == level && c->cmsg_type == type && c->cmsg_len >= CMSG_LEN(size))
+            return CMSG_DATA(c);
+    return NULL;
+}
+
+/* Where a datagram was sent to. spec_dst is the address of this host that answers a broadcast, too. */
+static void note_received_at(struct net_udp *udp, struct msghdr *m)
+{
+    const void *found;
+    struct in_pktinfo v4;
+    struct in6_pktinfo v6;
+
+    udp->received_at = udp->addr;
+    if (udp->addr.family == ADDR_IPV4) {
+        found = find_control(m, IPPROTO_IP, IP_PKTINFO, sizeof(v4));
+        if (!found)
+            return;
+        memcpy(&v4, found, sizeof(v4));
+        memcpy(udp->received_at.ip, &v4.ipi_spec_dst, 4);
+    } else {
+        found = find_control(m, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(v6));
+        if (!found)
+            return;
+        memcpy(&v6, found, sizeof(v6));
+        if (IN6_IS_ADDR_MULTICAST(&v6.ipi6_addr))
+            return;
+        memcpy(udp->received_at.ip, &v6.ipi6_addr, 16);
+        if (IN6_IS_ADDR_LINKLOCAL(&v6.ipi6_addr))
+            udp->received_at.scope_id = v6.ipi6_ifindex;
+    }
+}
+
+static void put_control(struct msghdr *m, struct control *memory, int level, int type, const void *data,
+                        size_t size)
+{
+    struct cmsghdr *c;
+
+    m->msg_control = memory->octets;
+    m->msg_controllen = CMSG_SPACE(size);
+    c = CMSG_FIRSTHDR(m);
+    c->cmsg_level = level;
+    c->cmsg_type = type;
+    c->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(c), data, size);
+}
+
+static void put_source(struct msghdr *m, struct control *memory, const struct addr *from)
+{
+    struct in_pktinfo v4 = {0};
+    struct in6_pktinfo v6 = {0};
+
+    if (from->family == ADDR_IPV4) {
+        memcpy(&v4.ipi_spec_dst, from->ip, 4);
+        put_control(m, memory, IPPROTO_IP, IP_PKTINFO, &v4, sizeof(v4));
+    } else if (from->family == ADDR_IPV6) {
+        memcpy(&v6.ipi6_addr, from->ip, 16);
+        v6.ipi6_ifindex = from->scope_id;
+        put_control(m, memory, IPPROTO_IPV6, IPV6_PKTINFO, &v6, sizeof(v6));
+    }
+}
+
+/* ---- ICMP errors ---- */
+
+/* One entry of the error queue: ERR_AGAIN when there is none, 1 when it was of ICMP and has been told, 0 when
+ * it was something else. */
+static int take_error(struct net_udp *udp)
+{
+    _Alignas(struct cmsghdr) char control[CONTROL_BYTES];
+    char quote[QUOTE_BYTES];
+    struct sockaddr_storage name;
+    struct iovec piece = {.iov_base = quote, .iov_len = sizeof(quote)};
+    struct msghdr m = {.msg_name = &name,
+                       .msg_namelen = sizeof(name),
+                       .msg_iov = &piece,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = sizeof(control)};
+    bool v4 = udp->addr.family == ADDR_IPV4;
+    struct sock_extended_err error;
+    const void *found;
+    struct addr to;
+    ssize_t len;
+
+    len = recvmsg(udp->watch.fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT);
+    if (len < 0)
+        return ERR_AGAIN;
+    found = find_control(&m, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, sizeof(error));
+    if (!found)
+        return 0;
+    memcpy(&error, found, sizeof(error));
+    /* What is of local origin has been told by the failing call, too. */
+    if (error.ee_origin != SO_EE_ORIGIN_ICMP && error.ee_origin != SO_EE_ORIGIN_ICMP6)
+        return 0;
+    if (net_addr_from_sockaddr(&name, &to) < 0)
+        return 0;
+    udp->ops->refused(udp->ctx, udp, &to, slice_make(quote, (size_t)len), (int)error.ee_errno);
+    return 1;
+}
+
+/* Returns how many ICMP errors were told. The kernel forgets the pending error of the socket with them. */
+static int take_errors(struct net_udp *udp)
+{
+    int told = 0;
+
+    for (int i = 0; i < ERRORS_PER_TURN && !udp->freed; i++) {
+        int r = take_error(udp);
+
+        if (r < 0)
+            break;
+        told += r;
+    }
+    return told;
+}
+
+/* ---- sending ---- */
+
+/* As many as go with one call. Returns how many went, or -1 with errno of the first. */
+static int send_batch(struct net_udp *udp)
+{
+    struct messages *messages = &udp->batch->out;
+    struct queue *q = &udp->queue;
+    unsigned n = q->count < NET_UDP_BATCH ? (unsigned)q->count : NET_UDP_BATCH;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct outgoing *out = queue_at(q, i);
+        struct msghdr *m = &messages->headers[i].msg_hdr;
+
+        messages->pieces[i] = (struct iovec){.iov_base = out->wire->bytes, .iov_len = out->wire->len};
+        *m = (struct msghdr){
+            .msg_name = &messages->names[i], .msg_iov = &messages->pieces[i], .msg_iovlen = 1};
+        m->msg_namelen = net_sockaddr_from_addr(&out->to, &messages->names[i]);
+        put_source(m, &messages->controls[i], &out->from);
+    }
+    return sendmmsg(udp->watch.fd, messages->headers, n, MSG_DONTWAIT);
+}
+
+/* Whether the kernel took something. It may have taken less than it could: a batch ends at an error, which is
+ * told by the next call if it was about a datagram, and forgotten if it was an earlier one's ICMP error. */
+static bool send_some(struct net_udp *udp)
+{
+    int sent;
+
+    do
+        sent = send_batch(udp);
+    while (sent < 0 && errno == EINTR);
+    for (int i = 0; i < sent; i++)
+        queue_pop(&udp->queue);
+    return sent > 0;
+}
+
+static void wait_for_room(struct net_udp *udp)
+{
+    if (net_watch_change(udp->loop, &udp->watch, EPOLLIN | EPOLLOUT) < 0) {
+        net_hook_once(udp->loop, &udp->flush); /* no memory for waiting: ask again in the next turn */
+        return;
+    }
+    udp->blocked = true;
+}
+
+static void drop_first(struct net_udp *udp, int error)
+{
+    uint64_t token = queue_at(&udp->queue, 0)->token;
+
+    queue_pop(&udp->queue);
+    if (error == ENOBUFS) /* the interface's queue is full: lost on the way */
+        counter_inc(udp->counters, COUNTER_TX_ERRORS);
+    else
+        udp->ops->send_failed(udp->ctx, udp, token, error);
+}
+
+/* The first datagram was refused. It may have been told another's ICMP error, so it is tried again: once in
+ * any case, and as long as such errors are found. */
+static void settle_refusal(struct net_udp *udp, int error, int *attempts)
+{
+    int told = take_errors(udp);
+
+    if (udp->freed)
+        return;
+    if (error != ENOBUFS && (*attempts == 0 || told > 0) && *attempts < ATTEMPTS_MAX) {
+        ++*attempts;
+        return;
+    }
+    *attempts = 0;
+    drop_first(udp, error);
+}
+
+static void flush(struct net_udp *udp)
+{
+    size_t turns =
+        2 * udp->queue.count + ATTEMPTS_MAX; /* what is sent by the functions called here may wait */
+    int attempts = 0;
+
+    udp->flushing = true;
+    while (udp->queue.count > 0 && !udp->freed) {
+        if (turns-- == 0) {
+            net_hook_once(udp->loop, &udp->flush);
+            break;
+        }
+        if (send_some(udp)) {
+            attempts = 0;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            wait_for_room(udp);
+            break;
+        } else {
+            settle_refusal(udp, errno, &attempts);
+        }
+    }
+    udp->flushing = false;
+}
+
+int net_udp_send_from(struct net_udp *udp, const struct addr *from, const struct addr *to, struct wire *wire,
+                      uint64_t token)
+{
+    struct outgoing out = {.wire = wire, .token = token, .to = *to};
+    int r;
+
+    if (to->family != udp->addr.family)
+        return ERR_UNSUPPORTED;
+    if (wire->len > (to->family == ADDR_IPV4 ? PAYLOAD_MAX_IPV4 : PAYLOAD_MAX_IPV6))
+        return ERR_RANGE;
+    if (udp->wildcard && from && from->family == to->family && !addr_is_any(from))
+        out.from = *from;
+    r = queue_push(&udp->queue, &out);
+    if (r < 0 || udp->blocked)
+        return r;
+    /* Errors are left to the end of the turn, where they may be told. */
+    if (udp->queue.count >= NET_UDP_BATCH && !udp->flushing)
+        (void)send_some(udp);
+    if (udp->queue.count > 0)
+        net_hook_once(udp->loop, &udp->flush);
+    return 0;
+}
+
+int net_udp_send(struct net_udp *udp, const struct addr *to, struct wire *wire, uint64_t token)
+{
+    return net_udp_send_from(udp, NULL, to, wire, token);
+}
+
+/* ---- receiving ---- */
+
+static void receive_batch(struct net_udp *udp)
+{
+    struct messages *in = &udp->batch->in;
+    int n;
+
+    do
+        n = recvmmsg(udp->watch.fd, in->headers, NET_UDP_BATCH, MSG_DONTWAIT, NULL);
+    while (n < 0 && errno == EINTR);
+    /* Any other failure is an ICMP error, which comes from the error queue, or of the moment: epoll asks
+     * again. */
+    for (unsigned i = 0; (int)i < n; i++) {
+        struct slice data = slice_make(in->pieces[i].iov_base, in->headers[i].msg_len);
+        struct addr from;
+
+        if (!udp->freed && net_addr_from_sockaddr(&in->names[i], &from) == 0) {
+            if (udp->wildcard)
+                note_received_at(udp, &in->headers[i].msg_hdr);
+            udp->ops->receive(udp->ctx, udp, data, &from);
+        }
+        ready_to_receive(in, i);
+    }
+}
+
+/* ---- events ---- */
+
+static void release(struct net_udp *udp)
+{
+    while (udp->queue.count > 0)
+        queue_pop(&udp->queue);
+    mem_free(udp->queue.slots);
+    mem_free(udp);
+}
+
+static void leave(struct net_udp *udp)
+{
+    udp->busy = false;
+    if (udp->freed)
+        release(udp);
+}
+
+static void on_event(struct net_watch *watch, uint32_t events)
+{
+    struct net_udp *udp = list_entry(watch, struct net_udp, watch);
+
+    udp->busy = true;
+    if (events & EPOLLERR)
+        take_errors(udp);
+    if (!udp->freed && (events & (EPOLLIN | EPOLLERR)))
+        receive_batch(udp);
+    if (!udp->freed && (events & EPOLLOUT) && net_watch_change(udp->loop, watch, EPOLLIN) == 0) {
+        udp->blocked = false;
+        net_hook_once(udp->loop, &udp->flush);
+    }
+    leave(udp);
+}
+
+static void on_flush(struct net_hook *hook)
+{
+    struct net_udp *udp = list_entry(hook, struct net_udp, flush);
+
+    udp->busy = true;
+    flush(udp);
+    leave(udp);
+}
+
+/* ---- life ---- */
+
+static int set_option(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? ERR_IO : 0;
+}
+
+/* FORCE is for who may go beyond the system's limit. Without it the kernel gives what it allows. */
+static int set_buffers(int fd, const struct net_udp_opts *opts)
+{
+    const struct {
+        int bytes, force, option;
+    } rows[] = {{opts->receive_buffer_bytes, SO_RCVBUFFORCE, SO_RCVBUF},
+                {opts->send_buffer_bytes, SO_SNDBUFFORCE, SO_SNDBUF}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].bytes > 0 && set_option(fd, SOL_SOCKET, rows[i].force, rows[i].bytes) < 0 &&
+            set_option(fd, SOL_SOCKET, rows[i].option, rows[i].bytes) < 0)
+            return ERR_IO;
+    return 0;
+}
+
+static int set_options(int fd, bool v4, bool wildcard)
+{
+    const struct {
+        int level, option, value;
+        bool set;
+    } rows[] = {
+        {IPPROTO_IP, IP_RECVERR, 1, v4},
+        {IPPROTO_IPV6, IPV6_RECVERR, 1, !v4},
+        {IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, v4},
+        {IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT, !v4},
+        {IPPROTO_IP, IP_PKTINFO, 1, v4 && wildcard},
+        {IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, !v4 && wildcard},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].set && set_option(fd, rows[i].level, rows[i].option, rows[i].value) < 0)
+            return ERR_IO;
+    return 0;
+}
+
+static int open_socket(const struct net_udp_opts *opts, struct net_udp *udp)
+{
+    int r = net_socket_bind(SOCK_DGRAM, &opts->addr, opts->reuse_port, &udp->watch.fd);
+
+    if (r == 0)
+        r = net_socket_addr(udp->watch.fd, &udp->addr);
+    if (r == 0)
+        r = set_options(udp->watch.fd, udp->addr.family == ADDR_IPV4, udp->wildcard);
+    if (r == 0)
+        r = set_buffers(udp->watch.fd, opts);
+    if (r == 0)
+        r = net_watch_start(opts->loop, &udp->watch);
+    return r;
+}
+
+int net_udp_new(const struct net_udp_opts *opts, struct net_udp **ret_udp)
+{
+    struct net_udp *udp = mem_alloc(sizeof(*udp));
+    int r;
+
+    if (!udp)
+        return ERR_NOMEM;
+    *udp = (struct net_udp){.watch = {.fd = -1, .events = EPOLLIN, .fn = on_event},
+                            .loop = opts->loop,
+                            .batch = opts->batch,
+                            .counters = opts->counters,
+                            .ops = opts->ops,
+                            .ctx = opts->ctx,
+                            .queue.limit_bytes = opts->queue_bytes,
+                            .wildcard = addr_is_any(&opts->addr)};
+    net_hook_init(&udp->flush, on_flush);
+    r = open_socket(opts, udp);
+    if (r < 0) {
+        int error = errno;
+
+        if (udp->watch.fd >= 0)
+            close(udp->watch.fd);
+        mem_free(udp);
+        errno = error;
+        return r;
+    }
+    udp->received_at = udp->addr;
+    *ret_udp = udp;
+    return 0;
+}
+
+void net_udp_free(struct net_udp *udp)
+{
+    if (!udp || udp->freed)
+        return;
+    net_watch_stop(udp->loop, &udp->watch);
+    net_hook_remove(udp->loop, &udp->flush);
+    close(udp->watch.fd);
+    udp->freed = true;
+    if (!udp->busy)
+        release(udp);
+}
+
+const struct addr *net_udp_addr(const struct net_udp *udp)
+{
+    return &udp->addr;
+}
+
+const struct addr *net_udp_received_at(const struct net_udp *udp)
+{
+    return &udp->received_at;
+}
