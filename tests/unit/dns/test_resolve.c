@@ -1,11 +1,14 @@
 /* RFC 3263 section 4 as far as it needs no DNS, and hosts(5). */
 #include "base/mem.h"
 #include "dns/resolve.h"
-#include <cmocka.h>
+#include <stdio.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 static const char hosts_text[] = "# comment\n"
                                  "127.0.0.1\tlocalhost alpha.example. # tail\r\n"
@@ -19,7 +22,7 @@ static struct dns_hosts *hosts;
 static int setup(void **state)
 {
     (void)state;
-    return dns_hosts_parse(SLICE(hosts_text), &hosts);
+    return dns_hosts_parse(slice_from_cstr(hosts_text), &hosts);
 }
 
 static int teardown(void **state)
@@ -114,7 +117,7 @@ static void test_out_of_memory(void **state)
     for (int64_t n = 0; rc == ERR_NOMEM; n++) {
         struct dns_hosts *table = NULL;
         mem_fail_after(n);
-        rc = dns_hosts_parse(SLICE(hosts_text), &table);
+        rc = dns_hosts_parse(slice_from_cstr(hosts_text), &table);
         mem_fail_after(-1);
         if (rc == 0)
             dns_hosts_free(table);

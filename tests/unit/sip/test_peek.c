@@ -1,9 +1,12 @@
 /* sip_peek_call_id: the worker of a message is chosen by its Call-ID before anything is parsed. */
 #include "sip/peek.h"
-#include <cmocka.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 static void expect(const char *message, const char *call_id)
 {

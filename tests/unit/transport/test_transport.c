@@ -3,16 +3,19 @@
 #include "base/mem.h"
 #include "net/sockaddr.h"
 #include "transport/transport.h"
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 #define RECEIVED_MAX 64
 
@@ -301,7 +304,7 @@ static void test_udp_port_unreachable_is_told(void **state)
     (void)state;
     struct sip_hop hop = {.addr = rig->udp, .listener = 0, .transport = SIP_TRANSPORT_UDP};
     hop.addr.port = free_port();
-    assert_int_equal(send_text(&hop, SLICE(options), 7), 0);
+    assert_int_equal(send_text(&hop, slice_from_cstr(options), 7), 0);
     WAIT_FOR(rig->n_refused == 1);
 }
 
@@ -381,7 +384,7 @@ static void test_tcp_lost_framing_closes(void **state)
     assert_true(peer_is_closed(fd));
     assert_int_equal(rig->bad_status, 400);
     assert_int_equal(rig->n_received, 0);
-    assert_int_equal(transport_connections(rig->transport), 0);
+    WAIT_FOR(transport_connections(rig->transport) == 0);
     close(fd);
 }
 
@@ -394,7 +397,7 @@ static void test_tcp_reuse(void **state)
     int listening = peer_listen(&peer);
     struct sip_hop hop = {.addr = peer, .listener = 1, .transport = SIP_TRANSPORT_TCP};
     for (int i = 0; i < 3; i++)
-        assert_int_equal(send_text(&hop, SLICE(options), 0), 0);
+        assert_int_equal(send_text(&hop, slice_from_cstr(options), 0), 0);
     int fd = -1;
     WAIT_FOR((fd = accept(listening, NULL, NULL)) >= 0);
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
@@ -418,7 +421,7 @@ static void test_tcp_gone_flow_opens_another(void **state)
     int listening = peer_listen(&peer);
     struct sip_hop hop = {
         .addr = peer, .listener = 1, .transport = SIP_TRANSPORT_TCP, .flow = (uint64_t)4 << 56 | 77};
-    assert_int_equal(send_text(&hop, SLICE(options), 0), 0);
+    assert_int_equal(send_text(&hop, slice_from_cstr(options), 0), 0);
     int fd = -1;
     WAIT_FOR((fd = accept(listening, NULL, NULL)) >= 0);
     close(fd);
@@ -432,7 +435,7 @@ static void test_tcp_refused_connection_is_told(void **state)
     (void)state;
     struct sip_hop hop = {.addr = rig->tcp, .listener = 1, .transport = SIP_TRANSPORT_TCP};
     hop.addr.port = free_port();
-    if (send_text(&hop, SLICE(options), 11) == 0 && send_text(&hop, SLICE(options), 12) == 0) {
+    if (send_text(&hop, slice_from_cstr(options), 11) == 0 && send_text(&hop, slice_from_cstr(options), 12) == 0) {
         WAIT_FOR(rig->n_failed == 2);
         assert_true(rig->failed[0] == 11 && rig->failed[1] == 12);
     }
@@ -447,7 +450,7 @@ static void test_tcp_sent_messages_are_not_failures(void **state)
     int fd = peer_connect();
     peer_write(fd, options, sizeof(options) - 1);
     WAIT_FOR(rig->n_received == 1);
-    assert_int_equal(send_text(&rig->received[0].hop, SLICE(options), 5), 0);
+    assert_int_equal(send_text(&rig->received[0].hop, slice_from_cstr(options), 5), 0);
     char text[sizeof(options)];
     bool end;
     assert_int_equal(peer_read(fd, text, sizeof(options) - 1, &end), sizeof(options) - 1);
@@ -461,7 +464,7 @@ static void test_flow_of_another_worker_is_handed_over(void **state)
     (void)state;
     struct sip_hop hop = {
         .addr = rig->tcp, .listener = 1, .transport = SIP_TRANSPORT_TCP, .flow = (uint64_t)6 << 56 | 1};
-    assert_int_equal(send_text(&hop, SLICE(options), 0), 0);
+    assert_int_equal(send_text(&hop, slice_from_cstr(options), 0), 0);
     assert_int_equal(rig->n_handed, 1);
     assert_int_equal(rig->handed_to, 5);
     /* Also when only the registry knows that the other worker has a connection to the address. */
@@ -469,7 +472,7 @@ static void test_flow_of_another_worker_is_handed_over(void **state)
     assert_int_equal(
         transport_registry_add(rig->registry, SIP_TRANSPORT_TCP, &hop.addr, (uint64_t)2 << 56 | 1), 0);
     hop.flow = SIP_FLOW_NONE;
-    assert_int_equal(send_text(&hop, SLICE(options), 0), 0);
+    assert_int_equal(send_text(&hop, slice_from_cstr(options), 0), 0);
     assert_int_equal(rig->handed_to, 1);
     transport_registry_remove(rig->registry, SIP_TRANSPORT_TCP, &hop.addr, (uint64_t)2 << 56 | 1);
 }

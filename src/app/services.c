@@ -1,0 +1,189 @@
+#include "app/services.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "location/registrar.h"
+#include "location/storage.h"
+#include <assert.h>
+#include <stdatomic.h>
+#include <sysexits.h>
+#include <time.h>
+
+#define HOSTS_FILE "/etc/hosts"
+#define CHAIN_MAX  16
+
+struct services {
+    const struct config *config;
+    struct worker **workers;
+    struct dns_hosts *hosts;
+    struct location_storage *storage;
+    struct location_registrar *registrar;
+    struct proxy_step chain[CHAIN_MAX];
+    _Atomic bool stopping; /* no worker runs any more: results are nobody's */
+};
+
+/* On the storage thread. The result of a job must not be lost: while the worker's inbox is full it is offered
+ * again. */
+static void on_complete(void *ctx, struct location_job *job)
+{
+    struct services *s = ctx;
+    const struct timespec pause = {.tv_nsec = 1000000};
+    struct mail *mail = NULL;
+    while (!atomic_load(&s->stopping)) {
+        if (mail == NULL)
+            mail = mail_new(MAIL_RESUME, SLICE(""));
+        if (mail != NULL) {
+            mail->token = job->ticket;
+            mail->result = job;
+            if (worker_post(s->workers[job->worker], mail) == 0)
+                return;
+        }
+        nanosleep(&pause, NULL);
+    }
+    mail_free(mail);
+    location_job_free(job);
+}
+
+void services_release_result(void *ctx, void *result)
+{
+    (void)ctx;
+    location_job_free(result);
+}
+
+static bool user_exists(void *ctx, struct slice domain, struct slice user)
+{
+    (void)ctx;
+    (void)domain;
+    (void)user;
+    return true;
+}
+
+/* ---- the chain ---- */
+
+static void add_step(struct services *s, size_t *n, const char *name,
+                     enum proxy_verdict (*run)(struct proxy_request *req, void *ctx), void *ctx)
+{
+    assert(*n < CHAIN_MAX - 1); /* the last one stays empty: it ends the chain */
+    s->chain[(*n)++] = (struct proxy_step){.name = name, .run = run, .ctx = ctx};
+}
+
+static void build_chain(struct services *s)
+{
+    size_t n = 0;
+    add_step(s, &n, "validate", proxy_step_validate, NULL);
+    add_step(s, &n, "route", proxy_step_route, NULL);
+    add_step(s, &n, "self", proxy_step_self, NULL);
+    add_step(s, &n, "require", location_require_step, s->registrar);
+    add_step(s, &n, "registrar", location_registrar_step, s->registrar);
+    add_step(s, &n, "relay", proxy_step_relay, NULL);
+    add_step(s, &n, "targets", proxy_step_targets, NULL);
+    add_step(s, &n, "forward", proxy_step_forward, NULL);
+    for (size_t i = 0; i < n; i++)
+        log_event(LOG_DEBUG, "start.step", log_u64("number", i), log_cstr("name", s->chain[i].name));
+}
+
+/* ---- life ---- */
+
+static int open_storage(struct services *s, const struct snapshot *snapshot)
+{
+    const struct config_registrar *registrar = &s->config->registrar;
+    bool is_memory = s->config->store.kind == CONFIG_STORE_MEMORY;
+    struct location_storage_opts opts = {
+        .path = is_memory ? NULL : s->config->store.path,
+        .limits = {.default_expires_s = registrar->default_expires_s,
+                   .min_expires_s = registrar->min_expires_s,
+                   .max_expires_s = registrar->max_expires_s,
+                   .contacts = registrar->max_contacts},
+        .listeners = snapshot->listeners,
+        .n_listeners = snapshot->n_listeners,
+        .complete = on_complete,
+        .ctx = s,
+    };
+    struct location_why why = {.text = "no memory"};
+    int rc = location_storage_new(&opts, &why, &s->storage);
+    if (rc == 0)
+        return EX_OK;
+    log_event(LOG_ERROR, "start.store_failed", log_cstr("path", is_memory ? "memory" : s->config->store.path),
+              log_cstr("error", err_name(rc)), log_cstr("why", why.text));
+    return EX_CANTCREAT;
+}
+
+static int open_all(struct services *s, struct snapshot *snapshot)
+{
+    int rc = dns_hosts_load(HOSTS_FILE, &s->hosts);
+    if (rc != 0) {
+        log_event(LOG_ERROR, "start.hosts_failed", log_cstr("path", HOSTS_FILE),
+                  log_cstr("error", err_name(rc)));
+        return EX_OSFILE;
+    }
+    int code = open_storage(s, snapshot);
+    if (code != EX_OK)
+        return code;
+    struct location_registrar_opts registrar = {.storage = s->storage,
+                                                .proxy = &snapshot->proxy,
+                                                .user_exists = user_exists,
+                                                .ctx = s,
+                                                .unknown_users = true};
+    if (location_registrar_new(&registrar, &s->registrar) != 0)
+        return EX_OSERR;
+    build_chain(s);
+    snapshot->proxy.secret = location_storage_secret(s->storage);
+    snapshot->proxy.chain = s->chain;
+    return EX_OK;
+}
+
+int services_new(const struct config *config, struct snapshot *snapshot, struct services **ret_services)
+{
+    struct services *s = mem_zalloc(sizeof(*s));
+    if (s == NULL)
+        return EX_OSERR;
+    s->config = config;
+    int code = open_all(s, snapshot);
+    if (code == EX_OK)
+        *ret_services = s;
+    else
+        services_free(s);
+    return code;
+}
+
+void services_set_workers(struct services *s, struct worker **workers)
+{
+    s->workers = workers;
+}
+
+void services_stop(struct services *s)
+{
+    if (s == NULL)
+        return;
+    atomic_store(&s->stopping, true);
+    location_storage_free(s->storage);
+    s->storage = NULL;
+}
+
+void services_free(struct services *s)
+{
+    if (s == NULL)
+        return;
+    services_stop(s);
+    location_registrar_free(s->registrar);
+    dns_hosts_free(s->hosts);
+    mem_free(s);
+}
+
+/* ---- what others ask ---- */
+
+const struct dns_hosts *services_hosts(const struct services *s)
+{
+    return s->hosts;
+}
+
+int services_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,
+                    const struct proxy_binding **ret_bindings, size_t *ret_count)
+{
+    struct services *s = ctx;
+    return location_locate(s->registrar, aor, now_s, arena, max, ret_bindings, ret_count);
+}
+
+size_t services_count_bindings(const struct services *s)
+{
+    return location_store_count_bindings(location_storage_store(s->storage));
+}

@@ -1,0 +1,206 @@
+#include "app/snapshot.h"
+#include "base/mem.h"
+#include "net/sockaddr.h"
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+
+/* Longest text of an address in brackets, and the room given to each. */
+#define HOST_TEXT_BYTES 56
+/* A message that has begun must be whole by then: 64*T1, when its sender has given up on it anyway (RFC 3261
+ * section 17.1.2.2). */
+#define PARTIAL_T1S 64
+/* What the kernel may hold for a UDP socket: bursts wait there, not in a queue of ours. */
+#define UDP_BUFFER_BYTES (4 * 1024 * 1024)
+#define UDP_QUEUE_BYTES  (16 * 1024 * 1024)
+
+static enum proxy_auth_rule auth_rule(enum config_auth_rule rule)
+{
+    switch (rule) {
+    case CONFIG_AUTH_REQUIRED:
+        return PROXY_AUTH_REQUIRED;
+    case CONFIG_AUTH_NONE:
+        return PROXY_AUTH_NONE;
+    case CONFIG_AUTH_INHERIT:
+        break;
+    }
+    return PROXY_AUTH_INHERIT;
+}
+
+static uint8_t transport_of(enum config_transport transport)
+{
+    return transport == CONFIG_UDP ? SIP_TRANSPORT_UDP : SIP_TRANSPORT_TCP;
+}
+
+static int add_listener(struct snapshot *s, const struct config_listener *from, const struct addr *addr)
+{
+    if (s->n_listeners == SNAPSHOT_LISTENERS_MAX)
+        return ERR_LIMIT;
+    struct proxy_listener *to = &s->listeners[s->n_listeners];
+    char *text = s->texts + s->n_listeners * HOST_TEXT_BYTES;
+    struct buf host;
+    buf_init(&host, text, HOST_TEXT_BYTES);
+    addr_format_ip(addr, true, &host);
+    bool advertised = from->advertise.host[0] != '\0';
+    *to = (struct proxy_listener){
+        .transport = transport_of(from->transport),
+        .addr = *addr,
+        .host = advertised ? slice_from_cstr(from->advertise.host) : buf_slice(&host),
+        .port = advertised && from->advertise.port != 0 ? from->advertise.port : addr->port,
+        .stateless = from->mode == CONFIG_STATELESS,
+        .auth_register = auth_rule(from->auth.for_register),
+        .auth_calls = auth_rule(from->auth.for_calls),
+    };
+    s->sockets[s->n_listeners] = (struct transport_listener){.transport = to->transport, .addr = *addr};
+    s->n_listeners++;
+    return 0;
+}
+
+static bool is_usable(const struct ifaddrs *i, uint8_t family, struct addr *ret_addr)
+{
+    if (i->ifa_addr == NULL || (i->ifa_flags & IFF_UP) == 0)
+        return false;
+    struct sockaddr_storage storage = {0};
+    if (i->ifa_addr->sa_family == AF_INET)
+        memcpy(&storage, i->ifa_addr, sizeof(struct sockaddr_in));
+    else if (i->ifa_addr->sa_family == AF_INET6)
+        memcpy(&storage, i->ifa_addr, sizeof(struct sockaddr_in6));
+    else
+        return false;
+    /* A link-local address means nothing to who reads it in a Via. */
+    return net_addr_from_sockaddr(&storage, ret_addr) == 0 && ret_addr->family == family &&
+           ret_addr->scope_id == 0;
+}
+
+static int add_wildcard(struct snapshot *s, const struct config_listener *from)
+{
+    struct ifaddrs *all;
+    if (getifaddrs(&all) != 0)
+        return ERR_IO;
+    int rc = 0;
+    size_t before = s->n_listeners;
+    for (const struct ifaddrs *i = all; i != NULL && rc == 0; i = i->ifa_next) {
+        struct addr addr;
+        if (!is_usable(i, from->address.family, &addr))
+            continue;
+        addr.port = from->address.port;
+        rc = add_listener(s, from, &addr);
+    }
+    freeifaddrs(all);
+    return rc == 0 && s->n_listeners == before ? ERR_NOTFOUND : rc;
+}
+
+static int add_listeners(struct snapshot *s)
+{
+    int rc = 0;
+    for (size_t i = 0; i < s->config->n_listeners && rc == 0; i++) {
+        const struct config_listener *from = &s->config->listeners[i];
+        rc = addr_is_any(&from->address) ? add_wildcard(s, from) : add_listener(s, from, &from->address);
+    }
+    return rc;
+}
+
+static void add_names(struct snapshot *s)
+{
+    for (size_t i = 0; i < s->config->n_domains; i++) {
+        const struct config_domain *from = &s->config->domains[i];
+        s->domains[i] = (struct proxy_domain){.name = slice_from_cstr(from->name),
+                                              .realm = slice_from_cstr(from->realm),
+                                              .auth_register = auth_rule(from->auth.for_register),
+                                              .auth_calls = auth_rule(from->auth.for_calls)};
+    }
+    for (size_t i = 0; i < s->config->n_aliases; i++)
+        s->aliases[i] = slice_from_cstr(s->config->aliases[i]);
+}
+
+static size_t per_worker(uint64_t total, unsigned n_workers)
+{
+    return (size_t)((total + n_workers - 1) / n_workers);
+}
+
+static void set_options(struct snapshot *s, unsigned n_workers)
+{
+    const struct config *c = s->config;
+    const struct sip_limits sip = {
+        .message_bytes = (uint32_t)c->limits.message_bytes,
+        .start_line_bytes = (uint32_t)c->limits.start_line_bytes,
+        .header_bytes = (uint32_t)c->limits.header_bytes,
+        .headers = c->limits.headers,
+        .values = c->limits.values,
+    };
+    s->transport_limits = (struct transport_limits){
+        .connections = per_worker(c->limits.connections, n_workers),
+        .idle_ms = c->limits.connection_idle_ms,
+        .connect_ms = c->limits.connect_timeout_ms,
+        .partial_ms = PARTIAL_T1S * c->timers.t1_ms,
+        .input_buffer_bytes = c->limits.input_buffer_bytes,
+        .output_queue_bytes = c->limits.output_queue_bytes,
+        .udp_queue_bytes = UDP_QUEUE_BYTES,
+        .udp_receive_buffer_bytes = UDP_BUFFER_BYTES,
+        .udp_send_buffer_bytes = UDP_BUFFER_BYTES,
+        .sip = sip,
+    };
+    s->proxy = (struct proxy_opts){
+        .listeners = s->listeners,
+        .n_listeners = s->n_listeners,
+        .domains = s->domains,
+        .n_domains = c->n_domains,
+        .aliases = s->aliases,
+        .n_aliases = c->n_aliases,
+        .trusted = c->trusted,
+        .n_trusted = c->n_trusted,
+        .limits = sip,
+        .times = {.t1_ms = c->timers.t1_ms,
+                  .t2_ms = c->timers.t2_ms,
+                  .t4_ms = c->timers.t4_ms,
+                  .timer_d_ms = c->timers.d_ms},
+        .timer_c_ms = c->proxy.timer_c_ms,
+        .ring_ms = c->proxy.ring_time_ms,
+        .record_route = c->proxy.record_route,
+        .loop_detection = c->proxy.loop_detection,
+        .recurse_3xx = c->proxy.recurse_redirects,
+        .max_breadth = c->proxy.max_breadth,
+        .max_branches = c->proxy.max_branches,
+        .path_mtu_bytes = c->proxy.path_mtu_bytes,
+        .retry_after_s = c->stop.retry_after_s,
+        .max_transactions = per_worker(c->limits.transactions, n_workers),
+        .arena_budget_bytes = per_worker(c->limits.memory_bytes, n_workers),
+        .server_name = slice_from_cstr(c->proxy.server_name),
+    };
+}
+
+int snapshot_new(const struct config *config, unsigned n_workers, struct snapshot **ret_snapshot)
+{
+    struct snapshot *s = mem_zalloc(sizeof(*s));
+    if (s == NULL)
+        return ERR_NOMEM;
+    s->config = config;
+    s->listeners = mem_zalloc(SNAPSHOT_LISTENERS_MAX * sizeof(*s->listeners));
+    s->sockets = mem_zalloc(SNAPSHOT_LISTENERS_MAX * sizeof(*s->sockets));
+    s->texts = mem_zalloc(SNAPSHOT_LISTENERS_MAX * HOST_TEXT_BYTES);
+    s->domains = mem_zalloc((config->n_domains + 1) * sizeof(*s->domains));
+    s->aliases = mem_zalloc((config->n_aliases + 1) * sizeof(*s->aliases));
+    bool complete = s->listeners != NULL && s->sockets != NULL && s->texts != NULL && s->domains != NULL &&
+                    s->aliases != NULL;
+    int rc = complete ? add_listeners(s) : ERR_NOMEM;
+    if (rc != 0) {
+        snapshot_free(s);
+        return rc;
+    }
+    add_names(s);
+    set_options(s, n_workers);
+    *ret_snapshot = s;
+    return 0;
+}
+
+void snapshot_free(struct snapshot *s)
+{
+    if (s == NULL)
+        return;
+    mem_free(s->listeners);
+    mem_free(s->sockets);
+    mem_free(s->texts);
+    mem_free(s->domains);
+    mem_free(s->aliases);
+    mem_free(s);
+}

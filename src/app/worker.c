@@ -1,0 +1,343 @@
+#include "app/worker.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "crypto/crypto.h"
+#include "dns/resolve.h"
+#include "net/inbox.h"
+#include "sip/peek.h"
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct worker {
+    struct worker_opts opts;
+    struct proxy_opts proxy_opts;
+    pthread_t thread;
+    struct net_loop *loop;
+    struct net_inbox *inbox;
+    struct net_hook end_of_turn;
+    struct transport *transport;
+    struct proxy *proxy;
+    struct counters counters;
+    ms_t told_ms; /* the time the core has been told */
+    _Atomic size_t pending;
+    bool stopping;
+};
+
+size_t worker_pending(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->pending, memory_order_acquire);
+}
+
+struct counters *worker_counters(struct worker *worker)
+{
+    return &worker->counters;
+}
+
+int worker_post(struct worker *worker, struct mail *mail)
+{
+    return net_inbox_put(worker->inbox, mail);
+}
+
+/* The core is told the time before anything else in a turn, so that no timer starts in the past. */
+static void tell_time(struct worker *w)
+{
+    ms_t now = net_loop_now_ms(w->loop);
+    if (now == w->told_ms)
+        return;
+    w->told_ms = now;
+    proxy_advance(w->proxy, now, clock_unix_s());
+}
+
+/* ---- to other workers ---- */
+
+/* Loses the mail, as a network would, when the other's inbox is full. */
+static int hand_over(struct worker *w, unsigned to, struct mail *mail)
+{
+    if (mail == NULL) {
+        counter_inc(&w->counters, COUNTER_SHED);
+        return ERR_NOMEM;
+    }
+    int rc = worker_post(w->opts.workers[to], mail);
+    if (rc != 0) {
+        counter_inc(&w->counters, COUNTER_HANDOVERS_FULL);
+        mail_free(mail);
+        return rc;
+    }
+    counter_inc(&w->counters, COUNTER_HANDOVERS);
+    return 0;
+}
+
+static unsigned worker_of_call(const struct worker *w, struct slice message)
+{
+    if (w->opts.n_workers == 1)
+        return w->opts.index;
+    struct slice call_id = sip_peek_call_id(message);
+    if (slice_is_null(call_id))
+        return w->opts.index;
+    return (unsigned)(hash_siphash64(&w->opts.call_key, call_id) % w->opts.n_workers);
+}
+
+/* ---- from the transport ---- */
+
+static void on_receive(void *ctx, struct slice bytes, const struct sip_hop *from, bool datagram)
+{
+    struct worker *w = ctx;
+    unsigned owner = worker_of_call(w, bytes);
+    if (owner == w->opts.index) {
+        tell_time(w);
+        proxy_receive(w->proxy, bytes, from, datagram);
+        return;
+    }
+    struct mail *mail = mail_new(MAIL_RECEIVE, bytes);
+    if (mail != NULL) {
+        mail->hop = *from;
+        mail->datagram = datagram;
+    }
+    (void)hand_over(w, owner, mail);
+}
+
+static void on_bad(void *ctx, struct slice head, const struct sip_hop *from, unsigned status,
+                   const char *phrase)
+{
+    struct worker *w = ctx;
+    tell_time(w);
+    proxy_receive_bad(w->proxy, head, from, status, phrase);
+}
+
+/* The message may have been another worker's that came here for its flow. Tokens are not told apart by
+ * worker, and failures are few: everyone is told, and who does not know the token ignores it. */
+static void on_send_failed(void *ctx, uint64_t token)
+{
+    struct worker *w = ctx;
+    tell_time(w);
+    proxy_send_failed(w->proxy, token);
+    for (unsigned i = 0; i < w->opts.n_workers; i++) {
+        if (i == w->opts.index)
+            continue;
+        struct mail *mail = mail_new(MAIL_SEND_FAILED, SLICE(""));
+        if (mail != NULL)
+            mail->token = token;
+        (void)hand_over(w, i, mail);
+    }
+}
+
+/* The kernel tells whichever worker's socket sent the datagram: the worker of the call, which need not be
+ * asked again. */
+static void on_refused(void *ctx, struct slice datagram_head)
+{
+    struct worker *w = ctx;
+    unsigned owner = worker_of_call(w, datagram_head);
+    if (owner == w->opts.index) {
+        tell_time(w);
+        proxy_send_refused(w->proxy, datagram_head);
+        return;
+    }
+    (void)hand_over(w, owner, mail_new(MAIL_REFUSED, datagram_head));
+}
+
+static int on_other_worker(void *ctx, unsigned worker, const struct sip_hop *hop, struct wire *wire,
+                           uint64_t token)
+{
+    struct worker *w = ctx;
+    if (worker >= w->opts.n_workers)
+        return ERR_CLOSED;
+    struct mail *mail = mail_new(MAIL_SEND, wire_slice(wire));
+    if (mail != NULL) {
+        mail->hop = *hop;
+        mail->token = token;
+    }
+    return hand_over(w, worker, mail);
+}
+
+static const struct transport_ops transport_ops = {
+    .receive = on_receive,
+    .bad = on_bad,
+    .send_failed = on_send_failed,
+    .refused = on_refused,
+    .other_worker = on_other_worker,
+};
+
+/* ---- ports of the core ---- */
+
+static int port_send(void *ctx, const struct sip_hop *hop, struct wire *wire, uint64_t token)
+{
+    struct worker *w = ctx;
+    return transport_send(w->transport, hop, wire, token);
+}
+
+static int port_resolve(void *ctx, const struct sip_uri *uri, uint64_t ticket,
+                        struct sip_hop ret_hops[PROXY_HOPS_MAX], size_t *ret_count)
+{
+    struct worker *w = ctx;
+    (void)ticket; /* literals and the hosts file answer at once */
+    return dns_resolve(w->opts.hosts, uri, ret_hops, PROXY_HOPS_MAX, ret_count);
+}
+
+static int port_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,
+                       const struct proxy_binding **ret_bindings, size_t *ret_count)
+{
+    struct worker *w = ctx;
+    return w->opts.locate(w->opts.services, aor, now_s, arena, max, ret_bindings, ret_count);
+}
+
+static void port_random(void *ctx, void *out, size_t bytes)
+{
+    (void)ctx;
+    if (crypto_random_bytes(out, bytes) != 0) {
+        /* Branches and tags that can be guessed would let strangers into other people's calls. */
+        log_event(LOG_ERROR, "random.none",
+                  log_cstr("remedy", "the system gives no random octets: see getrandom(2)"));
+        abort();
+    }
+}
+
+/* ---- mail ---- */
+
+/* A message for a flow of this worker. */
+static void send_for_other(struct worker *w, const struct mail *mail)
+{
+    struct wire *wire = wire_from(mail_slice(mail));
+    int rc = wire == NULL ? ERR_NOMEM : transport_send(w->transport, &mail->hop, wire, mail->token);
+    wire_unref(wire);
+    if (rc != 0 && mail->token != 0)
+        on_send_failed(w, mail->token);
+}
+
+static void read_mail(struct worker *w, struct mail *mail)
+{
+    tell_time(w);
+    switch (mail->kind) {
+    case MAIL_RECEIVE:
+        proxy_receive(w->proxy, mail_slice(mail), &mail->hop, mail->datagram);
+        break;
+    case MAIL_SEND:
+        send_for_other(w, mail);
+        break;
+    case MAIL_SEND_FAILED:
+        proxy_send_failed(w->proxy, mail->token);
+        break;
+    case MAIL_REFUSED:
+        proxy_send_refused(w->proxy, mail_slice(mail));
+        break;
+    case MAIL_RESUME:
+        proxy_resume(w->proxy, mail->token, mail->result);
+        w->opts.release_result(w->opts.services, mail->result);
+        break;
+    case MAIL_DRAIN:
+        proxy_set_draining(w->proxy, true);
+        transport_stop_listening(w->transport);
+        break;
+    case MAIL_STOP:
+        w->stopping = true;
+        break;
+    }
+    mail_free(mail);
+}
+
+/* ---- life ---- */
+
+static void on_end_of_turn(struct net_hook *hook)
+{
+    struct worker *w = (struct worker *)(void *)((char *)hook - offsetof(struct worker, end_of_turn));
+    struct mail *mail;
+    while ((mail = net_inbox_take(w->inbox)) != NULL)
+        read_mail(w, mail);
+    tell_time(w);
+    atomic_store_explicit(&w->pending, proxy_pending(w->proxy), memory_order_release);
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    while (!w->stopping) {
+        ms_t core = proxy_next_ms(w->proxy);
+        ms_t transport = transport_next_ms(w->transport);
+        net_loop_turn(w->loop, core < transport ? core : transport);
+    }
+    return NULL;
+}
+
+int worker_new(const struct worker_opts *opts, size_t *ret_failed, struct worker **ret_worker)
+{
+    *ret_failed = opts->n_listeners;
+    struct worker *w = mem_zalloc(sizeof(*w));
+    if (w == NULL)
+        return ERR_NOMEM;
+    w->opts = *opts;
+    w->proxy_opts = *opts->proxy;
+    w->proxy_opts.worker = (uint8_t)opts->index;
+    int rc = net_loop_new(&w->loop);
+    if (rc != 0)
+        goto out;
+    rc = net_inbox_new(w->loop, opts->inbox_capacity, &w->inbox);
+    if (rc != 0)
+        goto out;
+    /* Before the transport's own hooks, which send what this one brings about. */
+    w->end_of_turn.fn = on_end_of_turn;
+    net_hook_add(w->loop, &w->end_of_turn);
+
+    struct transport_opts transport = {
+        .worker = opts->index,
+        .loop = w->loop,
+        .listeners = opts->listeners,
+        .n_listeners = opts->n_listeners,
+        .limits = *opts->limits,
+        .registry = opts->registry,
+        .counters = &w->counters,
+        .ops = &transport_ops,
+        .ctx = w,
+    };
+    rc = transport_new(&transport, ret_failed, &w->transport);
+    if (rc != 0)
+        goto out;
+    struct proxy_ports ports = {
+        .ctx = w, .send = port_send, .resolve = port_resolve, .locate = port_locate, .random = port_random};
+    rc = proxy_new(&w->proxy_opts, &ports, &w->counters, net_loop_now_ms(w->loop), &w->proxy);
+    if (rc != 0)
+        *ret_failed = opts->n_listeners;
+out:
+    if (rc != 0)
+        worker_free(w);
+    else
+        *ret_worker = w;
+    return rc;
+}
+
+int worker_start(struct worker *w)
+{
+    /* Signals are the main thread's. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc == 0 ? 0 : ERR_NOMEM;
+}
+
+void worker_join(struct worker *w)
+{
+    pthread_join(w->thread, NULL);
+}
+
+void worker_free(struct worker *w)
+{
+    if (w == NULL)
+        return;
+    transport_free(w->transport);
+    proxy_free(w->proxy);
+    if (w->inbox != NULL) {
+        struct mail *mail;
+        while ((mail = net_inbox_take(w->inbox)) != NULL) {
+            if (mail->kind == MAIL_RESUME)
+                w->opts.release_result(w->opts.services, mail->result);
+            mail_free(mail);
+        }
+        net_hook_remove(w->loop, &w->end_of_turn);
+        net_inbox_free(w->inbox);
+    }
+    net_loop_free(w->loop);
+    mem_free(w);
+}
