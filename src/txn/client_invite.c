@@ -5,13 +5,17 @@
 enum state { CALLING, PROCEEDING, COMPLETED, ACCEPTED, TERMINATED, STATE_COUNT };
 
 static const struct txn_state states[STATE_COUNT] = {
-    [CALLING] = {"Calling", TXN_PHASE_UNANSWERED, .repeat = TXN_TIMER_A, .end = TXN_TIMER_B, .keeps = true},
+    [CALLING] = {.name = "Calling",
+                 .phase = TXN_PHASE_UNANSWERED,
+                 .repeat = TXN_TIMER_A,
+                 .end = TXN_TIMER_B,
+                 .keeps = true},
     /* No timer: how long a call may ring is for the TU to say (Timer C, section 16.8). The request stays for
      * CANCEL and ACK, which repeat parts of it. */
-    [PROCEEDING] = {"Proceeding", TXN_PHASE_PROVISIONAL, .keeps = true},
-    [COMPLETED] = {"Completed", TXN_PHASE_FINAL, .end = TXN_TIMER_D, .keeps = true},
-    [ACCEPTED] = {"Accepted", TXN_PHASE_FINAL, .end = TXN_TIMER_M},
-    [TERMINATED] = {"Terminated", TXN_PHASE_TERMINATED},
+    [PROCEEDING] = {.name = "Proceeding", .phase = TXN_PHASE_PROVISIONAL, .keeps = true},
+    [COMPLETED] = {.name = "Completed", .phase = TXN_PHASE_FINAL, .end = TXN_TIMER_D, .keeps = true},
+    [ACCEPTED] = {.name = "Accepted", .phase = TXN_PHASE_FINAL, .end = TXN_TIMER_M},
+    [TERMINATED] = {.name = "Terminated", .phase = TXN_PHASE_TERMINATED},
 };
 
 enum event {

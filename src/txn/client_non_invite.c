@@ -4,12 +4,19 @@
 enum state { TRYING, PROCEEDING, COMPLETED, TERMINATED, STATE_COUNT };
 
 static const struct txn_state states[STATE_COUNT] = {
-    [TRYING] = {"Trying", TXN_PHASE_UNANSWERED, .repeat = TXN_TIMER_E, .end = TXN_TIMER_F, .keeps = true},
+    [TRYING] = {.name = "Trying",
+                .phase = TXN_PHASE_UNANSWERED,
+                .repeat = TXN_TIMER_E,
+                .end = TXN_TIMER_F,
+                .keeps = true},
     /* Both timers run on from Trying: a provisional response only changes what Timer E is reset to. */
-    [PROCEEDING] = {"Proceeding", TXN_PHASE_PROVISIONAL, .repeat = TXN_TIMER_E, .end = TXN_TIMER_F,
+    [PROCEEDING] = {.name = "Proceeding",
+                    .phase = TXN_PHASE_PROVISIONAL,
+                    .repeat = TXN_TIMER_E,
+                    .end = TXN_TIMER_F,
                     .keeps = true},
-    [COMPLETED] = {"Completed", TXN_PHASE_FINAL, .end = TXN_TIMER_K},
-    [TERMINATED] = {"Terminated", TXN_PHASE_TERMINATED},
+    [COMPLETED] = {.name = "Completed", .phase = TXN_PHASE_FINAL, .end = TXN_TIMER_K},
+    [TERMINATED] = {.name = "Terminated", .phase = TXN_PHASE_TERMINATED},
 };
 
 enum event {

@@ -5,11 +5,15 @@
 enum state { PROCEEDING, COMPLETED, CONFIRMED, ACCEPTED, TERMINATED, STATE_COUNT };
 
 static const struct txn_state states[STATE_COUNT] = {
-    [PROCEEDING] = {"Proceeding", TXN_PHASE_PROVISIONAL, .keeps = true},
-    [COMPLETED] = {"Completed", TXN_PHASE_FINAL, .repeat = TXN_TIMER_G, .end = TXN_TIMER_H, .keeps = true},
-    [CONFIRMED] = {"Confirmed", TXN_PHASE_FINAL, .end = TXN_TIMER_I},
-    [ACCEPTED] = {"Accepted", TXN_PHASE_FINAL, .end = TXN_TIMER_L},
-    [TERMINATED] = {"Terminated", TXN_PHASE_TERMINATED},
+    [PROCEEDING] = {.name = "Proceeding", .phase = TXN_PHASE_PROVISIONAL, .keeps = true},
+    [COMPLETED] = {.name = "Completed",
+                   .phase = TXN_PHASE_FINAL,
+                   .repeat = TXN_TIMER_G,
+                   .end = TXN_TIMER_H,
+                   .keeps = true},
+    [CONFIRMED] = {.name = "Confirmed", .phase = TXN_PHASE_FINAL, .end = TXN_TIMER_I},
+    [ACCEPTED] = {.name = "Accepted", .phase = TXN_PHASE_FINAL, .end = TXN_TIMER_L},
+    [TERMINATED] = {.name = "Terminated", .phase = TXN_PHASE_TERMINATED},
 };
 
 enum event {

@@ -6,10 +6,10 @@
 enum state { TRYING, PROCEEDING, COMPLETED, TERMINATED, STATE_COUNT };
 
 static const struct txn_state states[STATE_COUNT] = {
-    [TRYING] = {"Trying", TXN_PHASE_UNANSWERED, .repeat = TXN_TIMER_TRYING},
-    [PROCEEDING] = {"Proceeding", TXN_PHASE_PROVISIONAL, .keeps = true},
-    [COMPLETED] = {"Completed", TXN_PHASE_FINAL, .end = TXN_TIMER_J, .keeps = true},
-    [TERMINATED] = {"Terminated", TXN_PHASE_TERMINATED},
+    [TRYING] = {.name = "Trying", .phase = TXN_PHASE_UNANSWERED, .repeat = TXN_TIMER_TRYING},
+    [PROCEEDING] = {.name = "Proceeding", .phase = TXN_PHASE_PROVISIONAL, .keeps = true},
+    [COMPLETED] = {.name = "Completed", .phase = TXN_PHASE_FINAL, .end = TXN_TIMER_J, .keeps = true},
+    [TERMINATED] = {.name = "Terminated", .phase = TXN_PHASE_TERMINATED},
 };
 
 enum event {

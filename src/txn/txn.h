@@ -170,8 +170,9 @@ enum txn_match txn_receive_response(struct txn_layer *layer, struct sip_msg *res
 /* A message sent with this token could not be delivered; unknown tokens are ignored. Called from inside an op
  * it takes effect at the next advance of the wheel. */
 void txn_send_failed(struct txn_layer *layer, uint64_t token);
-/* An ICMP error quoted a request of ours that carried this branch and method, ACK included (section 18.4). It is ignored
- * once the answer has shown that the request arrived: a provisional one to an INVITE, a final one to any other. */
+/* An ICMP error quoted a request of ours that carried this branch and method, ACK included (section 18.4). It
+ * is ignored once the answer has shown that the request arrived: a provisional one to an INVITE, a final one
+ * to any other. */
 void txn_branch_failed(struct txn_layer *layer, struct slice branch, struct slice method_name);
 
 /* True for a branch that starts with the magic cookie and has more than the cookie (section 8.1.1.7). */
