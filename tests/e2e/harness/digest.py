@@ -22,8 +22,9 @@ def challenges(response):
     return [parse(value) for value in response.all(name) if value.strip().lower().startswith("digest")]
 
 
-def credentials(challenge, method, uri, user, password, *, nc=1, cnonce=None, **overrides):
-    """The value of Authorization or Proxy-Authorization. overrides replace what is sent, not what is hashed."""
+def credentials(challenge, method, uri, user, password, *, nc=1, cnonce=None, damage=None):
+    """The value of Authorization or Proxy-Authorization. damage replaces fields after the hash was made; None leaves
+    one out."""
     algorithm = challenge.get("algorithm", "MD5")
 
     def digest(text):
@@ -49,7 +50,5 @@ def credentials(challenge, method, uri, user, password, *, nc=1, cnonce=None, **
     else:
         answer = digest(f"{ha1}:{challenge['nonce']}:{ha2}")
     fields["response"] = f'"{answer}"'
-    fields |= {name: value for name, value in overrides.items() if value is not None}
-    for name in [name for name, value in overrides.items() if value is None]:
-        fields.pop(name, None)
+    fields = {name: value for name, value in (fields | (damage or {})).items() if value is not None}
     return "Digest " + ", ".join(f"{name}={value}" for name, value in fields.items())

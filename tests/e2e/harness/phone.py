@@ -244,13 +244,15 @@ class Phone:
         return response
 
     # Answers to what came.
-    def authorize(self, request, response, *, algorithm=None, nc=1, uri=None, **overrides):
+    def authorize(self, request, response, *, algorithm=None, nc=1, uri=None, damage=None):
         """The request again, with credentials for the challenge, in a new transaction."""
         offered = digest.challenges(response)
         challenge = next((c for c in offered if algorithm in (None, c.get("algorithm", "MD5"))), None)
         assert challenge, f"no challenge for {algorithm} in {response}"
         name = "Authorization" if response.status == 401 else "Proxy-Authorization"
-        value = digest.credentials(challenge, request.method, uri or request.uri, self.user, self.password, nc=nc, **overrides)
+        value = digest.credentials(
+            challenge, request.method, uri or request.uri, self.user, self.password, nc=nc, damage=damage
+        )
         return self.again(request.without(name)).with_((name, value))
 
     def again(self, request, **via):
@@ -318,10 +320,9 @@ class Phone:
 
     def fetch(self):
         """The bindings of this user as the registrar lists them: {uri: parameters}."""
-        request = self.register_request()
+        # A Call-ID of its own: a query must not depend on the order of the updates.
+        request = self.register_request(call_id=sip.new_call_id(), cseq=1)
         response = self.ask_with_digest(request)
-        if response.cseq[0] > request.cseq[0]:
-            next(self.register_cseq)
         assert response.status == 200, response
         return bindings(response)
 

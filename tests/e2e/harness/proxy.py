@@ -32,6 +32,7 @@ class Options:
 
     listeners: list = dataclasses.field(default_factory=list)
     domain: str = "example.test"
+    further_domains: tuple = ()
     register_auth: bool = True
     call_auth: bool = True
     algorithms: tuple = ("MD5", "SHA-256", "SHA-512-256")
@@ -157,7 +158,26 @@ class Viaduct(Proxy):
         self.config.write_text(yaml_text(self.settings()))
 
     def settings(self):
-        raise NotImplementedError
+        """The configuration as a tree; options.extra is laid over it."""
+        options = self.options
+        needed = {True: "required", False: "none"}
+        tree = {
+            "workers": options.workers,
+            "listeners": [
+                {"transport": l.transport, "address": f"{_bracketed(l.host)}:{l.port}", **l.extra} for l in options.listeners
+            ],
+            "domains": [
+                {"name": name, "auth": {"register": needed[options.register_auth], "calls": needed[options.call_auth]}}
+                for name in (options.domain, *options.further_domains)
+            ],
+            "store": {"path": str(self.store)},
+            "registrar": {"min_expires": f"{options.min_expires_s}s"},
+            "auth": {"algorithms": list(options.algorithms), "nonce_lifetime": f"{options.nonce_s}s"},
+            "stop": {"grace": f"{options.drain_s}s"},
+        }
+        if options.trusted:
+            tree["trusted"] = list(options.trusted)
+        return merged(tree, options.extra)
 
     def spawn(self, **options):
         return Process(self.name, [env.VIADUCT, "run", "--config", self.config], self.folder, **options)
@@ -177,6 +197,15 @@ class Viaduct(Proxy):
         status = self.process.wait(seconds + self.options.drain_s)
         assert status == 0, f"exit status {status}\n{self.process.tail(60)}"
         assert not re.search(r"Sanitizer|runtime error:", self.log()), self.process.tail(80)
+
+
+def merged(tree, over):
+    """A tree of mappings with another laid over it."""
+    result = dict(tree)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
 
 
 def yaml_text(value, indent=0):

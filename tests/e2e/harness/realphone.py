@@ -1,0 +1,50 @@
+"""What a test may ask of a real phone, whatever its make."""
+
+import time
+
+from . import tone
+from .env import patience
+
+
+class RealPhone:
+    """A phone registers at once and speaks a tone of its own pitch as soon as a call is up."""
+
+    def __init__(self, user, proxy, folder, hertz):
+        self.user, self.proxy, self.hertz = user, proxy, hertz
+        self.folder = folder / user
+        self.folder.mkdir()
+        tone.write(self.folder / "in.wav", hertz)
+        self.process = None
+
+    def recordings(self):
+        """Paths of what it has heard so far."""
+        raise NotImplementedError
+
+    def log(self):
+        """What it says about the messages it sent and received."""
+        raise NotImplementedError
+
+    def close(self):
+        self.process.stop(2)
+
+    def hears(self, other, seconds=1.0, within=3):
+        """The other phone's tone has been heard for that long; to be asked when the call is over."""
+        heard = 0.0
+
+        def long_enough():
+            nonlocal heard
+            heard = max((tone.heard_seconds(path, other.hertz) for path in self.recordings()), default=0.0)
+            return heard >= seconds
+
+        if not poll(long_enough, within, every=0.2):
+            raise AssertionError(f"{self.user} heard {other.hertz} Hz for {heard} s only\n{self.process.tail()}")
+
+
+def poll(done, seconds, every=0.05):
+    """Whether done() became true in time."""
+    deadline = time.monotonic() + patience(seconds)
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(every)
+    return True
