@@ -1,0 +1,155 @@
+/* The configuration: YAML text to a typed, validated, immutable snapshot.
+ *
+ * Life of one: config_load() reads the file, bounded; parses it into a small tree that knows its lines;
+ * compares that with the table of keys (keys.def) and collects every mistake it finds, not the first alone;
+ * lets libcyaml fill plain structs with the texts; turns the texts into the values below, with the defaults
+ * of the table where a key is absent; and checks what several keys must agree upon. What comes out never
+ * changes again, may be read by all threads, and is given back by config_free() when the last of them is
+ * gone.
+ *
+ * Nothing here knows SIP: whoever uses the snapshot turns it into the options of the other layers. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "base/addr.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "config/errors.h"
+#include <stdint.h>
+#include <stdio.h>
+
+enum config_transport { CONFIG_UDP, CONFIG_TCP };
+enum config_mode { CONFIG_STATEFUL, CONFIG_STATELESS };
+/* Must a request prove who sent it? INHERIT, on a listener: the domain decides. */
+enum config_auth_rule { CONFIG_AUTH_INHERIT, CONFIG_AUTH_REQUIRED, CONFIG_AUTH_NONE };
+enum config_store_kind { CONFIG_STORE_SQLITE, CONFIG_STORE_MEMORY };
+enum config_algorithm { CONFIG_MD5, CONFIG_SHA_256, CONFIG_SHA_512_256, CONFIG_ALGORITHM_COUNT };
+
+/* As it stands in a Via: a host name, an IPv4 address or an IPv6 address in [brackets]. */
+struct config_host_port {
+    const char *host; /* "" when there is none; lower case */
+    uint16_t port;    /* 0 when it was not written */
+};
+
+struct config_auth_rules {
+    enum config_auth_rule for_register, for_calls;
+};
+
+struct config_listener {
+    enum config_transport transport;
+    struct addr address;               /* what to bind; the port is never 0 */
+    struct config_host_port advertise; /* what others see; host "": the address itself */
+    enum config_mode mode;
+    struct config_auth_rules auth;
+};
+
+struct config_domain {
+    const char *name;              /* lower case; IPv6 in brackets */
+    const char *realm;             /* never "": the name when none was given */
+    struct config_auth_rules auth; /* never INHERIT */
+};
+
+struct config_store {
+    enum config_store_kind kind; /* of the bindings; users are always in the file at path */
+    const char *path;
+};
+
+struct config_registrar {
+    uint32_t default_expires_s, min_expires_s, max_expires_s;
+    uint32_t max_contacts; /* of one address-of-record */
+};
+
+struct config_auth {
+    const enum config_algorithm *algorithms; /* in the order of the challenges; at least one, none twice */
+    size_t n_algorithms;
+    uint32_t nonce_lifetime_s;
+};
+
+struct config_proxy {
+    bool record_route;
+    bool loop_detection;
+    bool recurse_redirects;
+    ms_t timer_c_ms; /* above 180,000 */
+    ms_t ring_time_ms;
+    uint32_t max_breadth;
+    uint32_t max_branches;
+    uint32_t path_mtu_bytes;
+    const char *server_name; /* "": no Server header */
+};
+
+struct config_timers {
+    ms_t t1_ms, t2_ms, t4_ms, d_ms;
+};
+
+/* Figures for the whole process, unless they name something else. */
+struct config_limits {
+    uint64_t message_bytes, start_line_bytes, header_bytes;
+    uint32_t headers, values;
+    uint32_t transactions;
+    uint64_t memory_bytes; /* of requests under way */
+    uint32_t connections, connections_per_source;
+    ms_t connection_idle_ms, connect_timeout_ms;
+    uint64_t input_buffer_bytes; /* of one connection */
+    uint64_t output_queue_bytes; /* of one connection */
+    uint32_t queue;              /* messages on their way from one worker to another */
+};
+
+struct config_log {
+    enum log_level level;
+    enum log_format format;
+};
+
+struct config_stop {
+    ms_t grace_ms;
+    uint32_t retry_after_s;
+};
+
+struct config {
+    uint32_t workers; /* 0: one for each core */
+    const struct config_listener *listeners;
+    size_t n_listeners; /* at least 1 */
+    const struct config_domain *domains;
+    size_t n_domains;
+    const char *const *aliases; /* lower case */
+    size_t n_aliases;
+    const struct addr_prefix *trusted;
+    size_t n_trusted;
+    struct config_store store;
+    struct config_registrar registrar;
+    struct config_auth auth;
+    struct config_proxy proxy;
+    struct config_timers timers;
+    struct config_limits limits;
+    struct config_log log;
+    struct config_stop stop;
+};
+
+#define CONFIG_FILE_MAX_BYTES (1024 * 1024)
+
+/* Reads, parses and checks a file, or the built-in default when path is NULL; also that the store can be
+ * opened or made. errors: initialised by the caller, told everything that is wrong. ERR_IO: the file cannot
+ * be read (errors says why). ERR_SYNTAX: it is not a configuration that works (errors has at least one
+ * entry). ERR_NOMEM. */
+MUST_USE int config_load(const char *path, struct config **ret_config, struct config_errors *errors);
+
+/* The same from text, without a look at the file system. */
+MUST_USE int config_parse(struct slice text, struct config **ret_config, struct config_errors *errors);
+
+void config_free(struct config *config);
+
+/* Every key with its value, as YAML that loads again to the same configuration. */
+void config_print(const struct config *config, FILE *out);
+
+/* Every key with its default, range and meaning, as tables in Markdown. */
+void config_print_keys(FILE *out);
+
+/* The text that is used when there is no file: loopback, domain "localhost", store in the user's state folder
+ * (XDG Base Directory specification). ERR_NOTFOUND: neither XDG_STATE_HOME nor HOME is set. */
+MUST_USE int config_default_text(struct buf *out);
+#define CONFIG_DEFAULT_TEXT_MAX_BYTES 8192
+
+/* Makes the folders in which the store's file will lie, readable by this user alone. ERR_IO: errno tells. */
+MUST_USE int config_store_make_folder(const struct config_store *store);
+
+#endif

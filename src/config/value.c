@@ -1,0 +1,502 @@
+#include "config/value.h"
+#include "base/num.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define SIP_PORT        5060
+#define HOST_MAX_BYTES  253 /* RFC 1035 section 2.3.4, written out */
+#define LABEL_MAX_BYTES 63
+
+/* ---- numbers with a unit ---- */
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+/* The largest first, so that printing finds the shortest form. */
+static const struct unit ms_units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000},
+                                       {"s", 1000},     {"ms", 1},      {NULL, 0}};
+static const struct unit byte_units[] = {{"G", 1 << 30}, {"M", 1 << 20}, {"k", 1 << 10}, {"", 1}, {NULL, 0}};
+
+static int parse_with_unit(const struct unit *units, uint64_t bare_factor, struct slice text,
+                           uint64_t *ret_value)
+{
+    uint64_t number, factor = 0, value;
+    size_t digits = 0;
+    struct slice unit;
+
+    while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9')
+        digits++;
+    unit = slice_sub(text, digits, text.len);
+    if (unit.len == 0)
+        factor = bare_factor;
+    for (; units->name && factor == 0; units++)
+        if (slice_eq_nocase(unit, slice_from_cstr(units->name)))
+            factor = units->factor;
+    if (factor == 0 || num_parse_u64(slice_sub(text, 0, digits), UINT64_MAX, &number) < 0 ||
+        __builtin_mul_overflow(number, factor, &value))
+        return ERR_SYNTAX;
+    *ret_value = value;
+    return 0;
+}
+
+static void print_with_unit(const struct unit *units, const char *zero, uint64_t value, struct buf *out)
+{
+    if (value == 0) {
+        buf_cstr(out, zero);
+        return;
+    }
+    while (value % units->factor != 0)
+        units++;
+    buf_u64(out, value / units->factor);
+    buf_cstr(out, units->name);
+}
+
+static int parse_milliseconds(const struct value_type *type, struct slice text, struct arena *arena,
+                              void *ret)
+{
+    (void)type, (void)arena;
+    return parse_with_unit(ms_units, 1000, text, ret);
+}
+
+static void print_milliseconds(const struct value_type *type, const void *value, struct buf *out)
+{
+    print_with_unit(ms_units, "0s", value_number(type, value), out);
+}
+
+static int parse_seconds(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    uint64_t ms;
+
+    (void)type, (void)arena;
+    if (parse_with_unit(ms_units, 1000, text, &ms) < 0 || ms % 1000 != 0 || ms / 1000 > UINT32_MAX)
+        return ERR_SYNTAX;
+    *(uint32_t *)ret = (uint32_t)(ms / 1000);
+    return 0;
+}
+
+static void print_seconds(const struct value_type *type, const void *value, struct buf *out)
+{
+    print_with_unit(ms_units, "0s", value_number(type, value) * 1000, out);
+}
+
+static int parse_bytes(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    (void)type, (void)arena;
+    return parse_with_unit(byte_units, 1, text, ret);
+}
+
+static void print_bytes(const struct value_type *type, const void *value, struct buf *out)
+{
+    print_with_unit(byte_units, "0", value_number(type, value), out);
+}
+
+static int parse_count(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    (void)type, (void)arena;
+    return num_parse_u32(text, UINT32_MAX, ret) < 0 ? ERR_SYNTAX : 0;
+}
+
+static void print_count(const struct value_type *type, const void *value, struct buf *out)
+{
+    buf_u64(out, value_number(type, value));
+}
+
+/* ---- words ---- */
+
+const struct value_name *value_word(const struct value_type *type, struct slice text)
+{
+    for (const struct value_name *n = type->names; n && n->name; n++)
+        if (slice_eq_nocase(text, slice_from_cstr(n->name)))
+            return n;
+    return NULL;
+}
+
+static void print_name(const struct value_type *type, int value, struct buf *out)
+{
+    const struct value_name *n = type->names;
+
+    while (n->value != value)
+        n++;
+    buf_cstr(out, n->name);
+}
+
+static int parse_word(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    const struct value_name *n = value_word(type, text);
+
+    (void)arena;
+    if (!n)
+        return ERR_SYNTAX;
+    memcpy(ret, &n->value, sizeof(n->value));
+    return 0;
+}
+
+static void print_word(const struct value_type *type, const void *value, struct buf *out)
+{
+    int word;
+
+    memcpy(&word, value, sizeof(word));
+    print_name(type, word, out);
+}
+
+static int parse_boolean(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    const struct value_name *n = value_word(type, text);
+
+    (void)arena;
+    if (!n)
+        return ERR_SYNTAX;
+    *(bool *)ret = n->value != 0;
+    return 0;
+}
+
+static void print_boolean(const struct value_type *type, const void *value, struct buf *out)
+{
+    print_name(type, *(const bool *)value, out);
+}
+
+static int parse_workers(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    const struct value_name *n = value_word(type, text);
+    uint32_t count;
+
+    (void)arena;
+    if (n)
+        count = (uint32_t)n->value;
+    else if (num_parse_u32(text, UINT32_MAX, &count) < 0 || count == 0)
+        return ERR_SYNTAX;
+    *(uint32_t *)ret = count;
+    return 0;
+}
+
+static void print_workers(const struct value_type *type, const void *value, struct buf *out)
+{
+    if (value_number(type, value) == 0)
+        print_name(type, 0, out);
+    else
+        print_count(type, value, out);
+}
+
+/* ---- texts ---- */
+
+static int keep(struct slice text, struct arena *arena, void *ret)
+{
+    const char *copy = arena_cstr(arena, text);
+
+    if (!copy)
+        return ERR_NOMEM;
+    *(const char **)ret = copy;
+    return 0;
+}
+
+/* What may stand within a quoted-string of a header without escapes. */
+static bool is_plain(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+
+        if (c < 0x20 || c == 0x7f || c == '"' || c == '\\')
+            return false;
+    }
+    return true;
+}
+
+static int parse_text(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    (void)type;
+    return is_plain(text) ? keep(text, arena, ret) : ERR_SYNTAX;
+}
+
+static void print_text(const struct value_type *type, const void *value, struct buf *out)
+{
+    (void)type;
+    value_print_quoted(slice_from_cstr(*(const char *const *)value), out);
+}
+
+static int parse_path(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    const char *home = getenv("HOME");
+    char memory[2 * CONFIG_VALUE_MAX_BYTES];
+    struct buf path;
+
+    (void)type;
+    buf_init(&path, memory, sizeof(memory));
+    if (slice_starts_with(text, SLICE("~/"))) {
+        if (!home || home[0] != '/')
+            return ERR_SYNTAX;
+        buf_cstr(&path, home);
+        text = slice_sub(text, 1, text.len);
+    }
+    buf_put(&path, text);
+    if (text.len == 0 || text.ptr[0] != '/' || slice_find(text, '\0') < text.len || buf_failed(&path))
+        return ERR_SYNTAX;
+    return keep(buf_slice(&path), arena, ret);
+}
+
+static bool is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+static bool is_label(struct slice label)
+{
+    if (label.len == 0 || label.len > LABEL_MAX_BYTES || label.ptr[0] == '-' ||
+        label.ptr[label.len - 1] == '-')
+        return false;
+    for (size_t i = 0; i < label.len; i++)
+        if (!is_alnum(label.ptr[i]) && label.ptr[i] != '-')
+            return false;
+    return true;
+}
+
+/* RFC 3261 section 25.1: hostname. The last label begins with a letter, else it is a mistaken address. */
+static bool is_hostname(struct slice text)
+{
+    if (text.len > HOST_MAX_BYTES)
+        return false;
+    for (;;) {
+        size_t dot = slice_find(text, '.');
+        struct slice label = slice_sub(text, 0, dot);
+
+        if (!is_label(label))
+            return false;
+        if (dot == text.len)
+            return !(label.ptr[0] >= '0' && label.ptr[0] <= '9');
+        text = slice_sub(text, dot + 1, text.len);
+    }
+}
+
+static void put_lower(struct buf *out, struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+
+        buf_putc(out, c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
+    }
+}
+
+static int parse_host(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    char memory[HOST_MAX_BYTES + 1];
+    struct addr addr;
+    struct buf host;
+
+    (void)type;
+    buf_init(&host, memory, sizeof(memory));
+    if (addr_parse_ip(text, &addr) == 0)
+        addr_format_ip(&addr, true, &host);
+    else if (is_hostname(text))
+        put_lower(&host, text);
+    else
+        return ERR_SYNTAX;
+    return keep(buf_slice(&host), arena, ret);
+}
+
+/* ---- addresses ---- */
+
+/* Where the host ends: at the last colon, unless that belongs to an IPv6 address. */
+static size_t host_end(struct slice text)
+{
+    size_t colon = slice_rfind(text, ':');
+    bool only_colon = slice_find(text, ':') == colon;
+    bool after_bracket = colon > 0 && colon < text.len && text.ptr[colon - 1] == ']';
+
+    return only_colon || after_bracket ? colon : text.len;
+}
+
+/* Empty text is none. */
+static int parse_host_port(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    struct config_host_port value = {.host = ""};
+    size_t end = host_end(text);
+    struct slice host = slice_sub(text, 0, end);
+    struct addr addr;
+    uint32_t port = 0;
+    int r;
+
+    if (end < text.len &&
+        (num_parse_u32(slice_sub(text, end + 1, text.len), UINT16_MAX, &port) < 0 || port == 0))
+        return ERR_SYNTAX;
+    if (addr_parse_ip(host, &addr) == 0 && !addr_is_unicast(&addr))
+        return ERR_SYNTAX;
+    r = text.len > 0 ? parse_host(type, host, arena, &value.host) : 0;
+    if (r < 0)
+        return r;
+    value.port = (uint16_t)port;
+    memcpy(ret, &value, sizeof(value));
+    return 0;
+}
+
+static void print_host_port(const struct value_type *type, const void *value, struct buf *out)
+{
+    const struct config_host_port *v = value;
+
+    (void)type;
+    buf_putc(out, '"');
+    buf_cstr(out, v->host);
+    if (v->port > 0) {
+        buf_putc(out, ':');
+        buf_u64(out, v->port);
+    }
+    buf_putc(out, '"');
+}
+
+static int parse_listen_address(const struct value_type *type, struct slice text, struct arena *arena,
+                                void *ret)
+{
+    struct addr addr;
+
+    (void)type, (void)arena;
+    if (addr_parse(text, &addr) < 0 || (!addr_is_unicast(&addr) && !addr_is_any(&addr)))
+        return ERR_SYNTAX;
+    if (addr.port == 0) {
+        if (host_end(text) < text.len)
+            return ERR_SYNTAX; /* port 0 would be a port of the system's choice, which no one could find */
+        addr.port = SIP_PORT;
+    }
+    memcpy(ret, &addr, sizeof(addr));
+    return 0;
+}
+
+static void print_listen_address(const struct value_type *type, const void *value, struct buf *out)
+{
+    (void)type;
+    buf_putc(out, '"');
+    addr_format(value, out);
+    buf_putc(out, '"');
+}
+
+/* 10.0.0.1/8 is a slip: 10.0.0.1 or 10.0.0.0/8 was meant. */
+static bool has_host_bits(const struct addr_prefix *prefix)
+{
+    unsigned bytes = prefix->addr.family == ADDR_IPV4 ? 4 : 16;
+
+    for (unsigned i = prefix->bits / 8; i < bytes; i++) {
+        unsigned host_mask = i == prefix->bits / 8 ? 0xffu >> prefix->bits % 8 : 0xff;
+
+        if (prefix->addr.ip[i] & host_mask)
+            return true;
+    }
+    return false;
+}
+
+static int parse_prefix(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    struct addr_prefix prefix;
+
+    (void)type, (void)arena;
+    if (addr_prefix_parse(text, &prefix) < 0 || has_host_bits(&prefix))
+        return ERR_SYNTAX;
+    memcpy(ret, &prefix, sizeof(prefix));
+    return 0;
+}
+
+static void print_prefix(const struct value_type *type, const void *value, struct buf *out)
+{
+    const struct addr_prefix *prefix = value;
+
+    (void)type;
+    buf_putc(out, '"');
+    addr_format_ip(&prefix->addr, false, out);
+    buf_putc(out, '/');
+    buf_u64(out, prefix->bits);
+    buf_putc(out, '"');
+}
+
+/* ---- all ---- */
+
+int value_parse(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    return text.len > CONFIG_VALUE_MAX_BYTES ? ERR_SYNTAX : type->parse(type, text, arena, ret);
+}
+
+void value_print(const struct value_type *type, const void *value, struct buf *out)
+{
+    type->print(type, value, out);
+}
+
+void value_print_quoted(struct slice text, struct buf *out)
+{
+    static const char hex[] = "0123456789ABCDEF";
+
+    buf_putc(out, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+
+        if (c < 0x20 || c == 0x7f) {
+            buf_lit(out, "\\x");
+            buf_putc(out, hex[c >> 4]);
+            buf_putc(out, hex[c & 15]);
+        } else {
+            buf_cstr(out, c == '"' || c == '\\' ? "\\" : "");
+            buf_putc(out, (char)c);
+        }
+    }
+    buf_putc(out, '"');
+}
+
+uint64_t value_number(const struct value_type *type, const void *value)
+{
+    uint32_t narrow;
+    uint64_t wide;
+
+    if (type->bytes == sizeof(wide)) {
+        memcpy(&wide, value, sizeof(wide));
+        return wide;
+    }
+    memcpy(&narrow, value, sizeof(narrow));
+    return narrow;
+}
+
+/* One type: how it is read, how it is written, and what is said of it. */
+#define TYPE(name, parse_fn, print_fn, ...)                                                                  \
+    const struct value_type value_##name = {                                                                 \
+        .bytes = sizeof(value_##name##_c), .parse = parse_fn, .print = print_fn, __VA_ARGS__}
+#define NAMES(...)                                                                                           \
+    (const struct value_name[])                                                                              \
+    {                                                                                                        \
+        __VA_ARGS__,                                                                                         \
+        {                                                                                                    \
+            NULL, 0                                                                                          \
+        }                                                                                                    \
+    }
+#define WORDS(name, ...)                                                                                     \
+    _Static_assert(sizeof(value_##name##_c) == sizeof(int), #name);                                          \
+    TYPE(name, parse_word, print_word, .how = "choose one of them", .names = NAMES(__VA_ARGS__))
+
+TYPE(milliseconds, parse_milliseconds, print_milliseconds, .noun = "a duration",
+     .how = "write a number with ms, s, m, h or d, as 500ms or 1h");
+TYPE(seconds, parse_seconds, print_seconds, .noun = "a duration in whole seconds",
+     .how = "write a number with s, m, h or d, as 30s or 1h");
+TYPE(bytes, parse_bytes, print_bytes, .noun = "a size",
+     .how = "write a number of octets, or with k, M or G, as 64k");
+TYPE(count, parse_count, print_count, .noun = "a number", .how = "write digits alone");
+TYPE(workers, parse_workers, print_workers, .noun = "\"auto\" or a number above 0",
+     .how = "write \"auto\" or a number", .names = NAMES({"auto", 0}));
+TYPE(boolean, parse_boolean, print_boolean, .how = "choose one of them",
+     .names = NAMES({"yes", 1}, {"no", 0}, {"true", 1}, {"false", 0}, {"on", 1}, {"off", 0}));
+TYPE(text, parse_text, print_text, .noun = "plain text",
+     .how = "leave out control characters, quotes and backslashes");
+TYPE(path, parse_path, print_text, .noun = "an absolute path", .how = "begin it with / or ~/");
+TYPE(host, parse_host, print_text, .noun = "a host",
+     .how = "write a name such as sip.example.com, or an IP address");
+TYPE(host_port, parse_host_port, print_host_port,
+     .noun = "a host with or without a port that others can reach",
+     .how = "write sip.example.com:5060, 192.0.2.1:5060 or \"[2001:db8::1]:5060\"");
+TYPE(listen_address, parse_listen_address, print_listen_address, .noun = "an IP address and port",
+     .how = "write 192.0.2.1:5060 or \"[2001:db8::1]:5060\"");
+TYPE(prefix, parse_prefix, print_prefix, .noun = "a network",
+     .how = "write an IP address, or a network such as 192.0.2.0/24 with nothing after its prefix");
+
+WORDS(transport, {"udp", CONFIG_UDP}, {"tcp", CONFIG_TCP});
+WORDS(mode, {"stateful", CONFIG_STATEFUL}, {"stateless", CONFIG_STATELESS});
+WORDS(listener_auth_rule, {"inherit", CONFIG_AUTH_INHERIT}, {"required", CONFIG_AUTH_REQUIRED},
+      {"none", CONFIG_AUTH_NONE});
+WORDS(domain_auth_rule, {"required", CONFIG_AUTH_REQUIRED}, {"none", CONFIG_AUTH_NONE});
+WORDS(store_kind, {"sqlite", CONFIG_STORE_SQLITE}, {"memory", CONFIG_STORE_MEMORY});
+WORDS(algorithm, {"SHA-512-256", CONFIG_SHA_512_256}, {"SHA-256", CONFIG_SHA_256}, {"MD5", CONFIG_MD5});
+WORDS(log_level, {"error", LOG_ERROR}, {"warn", LOG_WARN}, {"notice", LOG_NOTICE}, {"info", LOG_INFO},
+      {"debug", LOG_DEBUG});
+WORDS(log_format, {"text", LOG_TEXT}, {"json", LOG_JSON});
