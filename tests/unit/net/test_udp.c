@@ -1,0 +1,679 @@
+#include "net/sockaddr.h"
+#include "net/udp.h"
+#include "support.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define QUEUE_BYTES (4 << 20)
+
+/* Stands before the C library's: what a kernel under pressure answers, which loopback never does by itself.
+ */
+static struct {
+    int error; /* to fail with, so many times */
+    unsigned failures;
+    unsigned at_most; /* datagrams taken by one call; 0: all */
+    unsigned calls;
+} kernel;
+
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
+{
+    kernel.calls++;
+    if (kernel.failures > 0) {
+        kernel.failures--;
+        errno = kernel.error;
+        return -1;
+    }
+    if (kernel.at_most > 0 && count > kernel.at_most)
+        count = kernel.at_most;
+    return (int)syscall(SYS_sendmmsg, fd, messages, count, flags);
+}
+
+/* A socket and what was told about it. */
+struct end {
+    struct net_udp *udp;
+    unsigned received, refused, failed;
+    struct addr from, local, refused_to;
+    char last[2048], refused_head[2048];
+    size_t last_len, refused_len;
+    int refused_error, failed_error;
+    uint64_t failed_token;
+    uint8_t seen[1024]; /* by the number a datagram carries */
+    bool echoes, frees_itself;
+};
+
+static struct counters counters;
+static struct net_loop *loop;
+static struct net_udp_batch *batch;
+
+static void send_text(struct end *end, const struct addr *to, struct slice text, uint64_t token)
+{
+    struct wire *wire = wire_from(text);
+
+    assert_non_null(wire);
+    assert_int_equal(net_udp_send(end->udp, to, wire, token), 0);
+    wire_unref(wire);
+}
+
+static void on_receive(void *ctx, struct net_udp *udp, struct slice data, const struct addr *from)
+{
+    struct end *end = ctx;
+
+    assert_ptr_equal(udp, end->udp);
+    end->received++;
+    end->from = *from;
+    end->local = *net_udp_received_at(udp);
+    end->last_len = data.len;
+    memcpy(end->last, data.ptr, data.len < sizeof(end->last) ? data.len : sizeof(end->last));
+    if (data.len >= sizeof(uint32_t)) {
+        uint32_t number;
+
+        memcpy(&number, data.ptr, sizeof(number));
+        if (number < sizeof(end->seen))
+            end->seen[number]++;
+    }
+    if (end->echoes) {
+        struct wire *wire = wire_from(data);
+
+        assert_int_equal(net_udp_send_from(udp, &end->local, from, wire, 0), 0);
+        wire_unref(wire);
+    }
+    if (end->frees_itself) {
+        net_udp_free(udp);
+        end->udp = NULL;
+    }
+}
+
+static void on_failed(void *ctx, struct net_udp *udp, uint64_t token, int error)
+{
+    struct end *end = ctx;
+
+    assert_ptr_equal(udp, end->udp);
+    end->failed++;
+    end->failed_token = token;
+    end->failed_error = error;
+    if (end->frees_itself) {
+        net_udp_free(udp);
+        end->udp = NULL;
+    }
+}
+
+static void on_refused(void *ctx, struct net_udp *udp, const struct addr *to, struct slice head, int error)
+{
+    struct end *end = ctx;
+
+    assert_ptr_equal(udp, end->udp);
+    end->refused++;
+    end->refused_to = *to;
+    end->refused_error = error;
+    assert_true(head.len <= sizeof(end->refused_head));
+    memcpy(end->refused_head, head.ptr, head.len);
+    end->refused_len = head.len;
+    if (end->frees_itself) {
+        net_udp_free(udp);
+        end->udp = NULL;
+    }
+}
+
+static const struct net_udp_ops ops = {
+    .receive = on_receive, .send_failed = on_failed, .refused = on_refused};
+
+static struct net_udp_opts opts_for(struct end *end, const char *address)
+{
+    struct net_udp_opts opts = {
+        .loop = loop,
+        .batch = batch,
+        .addr = at(address),
+        .receive_buffer_bytes = 4 << 20,
+        .queue_bytes = QUEUE_BYTES,
+        .counters = &counters,
+        .ops = &ops,
+        .ctx = end,
+    };
+
+    return opts;
+}
+
+static void end_open(struct end *end, const char *address)
+{
+    struct net_udp_opts opts = opts_for(end, address);
+
+    memset(end, 0, sizeof(*end));
+    assert_int_equal(net_udp_new(&opts, &end->udp), 0);
+}
+
+/* A UDP port of loopback where nobody listens. */
+static struct addr closed_port(const char *address)
+{
+    struct addr a = at(address);
+    int fd;
+
+    assert_int_equal(net_socket_bind(SOCK_DGRAM, &a, false, &fd), 0);
+    assert_int_equal(net_socket_addr(fd, &a), 0);
+    close(fd);
+    return a;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&kernel, 0, sizeof(kernel));
+    loop = new_loop();
+    return net_udp_batch_new(&batch);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    net_udp_batch_free(batch);
+    net_loop_free(loop);
+    return mem_held_bytes() == 0 ? 0 : -1;
+}
+
+static void a_thousand_datagrams_go_there_and_back(const char *address)
+{
+    enum { COUNT = 1000 };
+    struct end client, server;
+
+    end_open(&client, address);
+    end_open(&server, address);
+    server.echoes = true;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        char text[500] = {0};
+
+        memcpy(text, &i, sizeof(i));
+        send_text(&client, net_udp_addr(server.udp), slice_make(text, sizeof(text)), 0);
+    }
+    turn_until(loop, client.received == COUNT);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(client.seen[i], 1);
+    assert_true(addr_eq(&client.from, net_udp_addr(server.udp)));
+    assert_true(addr_eq(&client.local, net_udp_addr(client.udp)));
+    assert_int_equal(client.last_len, 500);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void batches_over_ipv4(void **state)
+{
+    (void)state;
+    a_thousand_datagrams_go_there_and_back("127.0.0.1:0");
+}
+
+static void batches_over_ipv6(void **state)
+{
+    (void)state;
+    if (ipv6_is_here())
+        a_thousand_datagrams_go_there_and_back("[::1]:0");
+}
+
+static void the_longest_datagram_passes_and_a_longer_one_is_refused_at_once(void **state)
+{
+    static char text[65508];
+    struct end client, server;
+    struct wire *wire;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    memset(text, 'x', sizeof(text));
+    wire = wire_from(slice_make(text, 65508));
+    assert_int_equal(net_udp_send(client.udp, net_udp_addr(server.udp), wire, 1), ERR_RANGE);
+    assert_int_equal(wire->refs, 1);
+    wire_unref(wire);
+    send_text(&client, net_udp_addr(server.udp), slice_make(text, 65507), 0);
+    turn_until(loop, server.received == 1);
+    assert_int_equal(server.last_len, 65507);
+    send_text(&client, net_udp_addr(server.udp), SLICE(""), 0);
+    turn_until(loop, server.received == 2);
+    assert_int_equal(server.last_len, 0);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void the_other_family_is_refused_at_once(void **state)
+{
+    struct addr v6 = at("[::1]:5060");
+    struct end client;
+    struct wire *wire = wire_from(SLICE("x"));
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    assert_int_equal(net_udp_send(client.udp, &v6, wire, 1), ERR_UNSUPPORTED);
+    wire_unref(wire);
+    net_udp_free(client.udp);
+}
+
+static void icmp_is_told(const char *address)
+{
+    struct addr nobody = closed_port(address);
+    struct end client;
+
+    end_open(&client, address);
+    send_text(&client, &nobody, SLICE("INVITE sip:bob@example.com SIP/2.0\r\nVia: x;branch=z9hG4bK1\r\n"), 5);
+    turn_until(loop, client.refused > 0);
+    assert_true(addr_eq(&client.refused_to, &nobody));
+    assert_int_equal(client.refused_error, ECONNREFUSED);
+    assert_true(slice_eq(slice_make(client.refused_head, client.refused_len),
+                         SLICE("INVITE sip:bob@example.com SIP/2.0\r\nVia: x;branch=z9hG4bK1\r\n")));
+    assert_int_equal(client.failed, 0); /* this datagram had left */
+    net_udp_free(client.udp);
+}
+
+static void icmp_port_unreachable_is_told_with_destination_and_payload(void **state)
+{
+    (void)state;
+    icmp_is_told("127.0.0.1:0");
+}
+
+static void icmpv6_port_unreachable_is_told_with_destination_and_payload(void **state)
+{
+    (void)state;
+    if (ipv6_is_here())
+        icmp_is_told("[::1]:0");
+}
+
+/* The kernel reports ICMP by failing the next call, whatever that is for. */
+static void icmp_of_one_destination_fails_no_datagram_to_another(void **state)
+{
+    enum { ROUNDS = 300 };
+    struct addr nobody = closed_port("127.0.0.1:0");
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        send_text(&client, &nobody, SLICE("lost"), 1000 + i);
+        send_text(&client, net_udp_addr(server.udp), slice_make((const char *)&i, sizeof(i)), i);
+        if (i % 3 == 0)
+            net_loop_turn(loop, 0);
+    }
+    turn_until(loop, server.received == ROUNDS && client.refused > 0);
+    turn_for_ms(loop, 20);
+    for (int i = 0; i < ROUNDS; i++)
+        assert_int_equal(server.seen[i], 1);
+    assert_int_equal(client.failed, 0);
+    assert_int_equal(client.refused, ROUNDS);
+    assert_true(addr_eq(&client.refused_to, &nobody));
+    assert_memory_equal(client.refused_head, "lost", 4);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void what_the_kernel_refuses_is_told_by_token_and_the_others_go(void **state)
+{
+    struct addr broadcast = at("255.255.255.255:5060"); /* EACCES without SO_BROADCAST */
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    send_text(&client, net_udp_addr(server.udp), SLICE("\1\0\0\0"), 1);
+    send_text(&client, &broadcast, SLICE("\2\0\0\0"), 2);
+    send_text(&client, net_udp_addr(server.udp), SLICE("\3\0\0\0"), 3);
+    assert_int_equal(client.failed, 0); /* not from within net_udp_send */
+    turn_until(loop, server.received == 2);
+    assert_int_equal(client.failed, 1);
+    assert_int_equal(client.failed_token, 2);
+    assert_true(client.failed_error == EACCES || client.failed_error == ENETUNREACH);
+    assert_int_equal(server.seen[1] + server.seen[3], 2);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void a_failure_while_a_batch_leaves_early_is_told_at_the_end_of_the_turn(void **state)
+{
+    struct addr broadcast = at("255.255.255.255:5060");
+    struct end client;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    for (uint64_t i = 0; i < 3 * NET_UDP_BATCH; i++)
+        send_text(&client, &broadcast, SLICE("x"), i + 1);
+    assert_int_equal(client.failed, 0);
+    turn_until(loop, client.failed == 3 * NET_UDP_BATCH);
+    assert_int_equal(client.failed_token, 3 * NET_UDP_BATCH);
+    net_udp_free(client.udp);
+}
+
+static void a_full_batch_leaves_at_once(void **state)
+{
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    for (int i = 0; i < NET_UDP_BATCH + 1; i++)
+        send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
+    net_udp_free(client.udp); /* drops the one that is still queued */
+    turn_until(loop, server.received == NET_UDP_BATCH);
+    turn_for_ms(loop, 20);
+    assert_int_equal(server.received, NET_UDP_BATCH);
+    net_udp_free(server.udp);
+}
+
+/* Sends numbers and expects each to arrive once. */
+static void numbers_arrive(struct end *client, struct end *server, uint32_t count)
+{
+    server->received = 0;
+    memset(server->seen, 0, sizeof(server->seen));
+    for (uint32_t i = 0; i < count; i++)
+        send_text(client, net_udp_addr(server->udp), slice_make((const char *)&i, sizeof(i)), i + 1);
+    turn_until(loop, server->received == count);
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(server->seen[i], 1);
+    assert_int_equal(client->failed, 0);
+}
+
+static void when_the_kernel_has_no_room_datagrams_wait_and_leave_later(void **state)
+{
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    kernel.error = EAGAIN;
+    kernel.failures = 5;
+    numbers_arrive(&client, &server, 200);
+    kernel.failures = 1;
+    numbers_arrive(&client, &server, 10);
+    kernel.error = EINTR;
+    kernel.failures = 3;
+    numbers_arrive(&client, &server, 10);
+    kernel.at_most = 3; /* takes a part of each batch */
+    numbers_arrive(&client, &server, 200);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void one_system_call_sends_a_batch(void **state)
+{
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    kernel.calls = 0;
+    numbers_arrive(&client, &server, 10 * NET_UDP_BATCH);
+    assert_int_equal(kernel.calls, 10);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void a_pending_error_without_an_entry_in_the_queue_fails_nothing(void **state)
+{
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    kernel.error = ECONNREFUSED;
+    kernel.failures = 1;
+    numbers_arrive(&client, &server, 1);
+    assert_int_equal(client.refused, 0);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void a_datagram_lost_in_a_full_interface_queue_is_counted_not_told(void **state)
+{
+    struct end client, server;
+    uint64_t errors = counter_get(&counters, COUNTER_TX_ERRORS);
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    kernel.error = ENOBUFS;
+    kernel.failures = 1;
+    send_text(&client, net_udp_addr(server.udp), SLICE("\1\0\0\0"), 1);
+    send_text(&client, net_udp_addr(server.udp), SLICE("\2\0\0\0"), 2);
+    turn_until(loop, server.received == 1);
+    assert_int_equal(server.seen[2], 1);
+    assert_int_equal(client.failed, 0);
+    assert_int_equal(counter_get(&counters, COUNTER_TX_ERRORS), errors + 1);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void a_socket_that_is_refused_for_ever_gives_up_each_datagram_once(void **state)
+{
+    struct end client;
+    struct addr to = at("127.0.0.1:9");
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    kernel.error = ENETUNREACH;
+    kernel.failures = UINT32_MAX;
+    for (uint64_t i = 1; i <= 100; i++)
+        send_text(&client, &to, SLICE("x"), i);
+    turn_until(loop, client.failed == 100);
+    assert_int_equal(client.failed_error, ENETUNREACH);
+    net_udp_free(client.udp);
+}
+
+static void the_queue_is_bounded_in_octets(void **state)
+{
+    static char text[10000];
+    struct end client, server;
+    struct net_udp_opts opts = opts_for(&client, "127.0.0.1:0");
+    struct wire *wire = wire_from(slice_make(text, sizeof(text)));
+    int r = 0, taken = 0;
+
+    (void)state;
+    memset(&client, 0, sizeof(client));
+    opts.queue_bytes = 35000;
+    assert_int_equal(net_udp_new(&opts, &client.udp), 0);
+    end_open(&server, "127.0.0.1:0");
+    while (r == 0 && taken < 100) {
+        r = net_udp_send(client.udp, net_udp_addr(server.udp), wire, 0);
+        taken += r == 0;
+    }
+    assert_int_equal(r, ERR_LIMIT);
+    assert_int_equal(taken, 3);
+    turn_until(loop, server.received == 3);
+    assert_int_equal(net_udp_send(client.udp, net_udp_addr(server.udp), wire, 0), 0); /* room again */
+    turn_until(loop, server.received == 4);
+    wire_unref(wire);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void a_reply_from_a_wildcard_socket_leaves_from_where_the_request_came_to(const char *wildcard,
+                                                                                 const char *client_at,
+                                                                                 const char *called_at)
+{
+    struct end client, server;
+    struct addr called = at(called_at);
+
+    end_open(&client, client_at);
+    end_open(&server, wildcard);
+    assert_true(addr_is_any(net_udp_addr(server.udp)));
+    server.echoes = true;
+    called.port = net_udp_addr(server.udp)->port;
+    send_text(&client, &called, SLICE("hello"), 0);
+    turn_until(loop, client.received == 1);
+    assert_true(addr_eq(&server.local, &called));
+    assert_true(addr_eq(&client.from, &called));
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void wildcard_ipv4(void **state)
+{
+    (void)state;
+    /* The routes alone would choose 127.0.0.1. */
+    a_reply_from_a_wildcard_socket_leaves_from_where_the_request_came_to("0.0.0.0:0", "127.0.0.1:0",
+                                                                         "127.0.0.77");
+}
+
+static void wildcard_ipv6(void **state)
+{
+    (void)state;
+    if (ipv6_is_here())
+        a_reply_from_a_wildcard_socket_leaves_from_where_the_request_came_to("[::]:0", "[::1]:0", "::1");
+}
+
+static void an_ipv6_wildcard_leaves_the_port_to_ipv4(void **state)
+{
+    struct net_udp_opts opts;
+    struct end v4, v6;
+    char address[32];
+
+    (void)state;
+    if (!ipv6_is_here())
+        return;
+    end_open(&v6, "[::]:0");
+    snprintf(address, sizeof(address), "0.0.0.0:%u", net_udp_addr(v6.udp)->port);
+    opts = opts_for(&v4, address);
+    memset(&v4, 0, sizeof(v4));
+    assert_int_equal(net_udp_new(&opts, &v4.udp), 0); /* IPV6_V6ONLY */
+    net_udp_free(v4.udp);
+    net_udp_free(v6.udp);
+}
+
+static void workers_can_share_an_address(void **state)
+{
+    struct end a, b;
+    struct net_udp_opts opts = opts_for(&a, "127.0.0.1:0");
+
+    (void)state;
+    memset(&a, 0, sizeof(a));
+    memset(&b, 0, sizeof(b));
+    opts.reuse_port = true;
+    assert_int_equal(net_udp_new(&opts, &a.udp), 0);
+    opts.addr = *net_udp_addr(a.udp);
+    opts.ctx = &b;
+    assert_int_equal(net_udp_new(&opts, &b.udp), 0);
+    net_udp_free(a.udp);
+    net_udp_free(b.udp);
+}
+
+static void a_socket_may_be_freed_by_any_of_its_functions(void **state)
+{
+    struct addr nobody = closed_port("127.0.0.1:0"), broadcast = at("255.255.255.255:1");
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    server.frees_itself = true;
+    for (int i = 0; i < 10; i++) /* the others of the batch are not delivered */
+        send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
+    turn_until(loop, !server.udp);
+    assert_int_equal(server.received, 1);
+
+    client.frees_itself = true;
+    send_text(&client, &broadcast, SLICE("x"), 1);
+    send_text(&client, &broadcast, SLICE("y"), 2);
+    turn_until(loop, !client.udp);
+    assert_int_equal(client.failed, 1);
+
+    end_open(&client, "127.0.0.1:0");
+    client.frees_itself = true;
+    send_text(&client, &nobody, SLICE("x"), 1);
+    send_text(&client, &nobody, SLICE("y"), 2);
+    turn_until(loop, !client.udp);
+    assert_int_equal(client.refused, 1);
+}
+
+static void a_wire_is_shared_not_copied_and_let_go_when_it_has_left(void **state)
+{
+    struct wire *wire = wire_from(SLICE("x"));
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(net_udp_send(client.udp, net_udp_addr(server.udp), wire, 0), 0);
+    assert_int_equal(wire->refs, 11);
+    turn_until(loop, server.received == 10);
+    assert_int_equal(wire->refs, 1);
+    wire_unref(wire);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void a_taken_address_is_an_error_with_errno(void **state)
+{
+    struct net_udp_opts opts;
+    struct net_udp *second = NULL;
+    struct end first;
+
+    (void)state;
+    end_open(&first, "127.0.0.1:0");
+    opts = opts_for(&first, "127.0.0.1:0");
+    opts.addr = *net_udp_addr(first.udp);
+    assert_int_equal(net_udp_new(&opts, &second), ERR_IO);
+    assert_int_equal(errno, EADDRINUSE);
+    opts.addr = at("192.0.2.1:5060");
+    assert_int_equal(net_udp_new(&opts, &second), ERR_IO);
+    assert_int_equal(errno, EADDRNOTAVAIL);
+    assert_null(second);
+    net_udp_free(first.udp);
+    net_udp_free(NULL);
+}
+
+static void no_memory_is_an_error_and_harms_nothing(void **state)
+{
+    struct wire *wire = wire_from(SLICE("x"));
+    struct net_udp_batch *none = NULL;
+    struct end client, server;
+    struct net_udp_opts opts = opts_for(&client, "127.0.0.1:0");
+    int sent = 0;
+
+    (void)state;
+    mem_fail_after(0);
+    assert_int_equal(net_udp_new(&opts, &client.udp), ERR_NOMEM);
+    assert_int_equal(net_udp_batch_new(&none), ERR_NOMEM);
+    mem_fail_after(-1);
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    mem_fail_after(0); /* no ring for the queue */
+    assert_int_equal(net_udp_send(client.udp, net_udp_addr(server.udp), wire, 0), ERR_NOMEM);
+    assert_int_equal(wire->refs, 1);
+    mem_fail_after(-1);
+    for (; sent < 20; sent++)
+        assert_int_equal(net_udp_send(client.udp, net_udp_addr(server.udp), wire, 0), 0);
+    turn_until(loop, server.received == 20);
+    wire_unref(wire);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        T(batches_over_ipv4),
+        T(batches_over_ipv6),
+        T(the_longest_datagram_passes_and_a_longer_one_is_refused_at_once),
+        T(the_other_family_is_refused_at_once),
+        T(icmp_port_unreachable_is_told_with_destination_and_payload),
+        T(icmpv6_port_unreachable_is_told_with_destination_and_payload),
+        T(icmp_of_one_destination_fails_no_datagram_to_another),
+        T(what_the_kernel_refuses_is_told_by_token_and_the_others_go),
+        T(a_failure_while_a_batch_leaves_early_is_told_at_the_end_of_the_turn),
+        T(a_full_batch_leaves_at_once),
+        T(when_the_kernel_has_no_room_datagrams_wait_and_leave_later),
+        T(one_system_call_sends_a_batch),
+        T(a_pending_error_without_an_entry_in_the_queue_fails_nothing),
+        T(a_datagram_lost_in_a_full_interface_queue_is_counted_not_told),
+        T(a_socket_that_is_refused_for_ever_gives_up_each_datagram_once),
+        T(the_queue_is_bounded_in_octets),
+        T(wildcard_ipv4),
+        T(wildcard_ipv6),
+        T(an_ipv6_wildcard_leaves_the_port_to_ipv4),
+        T(workers_can_share_an_address),
+        T(a_socket_may_be_freed_by_any_of_its_functions),
+        T(a_wire_is_shared_not_copied_and_let_go_when_it_has_left),
+        T(a_taken_address_is_an_error_with_errno),
+        T(no_memory_is_an_error_and_harms_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
