@@ -1,5 +1,6 @@
-/* The chain of steps a new request walks (section 16.3 to 16.6). Services (auth, location, policy) add steps of their own:
- * a step sees the request, may change its decision fields, and returns a verdict. State lives in the request. */
+/* The chain of steps a new request walks (section 16.3 to 16.6). Services (auth, location, policy) add steps
+ * of their own: a step sees the request, may change its decision fields, and returns a verdict. State lives
+ * in the request. */
 #ifndef PROXY_CHAIN_H
 #define PROXY_CHAIN_H
 
@@ -26,9 +27,11 @@ struct proxy_step {
 enum proxy_verdict proxy_step_validate(struct proxy_request *req, void *ctx);
 /* Section 16.4: strict-router repair, maddr, our own Route removed; decides req->dialog_is_ours. */
 enum proxy_verdict proxy_step_route(struct proxy_request *req, void *ctx);
-/* A request addressed to this proxy itself: OPTIONS 200 (section 11), REGISTER is left to the registrar's step, others 404/405. */
+/* A request addressed to this proxy itself: OPTIONS 200 (section 11), REGISTER is left to the registrar's
+ * step, others 404/405. */
 enum proxy_verdict proxy_step_self(struct proxy_request *req, void *ctx);
-/* No open relay: a foreign target only for an authenticated user, a trusted source, or inside a dialog of ours; else 403. */
+/* No open relay: a foreign target only for an authenticated user, a trusted source, or inside a dialog of
+ * ours; else 403. */
 enum proxy_verdict proxy_step_relay(struct proxy_request *req, void *ctx);
 /* Section 16.5: the target set. 404, 480. */
 enum proxy_verdict proxy_step_targets(struct proxy_request *req, void *ctx);

@@ -1,6 +1,7 @@
-/* What the proxy core needs from the world. The core decides; whoever implements these ports acts. `app` wires them to the
- * transport, the resolver and the location service; tests implement them with fakes. Every port is called from the worker's
- * own thread, never blocks, and never calls back into the core during the call. */
+/* What the proxy core needs from the world. The core decides; whoever implements these ports acts. `app`
+ * wires them to the transport, the resolver and the location service; tests implement them with fakes. Every
+ * port is called from the worker's own thread, never blocks, and never calls back into the core during the
+ * call. */
 #ifndef PROXY_PORTS_H
 #define PROXY_PORTS_H
 
@@ -10,13 +11,14 @@
 #include "sip/hop.h"
 #include "sip/uri.h"
 
-/* One place where a user can be reached (RFC 3261 section 10): what a look-up of an address-of-record gives. All slices live
- * in the arena given to the look-up. */
+/* One place where a user can be reached (RFC 3261 section 10): what a look-up of an address-of-record gives.
+ * All slices live in the arena given to the look-up. */
 struct proxy_binding {
-    struct slice uri;      /* becomes the Request-URI, as registered */
-    struct slice path;     /* Route values from Path (RFC 3327 section 5.3), comma-separated in order, or absent */
-    unsigned q_milli;      /* 0..1000 */
-    bool has_hop;          /* true: reach it by `hop` (the flow it registered over), not by resolving uri */
+    struct slice uri; /* becomes the Request-URI, as registered */
+    struct slice
+        path;         /* Route values from Path (RFC 3327 section 5.3), comma-separated in order, or absent */
+    unsigned q_milli; /* 0..1000 */
+    bool has_hop;     /* true: reach it by `hop` (the flow it registered over), not by resolving uri */
     struct sip_hop hop;
 };
 
@@ -25,18 +27,20 @@ struct proxy_binding {
 struct proxy_ports {
     void *ctx;
 
-    /* Puts wire on its way to hop, whose listener, transport and addr are set. Takes its own reference if it keeps the wire.
-     * 0: taken; a failure seen later is told by proxy_send_failed(token). A negative err: it cannot be sent. */
+    /* Puts wire on its way to hop, whose listener, transport and addr are set. Takes its own reference if it
+     * keeps the wire. 0: taken; a failure seen later is told by proxy_send_failed(token). A negative err: it
+     * cannot be sent. */
     int (*send)(void *ctx, const struct sip_hop *hop, struct wire *wire, uint64_t token);
 
-    /* RFC 3263: from the URI of the next hop to an ordered list of addresses. transport, addr (with port) of each hop are
-     * set; the core chooses the listener. Numeric hosts and /etc/hosts names are answered at once. ERR_AGAIN: the answer
-     * comes later by proxy_resolved(ticket). ERR_NOTFOUND: no such host. */
-    int (*resolve)(void *ctx, const struct sip_uri *uri, uint64_t ticket, struct sip_hop ret_hops[PROXY_HOPS_MAX],
-                   size_t *ret_count);
+    /* RFC 3263: from the URI of the next hop to an ordered list of addresses. transport, addr (with port) of
+     * each hop are set; the core chooses the listener. Numeric hosts and /etc/hosts names are answered at
+     * once. ERR_AGAIN: the answer comes later by proxy_resolved(ticket). ERR_NOTFOUND: no such host. */
+    int (*resolve)(void *ctx, const struct sip_uri *uri, uint64_t ticket,
+                   struct sip_hop ret_hops[PROXY_HOPS_MAX], size_t *ret_count);
 
-    /* The bindings of a canonical address-of-record ("sip:alice@example.com"). 0 with *ret_count == 0: the user is known and
-     * has no binding (480). ERR_NOTFOUND: no such user (404). ERR_NOMEM: arena full. At most max bindings. */
+    /* The bindings of a canonical address-of-record ("sip:alice@example.com"). 0 with *ret_count == 0: the
+     * user is known and has no binding (480). ERR_NOTFOUND: no such user (404). ERR_NOMEM: arena full. At
+     * most max bindings. */
     int (*locate)(void *ctx, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,
                   const struct proxy_binding **ret_bindings, size_t *ret_count);
 

@@ -1,14 +1,16 @@
-/* The proxy core: RFC 3261 section 16 on top of the transaction layer. Deterministic: what it does is a function of the
- * messages, failures, answers of ports and times it is given. One `struct proxy` per worker, used by that worker alone.
+/* The proxy core: RFC 3261 section 16 on top of the transaction layer. Deterministic: what it does is a
+ * function of the messages, failures, answers of ports and times it is given. One `struct proxy` per worker,
+ * used by that worker alone.
  *
- * Life of a request: proxy_receive() parses it in scratch memory; a retransmission ends in the transaction layer; a new one
- * gets a server transaction and a struct proxy_request with an arena of its own, and walks the chain of steps (chain.h)
- * that app built from the configuration: validate, route, authenticate, register, relay rules, targets, forward.
- * The last step makes it a response context (section 16.7): branches, timers, best response. When the final response
- * has left and no branch is pending, the arena is given back and only the transactions linger.
+ * Life of a request: proxy_receive() parses it in scratch memory; a retransmission ends in the transaction
+ * layer; a new one gets a server transaction and a struct proxy_request with an arena of its own, and walks
+ * the chain of steps (chain.h) that app built from the configuration: validate, route, authenticate,
+ * register, relay rules, targets, forward. The last step makes it a response context (section 16.7):
+ * branches, timers, best response. When the final response has left and no branch is pending, the arena is
+ * given back and only the transactions linger.
  *
- * Every decision is explained: a response made here names why and by which section, in the log and in the Reason of the
- * trace (see proxy_explain in request.h). */
+ * Every decision is explained: a response made here names why and by which section, in the log and in the
+ * Reason of the trace (see proxy_explain in request.h). */
 #ifndef PROXY_PROXY_H
 #define PROXY_PROXY_H
 
@@ -25,16 +27,17 @@ struct proxy;
 enum proxy_auth_rule { PROXY_AUTH_INHERIT = 0, PROXY_AUTH_REQUIRED, PROXY_AUTH_NONE };
 
 struct proxy_listener {
-    uint8_t transport;       /* enum sip_transport */
-    struct addr addr;        /* what it is bound to; may be the wildcard */
-    struct slice host;       /* what stands in our Via and Record-Route: advertised name or address, IPv6 in brackets */
-    uint16_t port;           /* what stands there, always written */
-    bool stateless;          /* requests that come in here are forwarded by section 16.11 */
+    uint8_t transport; /* enum sip_transport */
+    struct addr addr;  /* what it is bound to; may be the wildcard */
+    struct slice
+        host;      /* what stands in our Via and Record-Route: advertised name or address, IPv6 in brackets */
+    uint16_t port; /* what stands there, always written */
+    bool stateless; /* requests that come in here are forwarded by section 16.11 */
     enum proxy_auth_rule auth_register, auth_calls;
 };
 
 struct proxy_domain {
-    struct slice name;       /* lower case */
+    struct slice name; /* lower case */
     struct slice realm;
     enum proxy_auth_rule auth_register, auth_calls; /* not INHERIT */
 };
@@ -45,34 +48,35 @@ struct proxy_opts {
     size_t n_listeners;
     const struct proxy_domain *domains;
     size_t n_domains;
-    const struct slice *aliases;       /* further host names that mean this proxy (section 16.4), lower case */
+    const struct slice *aliases; /* further host names that mean this proxy (section 16.4), lower case */
     size_t n_aliases;
     const struct addr_prefix *trusted; /* sources that may relay to anywhere without credentials */
     size_t n_trusted;
 
     struct sip_limits limits;
     struct txn_times times;
-    ms_t timer_c_ms;          /* section 16.6 step 11: above 180,000 */
-    ms_t ring_ms;             /* how long one group of equal q rings before the next is tried */
-    bool record_route;        /* stay in the path of dialogs */
-    bool loop_detection;      /* RFC 5393 section 4.2; default on */
-    bool recurse_3xx;         /* section 16.5, 16.7 step 4 */
-    unsigned max_breadth;     /* RFC 5393 section 5: 60 */
-    unsigned max_branches;    /* targets of one request; more are left out, lowest q first */
-    unsigned path_mtu_bytes;  /* section 18.1.1: 1500 when unknown: over 1300 octets goes by TCP */
-    unsigned retry_after_s;   /* in the 503 while draining or shedding */
+    ms_t timer_c_ms;         /* section 16.6 step 11: above 180,000 */
+    ms_t ring_ms;            /* how long one group of equal q rings before the next is tried */
+    bool record_route;       /* stay in the path of dialogs */
+    bool loop_detection;     /* RFC 5393 section 4.2; default on */
+    bool recurse_3xx;        /* section 16.5, 16.7 step 4 */
+    unsigned max_breadth;    /* RFC 5393 section 5: 60 */
+    unsigned max_branches;   /* targets of one request; more are left out, lowest q first */
+    unsigned path_mtu_bytes; /* section 18.1.1: 1500 when unknown: over 1300 octets goes by TCP */
+    unsigned retry_after_s;  /* in the 503 while draining or shedding */
     size_t max_transactions;
     size_t arena_budget_bytes;
     struct slice server_name; /* Server header of our responses; empty: none */
 
-    struct hash_key secret;   /* signs what comes back to us in Route and Via; the same in all workers, survives restarts */
-    uint8_t worker;           /* written into every branch, so that a response finds the worker */
+    struct hash_key
+        secret; /* signs what comes back to us in Route and Via; the same in all workers, survives restarts */
+    uint8_t worker; /* written into every branch, so that a response finds the worker */
 
     const struct proxy_step *chain; /* ends with a step that has no name */
 };
 
-MUST_USE int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports, struct counters *counters, ms_t now_ms,
-                       struct proxy **ret_proxy);
+MUST_USE int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports,
+                       struct counters *counters, ms_t now_ms, struct proxy **ret_proxy);
 /* Drops everything under way, silently. */
 void proxy_free(struct proxy *proxy);
 
@@ -81,11 +85,13 @@ void proxy_advance(struct proxy *proxy, ms_t now_ms, unix_s_t now_s);
 /* When proxy_advance must be called again at the latest; MS_NEVER when nothing waits. */
 ms_t proxy_next_ms(const struct proxy *proxy);
 
-/* One whole message: a datagram, or a frame of a stream. from: the peer, the listener it came to and the flow it came by.
- * bytes need to live only during the call. */
+/* One whole message: a datagram, or a frame of a stream. from: the peer, the listener it came to and the flow
+ * it came by. bytes need to live only during the call. */
 void proxy_receive(struct proxy *proxy, struct slice bytes, const struct sip_hop *from, bool datagram);
-/* Framing of a stream was lost in this request head (400 before the connection is closed), or it was too large (513). */
-void proxy_receive_bad(struct proxy *proxy, struct slice head, const struct sip_hop *from, unsigned status, const char *phrase);
+/* Framing of a stream was lost in this request head (400 before the connection is closed), or it was too
+ * large (513). */
+void proxy_receive_bad(struct proxy *proxy, struct slice head, const struct sip_hop *from, unsigned status,
+                       const char *phrase);
 
 /* A message given to ports->send with this token did not reach the network or its connection broke. */
 void proxy_send_failed(struct proxy *proxy, uint64_t token);
@@ -93,8 +99,8 @@ void proxy_send_failed(struct proxy *proxy, uint64_t token);
 void proxy_send_refused(struct proxy *proxy, struct slice datagram_head);
 /* Answer to a resolve that said ERR_AGAIN. err 0, or ERR_NOTFOUND, ... */
 void proxy_resolved(struct proxy *proxy, uint64_t ticket, int err, const struct sip_hop *hops, size_t count);
-/* A step that returned PROXY_WAIT has its result: the step runs again with req->resumed == result. Unknown tickets (the
- * request is gone) are ignored. */
+/* A step that returned PROXY_WAIT has its result: the step runs again with req->resumed == result. Unknown
+ * tickets (the request is gone) are ignored. */
 void proxy_resume(struct proxy *proxy, uint64_t ticket, const void *result);
 
 /* Draining: requests that begin something new get 503 with Retry-After; what is under way goes on. */
@@ -103,9 +109,12 @@ void proxy_set_draining(struct proxy *proxy, bool draining);
 size_t proxy_pending(const struct proxy *proxy);
 /* Transactions that exist at all, lingering ones included: 0 means nothing is left. */
 size_t proxy_transactions(const struct proxy *proxy);
+/* Octets of request memory in use: 0 once no request waits for anything. */
+size_t proxy_used_bytes(const struct proxy *proxy);
 
-/* The worker number in a branch or a Route token made by some worker of ours; -1 when it is not ours. Lets any worker send a
- * response, or a request with our token, to the worker that knows about it. Cheap: looks at the text alone. */
+/* The worker number in a branch or a Route token made by some worker of ours; -1 when it is not ours. Lets
+ * any worker send a response, or a request with our token, to the worker that knows about it. Cheap: looks at
+ * the text alone. */
 int proxy_branch_worker(struct slice branch);
 
 #endif

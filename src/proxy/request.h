@@ -10,20 +10,20 @@ struct proxy_target;
 
 struct proxy_request {
     struct proxy *proxy;
-    struct arena arena;                     /* all that belongs to the request */
-    struct sip_msg msg;                     /* the request as received, kept in arena */
-    struct sip_hop from;                    /* where it came from */
-    const struct proxy_listener *listener;  /* what it came to */
-    struct txn_server *server;              /* NULL: ACK, or stateless */
-    uint64_t ticket;                        /* for proxy_resume */
-    const void *resumed;                    /* result of the wait while a step runs again, else NULL */
-    size_t step;                            /* index into the chain */
+    struct arena arena;                    /* all that belongs to the request */
+    struct sip_msg msg;                    /* the request as received, kept in arena */
+    struct sip_hop from;                   /* where it came from */
+    const struct proxy_listener *listener; /* what it came to */
+    struct txn_server *server;             /* NULL: ACK, or stateless */
+    uint64_t ticket;                       /* for proxy_resume */
+    const void *resumed;                   /* result of the wait while a step runs again, else NULL */
+    size_t step;                           /* index into the chain */
 
-    struct slice top_via;                   /* top Via with received and rport as they must be (section 18.2.1, RFC 3581) */
-    struct slice to_tag;                    /* To tag of every response made here (section 8.2.6.2) */
+    struct slice top_via; /* top Via with received and rport as they must be (section 18.2.1, RFC 3581) */
+    struct slice to_tag;  /* To tag of every response made here (section 8.2.6.2) */
 
     /* Decisions, in the order in which steps make them. */
-    struct slice ruri_text;                 /* Request-URI after section 16.4 */
+    struct slice ruri_text; /* Request-URI after section 16.4 */
     struct sip_uri ruri;
     unsigned pop_routes;                    /* how many of our own Route values come off the top */
     bool dialog_is_ours;                    /* came in on a Route of ours whose token verified */
@@ -32,19 +32,26 @@ struct proxy_request {
     bool trusted;                           /* source is in opts->trusted */
     struct slice user;                      /* authenticated user name; absent: not authenticated */
     const struct proxy_domain *user_domain; /* domain the user belongs to */
-    struct slice remove_credentials;        /* Proxy-Authorization value meant for us: does not travel on (section 22.3) */
+    struct slice
+        remove_credentials; /* Proxy-Authorization value meant for us: does not travel on (section 22.3) */
 
-    struct proxy_target *targets;           /* list, best q first */
+    struct proxy_target *targets; /* list, best q first */
     unsigned n_targets;
 };
 
-/* Answers the request with a locally made final response and ends the chain; always PROXY_DONE. phrase absent: the default.
- * extra: further headers or NULL. why: one clause for the log, with the RFC section. */
-enum proxy_verdict proxy_reply(struct proxy_request *req, unsigned status, struct slice phrase, const struct sip_extra *extra,
-                               const char *why);
+/* Answers the request with a locally made final response and ends the chain; always PROXY_DONE. phrase
+ * absent: the default. extra: further headers or NULL. why: one clause for the log, with the RFC section. */
+enum proxy_verdict proxy_reply(struct proxy_request *req, unsigned status, struct slice phrase,
+                               const struct sip_extra *extra, const char *why);
 
-/* Is this URI this proxy (a listener's address and port, an alias)? Is it one of our domains? A port that is no listener's
- * is somebody else, even on our host. */
+/* Adds a target (section 16.5); a step before `targets` may do so, then no look-up is made. The slices of
+ * binding live in req->arena or longer. ERR_EXISTS: an equal URI is there already; ERR_LIMIT:
+ * opts->max_branches are there, none of lower q; ERR_SYNTAX, ERR_UNSUPPORTED: not a SIP or SIPS URI;
+ * ERR_NOMEM. */
+MUST_USE int proxy_add_target(struct proxy_request *req, const struct proxy_binding *binding);
+
+/* Is this URI this proxy (a listener's address and port, an alias)? Is it one of our domains? A port that is
+ * no listener's is somebody else, even on our host. */
 bool proxy_uri_is_self(const struct proxy_opts *opts, const struct sip_uri *uri);
 const struct proxy_domain *proxy_uri_domain(const struct proxy_opts *opts, const struct sip_uri *uri);
 

@@ -1,0 +1,458 @@
+/* One branch of a response context: a machine over the client transaction, which is a machine of its own.
+ * What a branch adds: finding the next hop, the candidates of RFC 3263 one after the other (each by a client
+ * transaction and a branch parameter of its own), Timer C, and the CANCEL that waits for a provisional
+ * response. */
+#include "proxy/internal.h"
+#include <assert.h>
+
+static const char *const state_names[PROXY_BRANCH_STATES] = {
+    "branch.resolving",  "branch.calling",    "branch.proceeding",
+    "branch.cancel_due", "branch.cancelling", "branch.done",
+};
+
+static const struct proxy_cancel no_cancel = {{NULL, 0}, 408, "no answer"};
+static const struct proxy_cancel timer_c_cancel = {
+    {"SIP;cause=408;text=\"Request Timeout\"", sizeof("SIP;cause=408;text=\"Request Timeout\"") - 1},
+    408,
+    "Timer C (16.8)"};
+
+struct slice proxy_branch_text(const struct proxy_branch *b)
+{
+    return slice_make(b->id, b->id[0] ? sizeof(b->id) : 0);
+}
+
+static struct proxy *proxy_of(const struct proxy_branch *b)
+{
+    return b->context->req.proxy;
+}
+
+/* Only a 2xx to an INVITE may be followed by more. */
+static void detach(struct proxy_branch *b)
+{
+    if (b->client)
+        txn_client_set_user(b->client, NULL);
+    b->client = NULL;
+}
+
+/* The one way into a state. */
+static void enter(struct proxy_branch *b, enum proxy_branch_state state, unsigned status, const char *why)
+{
+    b->state = state;
+    if (state == PROXY_BRANCH_DONE) {
+        timer_stop(&proxy_of(b)->wheel, &b->timer);
+        proxy_wait_stop(proxy_of(b), &b->wait);
+        if (!b->is_accepted)
+            detach(b);
+    }
+    proxy_explain(b->context, b, state_names[state], status, why);
+}
+
+static void end_local(struct proxy_branch *b, unsigned status, const char *why)
+{
+    enter(b, PROXY_BRANCH_DONE, status, why);
+    proxy_response_add_local(b->context, b, status, why);
+}
+
+/* Sending (section 16.6 steps 7 to 11) */
+
+static void set_timer_c(struct proxy_branch *b)
+{
+    struct proxy *p = proxy_of(b);
+
+    if (proxy_is_invite(b->context))
+        timer_set(&p->wheel, &b->timer, p->wheel.now_ms + p->opts->timer_c_ms);
+}
+
+static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
+{
+    struct proxy_context *c = b->context;
+    struct proxy *p = proxy_of(b);
+    struct proxy_copy copy = {.context = c, .target = b->target, .hop = *hop, .max_breadth = b->breadth};
+    struct wire *wire;
+    int rc = proxy_listener_choose(p, hop, c->prefer_listener, c->req.from.listener, &copy.hop.listener);
+
+    if (rc < 0)
+        return rc;
+    /* Section 16.6 step 7: "the branch parameter ... MUST be different for each attempt". */
+    proxy_branch_id_new(p, c->loop_hash, b->id);
+    copy.branch = proxy_branch_text(b);
+    copy.record_listener = copy.hop.listener;
+    b->is_by_size = false;
+    rc = b->is_udp_forced ? proxy_forward_build(&copy, &wire)
+                          : proxy_forward_build_sized(&copy, &wire, &b->is_by_size);
+    if (rc < 0)
+        return rc;
+    rc = txn_client_new(p->txn, c->req.msg.method, c->req.msg.method_name, copy.branch, wire, &copy.hop,
+                        &b->user, &b->client);
+    wire_unref(wire);
+    return rc;
+}
+
+static bool has_candidate(const struct proxy_branch *b)
+{
+    return b->next_hop < b->n_hops;
+}
+
+/* Section 16.6 step 7: "proceed through the set in order until the delivery attempt succeeds". A failure that
+ * is known only later comes back as an event. status: of the branch when the set is exhausted. */
+static void try_hops(struct proxy_branch *b, unsigned status, const char *why)
+{
+    while (has_candidate(b)) {
+        int rc = send_to(b, &b->hops[b->next_hop]);
+
+        b->next_hop++;
+        b->is_udp_forced = false;
+        if (rc == 0) {
+            enter(b, PROXY_BRANCH_CALLING, 0, "request sent (16.6)");
+            set_timer_c(b);
+            return;
+        }
+        if (rc == ERR_NOMEM) {
+            counter_inc(proxy_of(b)->counters, COUNTER_SHED);
+            end_local(b, 503, "no memory for a client transaction");
+            return;
+        }
+        if (rc == ERR_LIMIT) {
+            end_local(b, 513, "with what a proxy adds the request is too long");
+            return;
+        }
+    }
+    end_local(b, status, why);
+}
+
+/* RFC 3263 section 4.3: another element of the list, unless nobody wants the answer any more. */
+static bool may_fail_over(const struct proxy_branch *b)
+{
+    return has_candidate(b) && !b->context->is_closed &&
+           (b->state == PROXY_BRANCH_CALLING || b->state == PROXY_BRANCH_PROCEEDING);
+}
+
+static void fail_over(struct proxy_branch *b, unsigned status, const char *why)
+{
+    detach(b);
+    timer_stop(&proxy_of(b)->wheel, &b->timer);
+    proxy_explain(b->context, b, "branch.next_hop", status, why);
+    try_hops(b, status, why);
+}
+
+/* Section 18.1.1: "if the attempt to establish the connection generates either an ICMP Protocol Not
+ * Supported, or results in a TCP reset, the element SHOULD retry the request, using UDP". */
+static bool may_retry_udp(const struct proxy_branch *b)
+{
+    return b->is_by_size && b->state == PROXY_BRANCH_CALLING && !b->context->is_closed;
+}
+
+/* Actions */
+
+typedef void action_fn(struct proxy_branch *b, const struct proxy_branch_input *in);
+
+static void do_ignore(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    (void)b;
+    (void)in;
+}
+
+static void do_try(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    struct proxy_context *c = b->context;
+
+    proxy_wait_stop(proxy_of(b), &b->wait);
+    if (!c->req.server) {
+        proxy_stateless_send(b, in->hops, in->n_hops);
+        return;
+    }
+    b->hops = arena_alloc(&c->req.arena, (in->n_hops ? in->n_hops : 1) * sizeof(*b->hops));
+    if (!b->hops) {
+        end_local(b, 503, "no memory for the addresses of the next hop");
+        return;
+    }
+    memcpy(b->hops, in->hops, in->n_hops * sizeof(*b->hops));
+    b->n_hops = in->n_hops;
+    try_hops(b, 503, "no address of the next hop can be used (16.6 step 7)");
+}
+
+static void do_unresolved(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    (void)in;
+    end_local(b, 503, "the next hop has no address (RFC 3263)");
+}
+
+/* Section 16.7 step 2: "if the response is a provisional response with status codes 101 to 199 inclusive
+ * (i.e., anything but 100), the proxy MUST reset timer C for that client transaction". */
+static void do_provisional(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    if (in->response->status > 100)
+        set_timer_c(b);
+    if (b->state != PROXY_BRANCH_PROCEEDING)
+        enter(b, PROXY_BRANCH_PROCEEDING, in->response->status, "provisional response (16.7 step 2)");
+    proxy_response_provisional(b, in->response);
+}
+
+static void do_forward_provisional(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    proxy_response_provisional(b, in->response);
+}
+
+static void cancel_now(struct proxy_branch *b)
+{
+    struct proxy *p = proxy_of(b);
+
+    enter(b, PROXY_BRANCH_CANCELLING, 0, b->cancel.why);
+    timer_set(&p->wheel, &b->timer, p->wheel.now_ms + 64 * p->opts->times.t1_ms);
+    proxy_cancel_send(b);
+}
+
+static void do_provisional_then_cancel(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    proxy_response_provisional(b, in->response);
+    cancel_now(b);
+}
+
+static void do_accept(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    b->is_accepted = proxy_is_invite(b->context);
+    enter(b, PROXY_BRANCH_DONE, in->response->status, "accepted (16.7 step 5)");
+    proxy_response_accept(b, in->response);
+}
+
+static void do_accept_again(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    proxy_response_accept(b, in->response);
+}
+
+static void do_final(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    unsigned status = in->response->status;
+
+    if (status == 503 && may_fail_over(b)) {
+        fail_over(b, 503, "503 from this address, next one (RFC 3263 section 4.3)");
+        return;
+    }
+    enter(b, PROXY_BRANCH_DONE, status, "final response (16.7 step 4)");
+    proxy_response_add(b, in->response);
+}
+
+/* Section 16.6 step 7, last paragraph: "acts as if this element of the target set returned a 408". */
+static void do_timeout(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    (void)in;
+    if (b->state == PROXY_BRANCH_CALLING && may_fail_over(b))
+        fail_over(b, 408, "no response from this address, next one (RFC 3263 section 4.3)");
+    else
+        end_local(b, b->cancel.status, "Timer B or F (16.6 step 7)");
+}
+
+static void do_transport(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    (void)in;
+    if (may_retry_udp(b)) {
+        b->next_hop--;
+        b->is_udp_forced = true;
+        fail_over(b, 503, "no connection for a long request, over UDP then (18.1.1)");
+    } else if (may_fail_over(b)) {
+        fail_over(b, 503, "this address cannot be reached, next one (RFC 3263 section 4.3)");
+    } else {
+        end_local(b, 503, "transport error (16.9)");
+    }
+}
+
+static void do_cancel_resolving(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    end_local(b, in->cancel->status, in->cancel->why);
+}
+
+/* Section 9.1: "A CANCEL request SHOULD NOT be sent to cancel a request other than INVITE". */
+static void do_cancel_later(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    if (!proxy_is_invite(b->context))
+        return;
+    b->cancel = *in->cancel;
+    enter(b, PROXY_BRANCH_CANCEL_DUE, 0, "CANCEL waits for a provisional response (9.1)");
+}
+
+static void do_cancel(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    if (!proxy_is_invite(b->context))
+        return;
+    b->cancel = *in->cancel;
+    cancel_now(b);
+}
+
+/* A second reason to cancel: no second CANCEL, but it may change as what a silent branch counts. */
+static void do_cancel_again(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    b->cancel.status = in->cancel->status;
+}
+
+static void give_up(struct proxy_branch *b, const char *why)
+{
+    struct txn_client *client = b->client;
+
+    detach(b);
+    if (client)
+        txn_client_abandon(proxy_of(b)->txn, client);
+    end_local(b, b->cancel.status, why);
+}
+
+/* Section 16.8: "If the client transaction has not received a provisional response, the proxy MUST behave as
+ * if the transaction received a 408". */
+static void do_timer_c_silent(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    (void)in;
+    give_up(b, "Timer C, no provisional response (16.8)");
+}
+
+/* Section 16.8: "If the client transaction has received a provisional response, the proxy MUST generate a
+ * CANCEL". */
+static void do_timer_c(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    (void)in;
+    b->cancel = timer_c_cancel;
+    cancel_now(b);
+}
+
+static void do_abandon(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    (void)in;
+    give_up(b, "no final response 64*T1 after the CANCEL (9.1)");
+}
+
+static void do_detach(struct proxy_branch *b, const struct proxy_branch_input *in)
+{
+    (void)in;
+    enter(b, PROXY_BRANCH_DONE, 0, "another branch has answered this non-INVITE (16.7 step 5)");
+}
+
+/* NULL: cannot happen. */
+static action_fn *const actions[PROXY_BRANCH_STATES][PROXY_EVENTS] = {
+    [PROXY_BRANCH_RESOLVING] =
+        {
+            [PROXY_EVENT_RESOLVED] = do_try,
+            [PROXY_EVENT_UNRESOLVED] = do_unresolved,
+            [PROXY_EVENT_CANCEL] = do_cancel_resolving,
+            [PROXY_EVENT_DETACH] = do_detach,
+        },
+    [PROXY_BRANCH_CALLING] =
+        {
+            [PROXY_EVENT_1XX] = do_provisional,
+            [PROXY_EVENT_2XX] = do_accept,
+            [PROXY_EVENT_3XX_6XX] = do_final,
+            [PROXY_EVENT_TIMEOUT] = do_timeout,
+            [PROXY_EVENT_TRANSPORT] = do_transport,
+            [PROXY_EVENT_CANCEL] = do_cancel_later,
+            [PROXY_EVENT_TIMER] = do_timer_c_silent,
+            [PROXY_EVENT_DETACH] = do_detach,
+        },
+    [PROXY_BRANCH_PROCEEDING] =
+        {
+            [PROXY_EVENT_1XX] = do_provisional,
+            [PROXY_EVENT_2XX] = do_accept,
+            [PROXY_EVENT_3XX_6XX] = do_final,
+            [PROXY_EVENT_TIMEOUT] = do_timeout,
+            [PROXY_EVENT_TRANSPORT] = do_transport,
+            [PROXY_EVENT_CANCEL] = do_cancel,
+            [PROXY_EVENT_TIMER] = do_timer_c,
+            [PROXY_EVENT_DETACH] = do_detach,
+        },
+    [PROXY_BRANCH_CANCEL_DUE] =
+        {
+            [PROXY_EVENT_1XX] = do_provisional_then_cancel,
+            [PROXY_EVENT_2XX] = do_accept,
+            [PROXY_EVENT_3XX_6XX] = do_final,
+            [PROXY_EVENT_TIMEOUT] = do_timeout,
+            [PROXY_EVENT_TRANSPORT] = do_transport,
+            [PROXY_EVENT_CANCEL] = do_cancel_again,
+            [PROXY_EVENT_TIMER] = do_timer_c_silent,
+        },
+    [PROXY_BRANCH_CANCELLING] =
+        {
+            [PROXY_EVENT_1XX] = do_forward_provisional,
+            [PROXY_EVENT_2XX] = do_accept,
+            [PROXY_EVENT_3XX_6XX] = do_final,
+            [PROXY_EVENT_TIMEOUT] = do_timeout,
+            [PROXY_EVENT_TRANSPORT] = do_transport,
+            [PROXY_EVENT_CANCEL] = do_cancel_again,
+            [PROXY_EVENT_TIMER] = do_abandon,
+        },
+    [PROXY_BRANCH_DONE] =
+        {
+            [PROXY_EVENT_1XX] = do_ignore,
+            [PROXY_EVENT_2XX] = do_accept_again,
+            [PROXY_EVENT_3XX_6XX] = do_ignore,
+            [PROXY_EVENT_TIMEOUT] = do_ignore,
+            [PROXY_EVENT_TRANSPORT] = do_ignore,
+        },
+};
+
+void proxy_branch_happen(struct proxy_branch *b, enum proxy_branch_event event,
+                         const struct proxy_branch_input *in)
+{
+    action_fn *action = actions[b->state][event];
+
+    assert(action);
+    action(b, in);
+}
+
+static void on_timer(struct timer_wheel *wheel, struct timer *timer)
+{
+    struct proxy_branch *b = list_entry(timer, struct proxy_branch, timer);
+
+    (void)wheel;
+    proxy_branch_happen(b, PROXY_EVENT_TIMER, &(struct proxy_branch_input){0});
+    proxy_context_advance(b->context);
+}
+
+/* Section 16.6 step 7: the address of a flow that the binding names is used as it is, unless the caller's own
+ * Route values say that something else comes first. */
+static bool goes_by_flow(const struct proxy_context *c, const struct proxy_target *target)
+{
+    return target->has_hop && c->n_routes == 0;
+}
+
+static void find_next_hop(struct proxy_branch *b)
+{
+    struct proxy *p = proxy_of(b);
+    struct sip_hop hops[PROXY_HOPS_MAX];
+    struct proxy_branch_input in = {.hops = hops};
+    struct proxy_plan plan;
+    int rc = proxy_plan_make(b->context, b->target, &plan);
+
+    if (rc == ERR_NOMEM) {
+        end_local(b, 503, "no memory for the Route");
+        return;
+    }
+    if (rc < 0) {
+        end_local(b, 400, "the next Route value cannot be used (16.6 step 6)");
+        return;
+    }
+    if (goes_by_flow(b->context, b->target)) {
+        in = (struct proxy_branch_input){.hops = &b->target->hop, .n_hops = 1};
+        proxy_branch_happen(b, PROXY_EVENT_RESOLVED, &in);
+        return;
+    }
+    proxy_wait_start(p, &b->wait);
+    rc = p->ports->resolve(p->ports->ctx, &plan.next, b->wait.ticket, hops, &in.n_hops);
+    if (rc == ERR_AGAIN)
+        return;
+    in.err = rc;
+    proxy_branch_happen(b, rc == 0 ? PROXY_EVENT_RESOLVED : PROXY_EVENT_UNRESOLVED, &in);
+}
+
+int proxy_branch_start(struct proxy_context *c, struct proxy_target *target, unsigned breadth)
+{
+    struct proxy_branch *b = arena_zalloc(&c->req.arena, sizeof(*b));
+
+    if (!b)
+        return ERR_NOMEM;
+    b->user.kind = PROXY_USER_BRANCH;
+    b->context = c;
+    b->target = target;
+    b->breadth = breadth;
+    b->cancel = no_cancel;
+    b->wait.is_resolve = true;
+    timer_init(&b->timer, on_timer);
+    list_append(&c->branches, &b->node);
+    enter(b, PROXY_BRANCH_RESOLVING, 0, "a target (16.5)");
+    find_next_hop(b);
+    return 0;
+}

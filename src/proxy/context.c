@@ -1,0 +1,227 @@
+#include "proxy/internal.h"
+#include "proxy/token.h"
+#include <assert.h>
+
+/* Tickets */
+
+void proxy_wait_start(struct proxy *p, struct proxy_wait *wait)
+{
+    assert(wait->ticket == 0);
+    wait->ticket = ++p->last_ticket;
+    map_insert(&p->waits, &wait->node, wait->ticket);
+}
+
+void proxy_wait_stop(struct proxy *p, struct proxy_wait *wait)
+{
+    if (wait->ticket == 0)
+        return;
+    map_remove(&p->waits, &wait->node);
+    wait->ticket = 0;
+}
+
+struct proxy_wait *proxy_wait_find(struct proxy *p, uint64_t ticket)
+{
+    struct map_node *node = map_first(&p->waits, ticket);
+
+    return node ? map_entry(node, struct proxy_wait, node) : NULL;
+}
+
+uint64_t proxy_wait_ticket(struct proxy_request *req)
+{
+    struct proxy_context *c = proxy_context_of(req);
+
+    proxy_wait_stop(req->proxy, &c->wait);
+    proxy_wait_start(req->proxy, &c->wait);
+    req->ticket = c->wait.ticket;
+    return req->ticket;
+}
+
+/* Birth */
+
+static bool is_trusted(const struct proxy_opts *opts, const struct addr *source)
+{
+    for (size_t i = 0; i < opts->n_trusted; i++) {
+        if (addr_prefix_has(&opts->trusted[i], source))
+            return true;
+    }
+    return false;
+}
+
+static int fill_request(struct proxy_context *c, const struct proxy_arrival *arrival)
+{
+    struct proxy_request *req = &c->req;
+    const struct sip_uri *ruri;
+    const struct sip_cseq *cseq;
+    int rc = sip_msg_keep(arrival->msg, &req->arena, &req->msg);
+
+    if (rc == 0)
+        rc = sip_msg_ruri(&req->msg, &ruri);
+    if (rc == 0)
+        rc = sip_msg_cseq(&req->msg, &cseq);
+    if (rc < 0)
+        return rc;
+    req->top_via = arena_dup(&req->arena, arrival->top_via);
+    if (slice_is_null(req->top_via))
+        return ERR_NOMEM;
+    req->ruri_text = req->msg.ruri;
+    req->ruri = *ruri;
+    _Static_assert(sizeof(c->to_tag) == PROXY_TO_TAG_BYTES, "room for the tag");
+    req->to_tag = proxy_to_tag_format(&req->proxy->opts->secret, sip_msg_call_id(&req->msg),
+                                      sip_msg_from_tag(&req->msg), cseq->number, c->to_tag);
+    return 0;
+}
+
+/* A CANCEL that gets here has no transaction to belong to, and is forwarded without one (section 16.10). */
+static bool needs_server(const struct proxy_context *c)
+{
+    return !c->is_stateless && c->req.msg.method != SIP_METHOD_ACK && c->req.msg.method != SIP_METHOD_CANCEL;
+}
+
+static int fill(struct proxy_context *c, const struct proxy_arrival *arrival)
+{
+    int rc = fill_request(c, arrival);
+
+    if (rc < 0)
+        return rc;
+    list_init(&c->branches);
+    proxy_ring_timer_init(c);
+    c->user.kind = PROXY_USER_CONTEXT;
+    c->reply_hop = arrival->reply_hop;
+    c->prefer_listener = PROXY_LISTENER_NONE;
+    c->max_breadth = c->req.proxy->opts->max_breadth;
+    c->req.trusted = is_trusted(c->req.proxy->opts, &arrival->from->addr);
+    if (!needs_server(c))
+        return 0;
+    return txn_server_new(c->req.proxy->txn, &c->req.msg, &c->reply_hop, &c->user, &c->req.server);
+}
+
+struct proxy_context *proxy_context_new(struct proxy *p, const struct proxy_arrival *arrival,
+                                        bool is_stateless)
+{
+    struct proxy_context *c;
+    struct arena arena;
+
+    arena_init(&arena, &p->requests);
+    c = arena_zalloc(&arena, sizeof(*c));
+    if (!c)
+        return NULL;
+    c->req.arena = arena;
+    c->req.proxy = p;
+    c->req.from = *arrival->from;
+    c->req.listener = arrival->listener;
+    c->is_stateless = is_stateless;
+    if (fill(c, arrival) < 0) {
+        arena = c->req.arena;
+        arena_done(&arena);
+        return NULL;
+    }
+    if (!c->req.server)
+        p->n_without_server++;
+    list_append(&p->contexts, &c->node);
+    return c;
+}
+
+/* The chain */
+
+void proxy_context_run_chain(struct proxy_context *c)
+{
+    struct proxy_request *req = &c->req;
+    enum proxy_verdict verdict = PROXY_NEXT;
+
+    while (verdict == PROXY_NEXT) {
+        const struct proxy_step *step = &req->proxy->opts->chain[req->step];
+
+        assert(step->name && "the last step answers, forwards or drops");
+        verdict = step->run(req, step->ctx);
+        req->resumed = NULL;
+        proxy_explain(c, NULL, "proxy.step", 0, step->name);
+        if (verdict == PROXY_NEXT)
+            req->step++;
+    }
+    /* Section 16.2: "the proxy core MUST behave as a UAS with respect to sending an immediate provisional".
+     */
+    if (verdict == PROXY_WAIT && proxy_is_invite(c))
+        proxy_reply_trying(c);
+}
+
+/* Death */
+
+static struct proxy_link *link_new(struct proxy_context *c)
+{
+    struct proxy_link *link = pool_get(&c->req.proxy->links);
+
+    /* Without it further 2xx are lost, as if the network had dropped them. */
+    if (!link)
+        return NULL;
+    link->user.kind = PROXY_USER_LINK;
+    link->server = c->req.server;
+    list_append(&c->req.proxy->live_links, &link->node);
+    return link;
+}
+
+static bool is_more_expected(const struct proxy_branch *b)
+{
+    return b->is_accepted && b->client;
+}
+
+static bool needs_link(const struct proxy_context *c)
+{
+    if (!c->is_final_sent || !c->req.server)
+        return false;
+    list_for_each(node, &c->branches)
+    {
+        if (is_more_expected(list_entry(node, struct proxy_branch, node)))
+            return true;
+    }
+    return false;
+}
+
+static void let_go(struct proxy *p, struct proxy_branch *b, struct proxy_link *link)
+{
+    timer_stop(&p->wheel, &b->timer);
+    proxy_wait_stop(p, &b->wait);
+    if (!b->client)
+        return;
+    if (link && is_more_expected(b)) {
+        txn_client_set_user(b->client, &link->user);
+        link->n_clients++;
+    } else {
+        txn_client_set_user(b->client, NULL);
+    }
+    b->client = NULL;
+}
+
+void proxy_context_release(struct proxy_context *c)
+{
+    struct proxy *p = c->req.proxy;
+    struct proxy_link *link;
+
+    if (c->is_released)
+        return;
+    c->is_released = true;
+    proxy_wait_stop(p, &c->wait);
+    timer_stop(&p->wheel, &c->ring_timer);
+    link = needs_link(c) ? link_new(c) : NULL;
+    list_for_each(node, &c->branches)
+    {
+        let_go(p, list_entry(node, struct proxy_branch, node), link);
+    }
+    if (c->req.server)
+        txn_server_set_user(c->req.server, link ? &link->user : NULL);
+    else
+        p->n_without_server--;
+    list_remove(&c->node);
+    list_append(&p->dead, &c->node);
+}
+
+void proxy_contexts_bury(struct proxy *p)
+{
+    while (!list_is_empty(&p->dead)) {
+        struct proxy_context *c = list_entry(p->dead.next, struct proxy_context, node);
+        struct arena arena = c->req.arena;
+
+        list_remove(&c->node);
+        wire_unref(c->best.wire);
+        arena_done(&arena);
+    }
+}

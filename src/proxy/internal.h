@@ -1,0 +1,394 @@
+/* What the files of this folder share and nobody else sees.
+ *
+ * Who owns what, and for how long:
+ *
+ *   struct proxy          worker   everything below
+ *   struct proxy_context  request  the response context of section 16.6: the request as received, its target
+ * set, its branches, the best response. Lives in its own arena. Released when the final response has left and
+ * no branch is pending; freed at the end of the turn in which that happens. struct proxy_branch   request one
+ * element of the target set being tried; in the context's arena struct proxy_link     worker   what remains
+ * of an answered INVITE: ties client transactions in Accepted to the server transaction, so that further 2xx
+ * go upstream (RFC 6026). A pool object.
+ *
+ * A turn is one call from outside, or one instant of the clock. What it needs for a moment is taken from
+ * proxy->scratch. */
+#ifndef PROXY_INTERNAL_H
+#define PROXY_INTERNAL_H
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/pool.h"
+#include "proxy/branch_id.h"
+#include "proxy/request.h"
+#include "sip/edit.h"
+#include "txn/txn.h"
+
+#define PROXY_LINK_MAX_BYTES 96
+#define PROXY_MAX_FORWARDS   70   /* section 16.6 step 3 */
+#define PROXY_MTU_MARGIN     200  /* section 18.1.1 */
+#define PROXY_GROWTH_BYTES   4096 /* what we add to a message: Via, Record-Route, Route */
+#define PROXY_LOG_PER_SECOND 50
+#define PROXY_EXTRAS_MAX     8 /* headers of a response made here */
+#define PROXY_LISTENER_NONE  UINT16_MAX
+
+/* For messages of our own making, which have passed the limits before. */
+extern const struct sip_limits proxy_limits_own;
+
+enum proxy_log_kind { PROXY_LOG_BAD, PROXY_LOG_DROPPED, PROXY_LOG_REPLY, PROXY_LOG_SHED, PROXY_LOG_KINDS };
+
+struct proxy {
+    const struct proxy_opts *opts;
+    const struct proxy_ports *ports;
+    struct counters *counters;
+    struct timer_wheel wheel;
+    unix_s_t now_s;
+    struct txn_layer *txn;
+    struct arena_pool requests; /* arenas of contexts */
+    struct arena_pool
+        events; /* the scratch arena, with a budget of its own: a refusal must still be possible */
+    struct arena scratch;
+    struct pool links;
+    struct list live_links;
+    struct list contexts, dead; /* dead: freed at the end of the turn */
+    struct map waits;           /* tickets */
+    uint64_t last_ticket;
+    size_t n_without_server; /* contexts that no server transaction counts */
+    struct hash_key branch_key;
+    uint32_t last_branch;
+    bool draining;
+    struct log_limiter limiters[PROXY_LOG_KINDS];
+};
+
+/* First member of everything that is given to the transaction layer as its user. */
+enum proxy_user_kind { PROXY_USER_CONTEXT, PROXY_USER_BRANCH, PROXY_USER_LINK };
+struct proxy_user {
+    enum proxy_user_kind kind;
+};
+
+/* Something that waits for an answer from outside under a ticket; 0: does not wait. */
+struct proxy_wait {
+    struct map_node node;
+    uint64_t ticket;
+    bool is_resolve; /* of a branch, else of a context's step */
+};
+
+struct proxy_target {
+    struct proxy_target *next;
+    struct slice uri_text;
+    struct sip_uri uri;
+    struct slice path; /* Route values that lead there, or absent */
+    unsigned q_milli;
+    bool is_started, has_hop;
+    struct sip_hop hop;
+};
+
+/* RESOLVING -> CALLING -> PROCEEDING -> DONE is the ordinary course; see the table in branch.c. */
+enum proxy_branch_state {
+    PROXY_BRANCH_RESOLVING,  /* the address of the next hop is being looked up */
+    PROXY_BRANCH_CALLING,    /* sent, no response yet */
+    PROXY_BRANCH_PROCEEDING, /* a provisional response has come */
+    PROXY_BRANCH_CANCEL_DUE, /* to be cancelled as soon as a provisional response comes (section 9.1) */
+    PROXY_BRANCH_CANCELLING, /* CANCEL has been sent; a final response, or 64*T1, ends it */
+    PROXY_BRANCH_DONE,
+    PROXY_BRANCH_STATES
+};
+
+enum proxy_branch_event {
+    PROXY_EVENT_RESOLVED,
+    PROXY_EVENT_UNRESOLVED,
+    PROXY_EVENT_1XX,
+    PROXY_EVENT_2XX,
+    PROXY_EVENT_3XX_6XX,
+    PROXY_EVENT_TIMEOUT,   /* Timer B or F */
+    PROXY_EVENT_TRANSPORT, /* section 16.9 */
+    PROXY_EVENT_CANCEL,
+    PROXY_EVENT_TIMER,  /* Timer C, or 64*T1 after a CANCEL */
+    PROXY_EVENT_DETACH, /* the final response has left and this one can make no difference: a non-INVITE */
+    PROXY_EVENTS
+};
+
+/* Why a branch is cancelled: what its CANCEL says (RFC 3326), and as what it counts when it never ends. */
+struct proxy_cancel {
+    struct slice reason; /* absent: none */
+    unsigned status;
+    const char *why;
+};
+
+struct proxy_branch {
+    struct proxy_user user;
+    struct list node;
+    struct proxy_context *context;
+    struct proxy_target *target;
+    struct txn_client *client; /* NULL: none, or no longer */
+    struct timer timer;
+    struct proxy_wait wait;
+    struct sip_hop *hops; /* candidates (RFC 3263), the next to try being next_hop */
+    size_t n_hops, next_hop;
+    enum proxy_branch_state state;
+    unsigned breadth;   /* its Max-Breadth (RFC 5393 section 5) */
+    bool is_accepted;   /* has answered 2xx: the client transaction may pass up more */
+    bool is_by_size;    /* over TCP only because it is long ... */
+    bool is_udp_forced; /* ... and that failed: over UDP after all (section 18.1.1) */
+    struct proxy_cancel cancel;
+    char id[PROXY_BRANCH_BYTES];
+};
+
+/* WWW- or Proxy-Authenticate of some 401 or 407 (section 16.7 step 7). */
+struct proxy_challenge {
+    struct proxy_challenge *next;
+    enum sip_hdr_id id;
+    struct slice value;
+    const struct proxy_branch *from;
+};
+
+/* Best final response so far (section 16.7 step 6). */
+struct proxy_best {
+    unsigned status; /* 0: none yet */
+    unsigned rank;
+    struct wire *wire; /* ready to go upstream, without our Via; NULL: made here */
+    const struct proxy_branch *from;
+    const char *why;
+};
+
+struct proxy_context {
+    struct proxy_request req; /* first: steps see this */
+    struct proxy_user user;
+    struct list node;
+    struct proxy_wait wait;
+    struct sip_hop reply_hop;
+    bool is_stateless; /* forwarded by section 16.11 */
+
+    /* Read by validate and route. */
+    uint64_t loop_hash;
+    uint32_t max_forwards; /* only when there is such a header */
+    unsigned max_breadth;
+    struct slice *routes; /* Route values left when ours are gone */
+    size_t n_routes;
+    bool is_ruri_self;        /* the Request-URI leads to this proxy, be it with a user part */
+    bool is_tail_moved;       /* the last Route value became the Request-URI (a strict router sent this) */
+    uint16_t prefer_listener; /* named by our own Route, or PROXY_LISTENER_NONE */
+
+    /* The response context. */
+    struct list branches;
+    unsigned group_q; /* of the targets now being tried */
+    struct timer ring_timer;
+    struct proxy_best best;
+    struct proxy_challenge *challenges;
+    bool is_trying_sent, is_final_sent;
+    bool is_closed;    /* no new branches: cancelled, answered, or 6xx */
+    bool is_cancelled; /* by the caller */
+    bool is_advancing, is_released;
+    char to_tag[18];
+};
+
+struct proxy_link {
+    struct proxy_user user;
+    uint32_t n_clients;
+    struct txn_server *server; /* NULL when it has ended */
+    struct list node;
+};
+_Static_assert(sizeof(struct proxy_link) <= PROXY_LINK_MAX_BYTES,
+               "what an answered call leaves behind is small");
+
+static inline struct proxy_context *proxy_context_of(struct proxy_request *req)
+{
+    return list_entry(req, struct proxy_context, req);
+}
+
+static inline bool proxy_is_invite(const struct proxy_context *c)
+{
+    return c->req.msg.method == SIP_METHOD_INVITE;
+}
+
+static inline const struct proxy_listener *proxy_listener_at(const struct proxy *p, uint16_t index)
+{
+    return &p->opts->listeners[index];
+}
+
+static inline bool proxy_branch_is_done(const struct proxy_branch *b)
+{
+    return b->state == PROXY_BRANCH_DONE;
+}
+
+/* context.c: a request from its arrival to its release. */
+
+/* What is known of a request before it has a context. */
+struct proxy_arrival {
+    struct sip_msg *msg;
+    const struct sip_hop *from;
+    const struct proxy_listener *listener;
+    struct sip_hop reply_hop;
+    struct slice top_via; /* in scratch or in msg */
+};
+
+/* NULL without memory. is_stateless: no server transaction is made for it, nor for an ACK. */
+struct proxy_context *proxy_context_new(struct proxy *p, const struct proxy_arrival *arrival,
+                                        bool is_stateless);
+void proxy_context_run_chain(struct proxy_context *c);
+/* Lets go of all transactions and ends the context with this turn. Timers, tickets and branches are stopped.
+ */
+void proxy_context_release(struct proxy_context *c);
+/* Frees what was released. */
+void proxy_contexts_bury(struct proxy *p);
+
+/* order.c: which targets are tried when. */
+
+/* Starts branches as order and Max-Breadth allow; when all have ended, sends the best response and releases.
+ */
+void proxy_context_advance(struct proxy_context *c);
+/* No new branches, and an end to those that are pending (section 16.7 step 10). */
+void proxy_context_close(struct proxy_context *c, const struct proxy_cancel *cancel);
+/* The caller cancelled (section 16.10). reason: of its Reason header, in the context's arena, or absent. */
+void proxy_context_cancel(struct proxy_context *c, struct slice reason);
+void proxy_ring_timer_init(struct proxy_context *c);
+
+void proxy_wait_start(struct proxy *p, struct proxy_wait *wait);
+void proxy_wait_stop(struct proxy *p, struct proxy_wait *wait);
+struct proxy_wait *proxy_wait_find(struct proxy *p, uint64_t ticket);
+
+/* branch.c */
+
+/* Starts a branch to target with this share of Max-Breadth; it may have ended when this returns. ERR_NOMEM:
+ * not started. */
+MUST_USE int proxy_branch_start(struct proxy_context *c, struct proxy_target *target, unsigned breadth);
+struct proxy_branch_input {
+    struct sip_msg *response;
+    const struct sip_hop *hops;
+    size_t n_hops;
+    const struct proxy_cancel *cancel;
+    int err;
+};
+/* Lets an event happen to a branch; the caller advances the context. */
+void proxy_branch_happen(struct proxy_branch *b, enum proxy_branch_event event,
+                         const struct proxy_branch_input *in);
+struct slice proxy_branch_text(const struct proxy_branch *b);
+
+/* forward.c: section 16.6. */
+
+struct proxy_copy {
+    struct proxy_context *context;
+    const struct proxy_target *target;
+    struct sip_hop hop; /* where it goes, its listener chosen */
+    struct slice branch;
+    struct slice via_extra;   /* further Via parameters, with their ';', or absent */
+    unsigned max_breadth;     /* RFC 5393; 0: as it came */
+    uint16_t record_listener; /* what stands in Record-Route for the outgoing side */
+};
+/* Steps 1 to 6, 8 and 9: the copy as it will be sent. In scratch but for the wire. */
+MUST_USE int proxy_forward_build(const struct proxy_copy *copy, struct wire **ret_wire);
+/* As above, but over TCP instead of UDP when it is too long for that (section 18.1.1): copy->hop is changed
+ * then and ret_by_size is true. */
+MUST_USE int proxy_forward_build_sized(struct proxy_copy *copy, struct wire **ret_wire, bool *ret_by_size);
+
+/* next_hop.c: section 16.6 step 6, and the input of step 7. */
+
+struct proxy_plan {
+    struct slice ruri;   /* Request-URI of the copy */
+    struct slice push;   /* Route values that go on top, or absent */
+    bool is_rewritten;   /* all Route values are replaced by these: */
+    struct slice routes; /* ... or none, when absent */
+    struct sip_uri next; /* where to: input to RFC 3263 */
+    bool is_next_secure; /* SIPS in the Request-URI or in the topmost Route (step 4) */
+};
+/* ERR_SYNTAX: the topmost Route value cannot be used. */
+MUST_USE int proxy_plan_make(const struct proxy_context *c, const struct proxy_target *target,
+                             struct proxy_plan *ret_plan);
+
+/* uri_text.c */
+
+/* The URI as it may stand in a Request-URI: without headers and method parameter (sections 16.6 step 2
+ * and 19.1.5). The text itself when there is nothing to remove. Absent when arena is full. */
+struct slice proxy_uri_for_request(const struct sip_uri *uri, struct arena *arena);
+/* Section 16.4: without maddr and what is not default in port and transport. Absent when arena is full. */
+struct slice proxy_uri_without_maddr(const struct sip_uri *uri, struct arena *arena);
+
+/* validate.c: 420 unless everything in Require is supported, which is for a UAS to check (section 8.2.2.3).
+ * False: answered. */
+bool proxy_check_require(struct proxy_context *c);
+
+/* uas.c: section 11, the answer to an OPTIONS that goes no further. */
+enum proxy_verdict proxy_answer_options(struct proxy_context *c, const char *why);
+
+/* listener.c: which listener a message leaves from. ERR_NOTFOUND: none for this transport and address family.
+ */
+MUST_USE int proxy_listener_choose(const struct proxy *p, const struct sip_hop *hop, uint16_t prefer_a,
+                                   uint16_t prefer_b, uint16_t *ret_index);
+
+/* record_route.c */
+void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *plan, struct sip_edit *edit);
+
+/* response.c: section 16.7. */
+
+/* Without our Via (step 3), ready to go upstream to `to`. ERR_NOTFOUND: no other Via is left, it was meant
+ * for us. */
+MUST_USE int proxy_response_strip(struct proxy *p, struct sip_msg *response, const struct sip_hop *to,
+                                  struct wire **ret_wire);
+/* Sends it on by this server transaction at once (steps 3 and 9). */
+MUST_USE int proxy_response_forward(struct proxy *p, struct txn_server *server, struct sip_msg *response);
+/* A provisional response (step 5). */
+void proxy_response_provisional(struct proxy_branch *b, struct sip_msg *response);
+/* The first 2xx of a branch, and further ones (steps 5 and 10). */
+void proxy_response_accept(struct proxy_branch *b, struct sip_msg *response);
+/* A final response 300-699: recursion, challenges, best (steps 4, 6, 7). */
+void proxy_response_add(struct proxy_branch *b, struct sip_msg *response);
+/* The same for what is made here. */
+void proxy_response_add_local(struct proxy_context *c, const struct proxy_branch *b, unsigned status,
+                              const char *why);
+/* Sends the best one. */
+void proxy_response_send_best(struct proxy_context *c);
+
+/* recurse.c: makes targets of the contacts of a 3xx (section 16.7 step 4). What is left of the response is
+ * what has to be added to the response context: false when nothing is. ret_wire: the response without our Via
+ * and those contacts, or NULL when none was taken and it stays as it is. */
+MUST_USE bool proxy_recurse(struct proxy_context *c, struct sip_msg *response, struct wire **ret_wire);
+
+/* cancel.c */
+
+/* A CANCEL from upstream. False: no transaction of ours is meant. */
+bool proxy_cancel_receive(struct proxy *p, const struct proxy_arrival *arrival);
+/* Sends the CANCEL of a branch in Proceeding. */
+void proxy_cancel_send(struct proxy_branch *b);
+
+/* stateless.c: section 16.11. */
+
+enum proxy_verdict proxy_stateless_forward(struct proxy_context *c);
+/* The address is known: sends, and ends the context. */
+void proxy_stateless_send(struct proxy_branch *b, const struct sip_hop *hops, size_t n_hops);
+/* A response without a transaction; false: not to be forwarded. */
+bool proxy_stateless_response(struct proxy *p, struct sip_msg *response, const struct sip_hop *from);
+
+/* reply.c */
+
+/* A response to something that has no context. */
+void proxy_reply_stateless(struct proxy *p, const struct proxy_arrival *arrival, unsigned status,
+                           struct slice phrase, const struct sip_extra *extra, const char *why);
+/* 200 to a CANCEL, by a server transaction of its own, which answers when it is repeated (section 16.10). Its
+ * To tag is that of our answer to the INVITE, because both are made from what the two requests have in common
+ * (section 9.2). */
+void proxy_reply_cancel(struct proxy *p, const struct proxy_arrival *arrival);
+/* The final response of a context, made here. */
+void proxy_reply_final(struct proxy_context *c, unsigned status, struct slice phrase,
+                       const struct sip_extra *extra, const char *why);
+void proxy_reply_trying(struct proxy_context *c);
+/* 503 with Retry-After (section 21.5.4). Shedding is counted. */
+enum proxy_verdict proxy_shed(struct proxy_request *req, const char *why);
+void proxy_reply_unavailable(struct proxy *p, const struct proxy_arrival *arrival, const char *why);
+/* Sends, for which nobody waits. */
+void proxy_send_quietly(struct proxy *p, const struct sip_hop *hop, struct wire *wire);
+
+/* explain.c: every decision with its reason. */
+
+void proxy_explain(const struct proxy_context *c, const struct proxy_branch *b, const char *event,
+                   unsigned status, const char *why);
+void proxy_explain_message(struct proxy *p, enum proxy_log_kind kind, enum log_level level, const char *event,
+                           const struct sip_msg *msg, unsigned status, const char *why);
+
+/* self.c */
+bool proxy_host_is_ours(const struct proxy_opts *opts, struct slice host);
+bool proxy_via_is_ours(const struct proxy_opts *opts, const struct sip_via *via);
+
+/* proxy.c */
+void proxy_branch_id_new(struct proxy *p, uint64_t loop_hash, char out[PROXY_BRANCH_BYTES]);
+
+#endif

@@ -1,0 +1,166 @@
+/* The order in which targets are tried: RFC 3261 section 16.6 (equal q in parallel, from the highest to the
+ * lowest, each group completing before the next starts), bounded by Max-Breadth (RFC 5393 section 5). */
+#include "proxy/internal.h"
+
+/* Section 16.7 step 5: a 2xx that could not be sent on for want of memory is waited for again. */
+static bool is_active(const struct proxy_context *c, const struct proxy_branch *b)
+{
+    return !proxy_branch_is_done(b) || (b->is_accepted && b->client && !c->is_final_sent);
+}
+
+struct activity {
+    unsigned branches, breadth;
+};
+
+/* RFC 5393 section 5.3.2: Outgoing Max-Breadth is the sum over the forwarded requests without a final
+ * response. */
+static struct activity activity_of(const struct proxy_context *c)
+{
+    struct activity activity = {0};
+
+    list_for_each(node, &c->branches)
+    {
+        const struct proxy_branch *b = list_entry(node, struct proxy_branch, node);
+
+        if (is_active(c, b)) {
+            activity.branches++;
+            activity.breadth += b->breadth;
+        }
+    }
+    return activity;
+}
+
+static struct proxy_target *first_waiting(const struct proxy_context *c)
+{
+    struct proxy_target *t = c->req.targets;
+
+    while (t && t->is_started)
+        t = t->next;
+    return t;
+}
+
+static unsigned count_waiting(const struct proxy_context *c, unsigned min_q_milli)
+{
+    unsigned count = 0;
+
+    for (const struct proxy_target *t = c->req.targets; t; t = t->next)
+        count += !t->is_started && t->q_milli >= min_q_milli;
+    return count;
+}
+
+static void start_target(struct proxy_context *c, struct proxy_target *target, unsigned breadth)
+{
+    target->is_started = true;
+    if (proxy_branch_start(c, target, breadth) < 0) {
+        counter_inc(c->req.proxy->counters, COUNTER_SHED);
+        proxy_response_add_local(c, NULL, 503, "no memory for a branch");
+    }
+}
+
+/* Starts what may be started now. True when something was: it may have ended at once, so there is more to do.
+ */
+static bool start_some(struct proxy_context *c)
+{
+    struct activity active = activity_of(c);
+    struct proxy_target *t = first_waiting(c);
+    unsigned room, count, share, rest;
+
+    if (!t || (active.branches > 0 && t->q_milli < c->group_q))
+        return false;
+    if (active.branches == 0)
+        c->group_q = t->q_milli;
+    /* RFC 5393 section 5.5: what does not fit in the breadth waits until some of it is free again. */
+    room = c->max_breadth > active.breadth ? c->max_breadth - active.breadth : 0;
+    count = count_waiting(c, c->group_q);
+    if (count > room)
+        count = room;
+    if (count == 0)
+        return false;
+    share = room / count;
+    rest = room % count;
+    for (unsigned i = 0; i < count && !c->is_closed; i++) {
+        start_target(c, first_waiting(c), share + (i < rest));
+    }
+    return true;
+}
+
+/* How long a group rings while there is another to try. A non-INVITE cannot be cancelled (section 9.1). */
+static void set_ring_timer(struct proxy_context *c)
+{
+    struct proxy *p = c->req.proxy;
+
+    if (!proxy_is_invite(c) || p->opts->ring_ms == 0 || timer_is_set(&c->ring_timer) || c->is_closed ||
+        !first_waiting(c))
+        return;
+    timer_set(&p->wheel, &c->ring_timer, p->wheel.now_ms + p->opts->ring_ms);
+}
+
+void proxy_context_advance(struct proxy_context *c)
+{
+    /* A branch that ends while it is being started comes back here: the loop below sees to it. */
+    if (c->is_advancing || c->is_released)
+        return;
+    c->is_advancing = true;
+    while (!c->is_closed && start_some(c))
+        ;
+    c->is_advancing = false;
+    if (activity_of(c).branches > 0) {
+        set_ring_timer(c);
+        return;
+    }
+    timer_stop(&c->req.proxy->wheel, &c->ring_timer);
+    if (c->is_final_sent)
+        proxy_context_release(c);
+    else
+        proxy_response_send_best(c);
+}
+
+static void cancel_branches(struct proxy_context *c, const struct proxy_cancel *cancel)
+{
+    const struct proxy_branch_input in = {.cancel = cancel};
+    bool is_late = c->is_final_sent && !proxy_is_invite(c);
+
+    list_for_each(node, &c->branches)
+    {
+        struct proxy_branch *b = list_entry(node, struct proxy_branch, node);
+
+        if (!proxy_branch_is_done(b))
+            proxy_branch_happen(b, is_late ? PROXY_EVENT_DETACH : PROXY_EVENT_CANCEL, &in);
+    }
+}
+
+void proxy_context_close(struct proxy_context *c, const struct proxy_cancel *cancel)
+{
+    c->is_closed = true;
+    timer_stop(&c->req.proxy->wheel, &c->ring_timer);
+    cancel_branches(c, cancel);
+}
+
+void proxy_context_cancel(struct proxy_context *c, struct slice reason)
+{
+    const struct proxy_cancel cancel = {reason, 487, "the caller cancelled (16.10)"};
+
+    if (c->is_cancelled || c->is_final_sent || c->is_released)
+        return;
+    c->is_cancelled = true;
+    proxy_context_close(c, &cancel);
+    proxy_context_advance(c);
+}
+
+static void on_ring(struct timer_wheel *wheel, struct timer *timer)
+{
+    static const struct proxy_cancel cancel = {
+        {"SIP;cause=408;text=\"Request Timeout\"", sizeof("SIP;cause=408;text=\"Request Timeout\"") - 1},
+        408,
+        "this group has rung for long enough (16.6)"};
+    struct proxy_context *c = list_entry(timer, struct proxy_context, ring_timer);
+
+    (void)wheel;
+    cancel_branches(c, &cancel);
+    proxy_context_advance(c);
+}
+
+void proxy_ring_timer_init(struct proxy_context *c)
+{
+    timer_init(&c->ring_timer, on_ring);
+}

@@ -1,0 +1,223 @@
+/* Responses made here: RFC 3261 section 8.2.6, and 8.2.7 for those without a transaction. */
+#include "base/num.h"
+#include "proxy/internal.h"
+#include "proxy/token.h"
+#include <assert.h>
+
+struct local_response {
+    unsigned status;
+    struct slice phrase, to_tag;
+    const struct sip_extra *extra;
+};
+
+/* Section 12.1.1: only the response that makes a dialog carries the route set. */
+static bool forms_dialog(enum sip_method method, unsigned status)
+{
+    return status > 100 && status < 300 &&
+           (method == SIP_METHOD_INVITE || method == SIP_METHOD_SUBSCRIBE || method == SIP_METHOD_REFER);
+}
+
+static bool is_extra(const struct sip_extra *extra)
+{
+    return extra && (extra->id != SIP_HDR_OTHER || !slice_is_null(extra->name));
+}
+
+static int build(const struct proxy *p, struct sip_msg *request, struct slice top_via,
+                 const struct local_response *r, struct wire **ret_wire)
+{
+    struct sip_extra extra[PROXY_EXTRAS_MAX + 2] = {0};
+    struct sip_response_args args = {
+        .status = r->status,
+        .phrase = r->phrase,
+        .to_tag = r->to_tag,
+        .copy_record_route = forms_dialog(request->method, r->status),
+        .copy_timestamp = r->status == 100,
+        .extra = extra,
+        .top_via = top_via,
+    };
+    size_t n = 0;
+
+    for (const struct sip_extra *e = r->extra; is_extra(e); e++) {
+        assert(n < PROXY_EXTRAS_MAX);
+        extra[n++] = *e;
+    }
+    if (p->opts->server_name.len > 0)
+        extra[n] = (struct sip_extra){.id = SIP_HDR_SERVER, .value = p->opts->server_name};
+    return sip_build_response(request, &args, ret_wire);
+}
+
+void proxy_send_quietly(struct proxy *p, const struct sip_hop *hop, struct wire *wire)
+{
+    if (p->ports->send(p->ports->ctx, hop, wire, 0) < 0)
+        counter_inc(p->counters, COUNTER_TX_ERRORS);
+}
+
+static struct slice to_tag_of(const struct proxy *p, struct sip_msg *request, char out[PROXY_TO_TAG_BYTES])
+{
+    const struct sip_cseq *cseq;
+    uint32_t number = sip_msg_cseq(request, &cseq) == 0 ? cseq->number : 0;
+
+    return proxy_to_tag_format(&p->opts->secret, sip_msg_call_id(request), sip_msg_from_tag(request), number,
+                               out);
+}
+
+static int build_for_arrival(struct proxy *p, const struct proxy_arrival *arrival, unsigned status,
+                             struct slice phrase, const struct sip_extra *extra, struct wire **ret_wire)
+{
+    char to_tag[PROXY_TO_TAG_BYTES];
+    const struct local_response response = {status, phrase, to_tag_of(p, arrival->msg, to_tag), extra};
+    int rc = build(p, arrival->msg, arrival->top_via, &response, ret_wire);
+
+    if (rc == 0)
+        counter_inc(p->counters, COUNTER_RESPONSES_LOCAL);
+    return rc;
+}
+
+void proxy_reply_stateless(struct proxy *p, const struct proxy_arrival *arrival, unsigned status,
+                           struct slice phrase, const struct sip_extra *extra, const char *why)
+{
+    struct wire *wire;
+
+    /* Section 17.1.1.3: nothing answers an ACK. */
+    if (arrival->msg->method == SIP_METHOD_ACK ||
+        build_for_arrival(p, arrival, status, phrase, extra, &wire) < 0)
+        return;
+    proxy_explain_message(p, PROXY_LOG_REPLY, LOG_INFO, "proxy.reply", arrival->msg, status, why);
+    proxy_send_quietly(p, &arrival->reply_hop, wire);
+    wire_unref(wire);
+}
+
+void proxy_reply_cancel(struct proxy *p, const struct proxy_arrival *arrival)
+{
+    struct slice to_tag = sip_msg_to_tag(arrival->msg);
+    struct txn_server *server;
+    struct wire *wire;
+
+    if (build_for_arrival(p, arrival, 200, SLICE_NULL, NULL, &wire) < 0)
+        return;
+    if (txn_server_new(p->txn, arrival->msg, &arrival->reply_hop, NULL, &server) < 0 ||
+        txn_server_respond(p->txn, server, 200, to_tag, wire) < 0)
+        proxy_send_quietly(p, &arrival->reply_hop, wire);
+    wire_unref(wire);
+}
+
+/* The tag that the response carries: the one of the request, or ours. */
+static struct slice tag_sent(struct proxy_context *c)
+{
+    struct slice tag = sip_msg_to_tag(&c->req.msg);
+
+    return slice_is_null(tag) ? c->req.to_tag : tag;
+}
+
+static int respond(struct proxy_context *c, const struct local_response *r)
+{
+    struct proxy *p = c->req.proxy;
+    struct wire *wire;
+    int rc = build(p, &c->req.msg, c->req.top_via, r, &wire);
+
+    if (rc < 0)
+        return rc;
+    if (c->req.server)
+        rc = txn_server_respond(p->txn, c->req.server, r->status, r->status == 100 ? SLICE_NULL : tag_sent(c),
+                                wire);
+    else
+        proxy_send_quietly(p, &c->reply_hop, wire);
+    wire_unref(wire);
+    return rc;
+}
+
+void proxy_reply_trying(struct proxy_context *c)
+{
+    const struct local_response trying = {.status = 100, .phrase = SLICE_NULL};
+
+    /* A stateless proxy makes no provisional response (section 16.11). Without memory it is left out: it is a
+     * courtesy. */
+    if (!c->req.server || c->is_trying_sent || respond(c, &trying) < 0)
+        return;
+    c->is_trying_sent = true;
+}
+
+/* An INVITE must be answered: its server transaction waits for ever. It gets a 500 as soon as there is
+ * memory. */
+static void answer_later(struct proxy_context *c)
+{
+    struct proxy *p = c->req.proxy;
+
+    wire_unref(c->best.wire);
+    c->best = (struct proxy_best){.status = 500, .why = "no memory for a better answer"};
+    c->is_closed = true;
+    timer_set(&p->wheel, &c->ring_timer, p->wheel.now_ms + p->opts->times.t1_ms);
+}
+
+void proxy_reply_final(struct proxy_context *c, unsigned status, struct slice phrase,
+                       const struct sip_extra *extra, const char *why)
+{
+    const struct local_response response = {status, phrase, c->req.to_tag, extra};
+    struct proxy *p = c->req.proxy;
+
+    if (respond(c, &response) < 0) {
+        counter_inc(p->counters, COUNTER_SHED);
+        if (c->req.server && proxy_is_invite(c)) {
+            answer_later(c);
+            return;
+        }
+        if (c->req.server)
+            txn_server_abandon(p->txn, c->req.server);
+    } else {
+        counter_inc(p->counters, COUNTER_RESPONSES_LOCAL);
+        proxy_explain_message(p, PROXY_LOG_REPLY, LOG_INFO, "proxy.reply", &c->req.msg, status, why);
+    }
+    c->is_final_sent = true;
+    proxy_context_release(c);
+}
+
+/* Section 16.10 makes us forward a CANCEL that we know nothing of; where that cannot be, the caller hears
+ * that there is nothing to cancel (section 9.2). */
+static unsigned cancel_status(unsigned status)
+{
+    return status == 403 || status == 404 || status == 480 || status == 500 || status == 503 ? 481 : status;
+}
+
+enum proxy_verdict proxy_reply(struct proxy_request *req, unsigned status, struct slice phrase,
+                               const struct sip_extra *extra, const char *why)
+{
+    struct proxy_context *c = proxy_context_of(req);
+
+    assert(status >= 200 && status < 700);
+    if (req->msg.method == SIP_METHOD_ACK) {
+        proxy_explain_message(req->proxy, PROXY_LOG_DROPPED, LOG_DEBUG, "proxy.ack_dropped", &req->msg,
+                              status, why);
+        proxy_context_release(c);
+    } else if (req->msg.method == SIP_METHOD_CANCEL && cancel_status(status) != status) {
+        proxy_reply_final(c, cancel_status(status), SLICE_NULL, NULL, why);
+    } else {
+        proxy_reply_final(c, status, phrase, extra, why);
+    }
+    return PROXY_DONE;
+}
+
+#define RETRY_AFTER_BYTES 20
+
+static struct sip_extra retry_after(const struct proxy *p, char digits[RETRY_AFTER_BYTES])
+{
+    size_t len = num_format_u64(p->opts->retry_after_s, digits);
+
+    return (struct sip_extra){.id = SIP_HDR_RETRY_AFTER, .value = slice_make(digits, len)};
+}
+
+enum proxy_verdict proxy_shed(struct proxy_request *req, const char *why)
+{
+    char digits[RETRY_AFTER_BYTES];
+    const struct sip_extra extra[] = {retry_after(req->proxy, digits), {.id = SIP_HDR_OTHER}};
+
+    counter_inc(req->proxy->counters, COUNTER_SHED);
+    return proxy_reply(req, 503, SLICE_NULL, extra, why);
+}
+
+void proxy_reply_unavailable(struct proxy *p, const struct proxy_arrival *arrival, const char *why)
+{
+    char digits[RETRY_AFTER_BYTES];
+    const struct sip_extra extra[] = {retry_after(p, digits), {.id = SIP_HDR_OTHER}};
+
+    proxy_reply_stateless(p, arrival, 503, SLICE_NULL, extra, why);
+}

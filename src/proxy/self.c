@@ -1,0 +1,158 @@
+/* Which names, addresses and ports mean this proxy (RFC 3261 sections 16.4 and 18.1.2). */
+#include "proxy/internal.h"
+#include "sip/via_route.h"
+
+/* A host of a URI or a Via: a name, or an address that may be written in more than one way. */
+struct host {
+    struct slice text;
+    struct addr addr;
+};
+
+static struct host host_of(struct slice text)
+{
+    struct host host = {.text = text};
+
+    if (addr_parse_ip(text, &host.addr) < 0)
+        host.addr.family = ADDR_NONE;
+    return host;
+}
+
+static struct slice without_root(struct slice name)
+{
+    return name.len > 1 && name.ptr[name.len - 1] == '.' ? slice_sub(name, 0, name.len - 1) : name;
+}
+
+static bool is_named(const struct host *host, struct slice name)
+{
+    struct addr addr;
+
+    if (slice_eq_nocase(without_root(host->text), without_root(name)))
+        return true;
+    return host->addr.family != ADDR_NONE && addr_parse_ip(name, &addr) == 0 &&
+           addr_eq_ip(&addr, &host->addr);
+}
+
+static bool is_listener_host(const struct host *host, const struct proxy_listener *l)
+{
+    if (is_named(host, l->host))
+        return true;
+    if (host->addr.family == ADDR_NONE)
+        return false;
+    if (addr_is_any(&l->addr))
+        return host->addr.family == l->addr.family && addr_is_loopback(&host->addr);
+    return addr_eq_ip(&host->addr, &l->addr);
+}
+
+static bool is_listener_port(const struct proxy_listener *l, uint16_t port)
+{
+    return port == l->port || port == l->addr.port;
+}
+
+static bool is_any_port(const struct proxy_opts *opts, uint16_t port)
+{
+    for (size_t i = 0; i < opts->n_listeners; i++) {
+        if (is_listener_port(&opts->listeners[i], port))
+            return true;
+    }
+    return false;
+}
+
+/* A name without a port leads to whatever port DNS says (RFC 3263 section 4.2); an address without one to the
+ * default. */
+static bool is_port_open(const struct sip_uri *uri, const struct host *host)
+{
+    return uri->port == 0 && host->addr.family == ADDR_NONE;
+}
+
+static bool is_sip(const struct sip_uri *uri)
+{
+    return uri->scheme == SIP_SCHEME_SIP || uri->scheme == SIP_SCHEME_SIPS;
+}
+
+bool proxy_uri_is_self(const struct proxy_opts *opts, const struct sip_uri *uri)
+{
+    struct host host = host_of(slice_is_null(uri->maddr) ? uri->host : uri->maddr);
+    uint16_t port;
+
+    if (!is_sip(uri))
+        return false;
+    port = sip_uri_effective_port(uri);
+    for (size_t i = 0; i < opts->n_listeners; i++) {
+        const struct proxy_listener *l = &opts->listeners[i];
+
+        if (is_listener_host(&host, l) && (is_port_open(uri, &host) || is_listener_port(l, port)))
+            return true;
+    }
+    for (size_t i = 0; i < opts->n_aliases; i++) {
+        if (is_named(&host, opts->aliases[i]))
+            return is_port_open(uri, &host) || is_any_port(opts, port);
+    }
+    return false;
+}
+
+const struct proxy_domain *proxy_uri_domain(const struct proxy_opts *opts, const struct sip_uri *uri)
+{
+    struct host host = host_of(uri->host);
+
+    /* Section 16.5: where a maddr is left after section 16.4, it alone decides. */
+    if (!is_sip(uri) || !slice_is_null(uri->maddr))
+        return NULL;
+    for (size_t i = 0; i < opts->n_domains; i++) {
+        if (is_named(&host, opts->domains[i].name))
+            return is_port_open(uri, &host) || is_any_port(opts, sip_uri_effective_port(uri))
+                       ? &opts->domains[i]
+                       : NULL;
+    }
+    return NULL;
+}
+
+bool proxy_host_is_ours(const struct proxy_opts *opts, struct slice text)
+{
+    struct host host = host_of(text);
+
+    for (size_t i = 0; i < opts->n_listeners; i++) {
+        if (is_listener_host(&host, &opts->listeners[i]))
+            return true;
+    }
+    for (size_t i = 0; i < opts->n_aliases; i++) {
+        if (is_named(&host, opts->aliases[i]))
+            return true;
+    }
+    for (size_t i = 0; i < opts->n_domains; i++) {
+        if (is_named(&host, opts->domains[i].name))
+            return true;
+    }
+    return false;
+}
+
+bool proxy_via_is_ours(const struct proxy_opts *opts, const struct sip_via *via)
+{
+    struct host host = {.text = via->host, .addr = via->addr};
+
+    for (size_t i = 0; i < opts->n_listeners; i++) {
+        const struct proxy_listener *l = &opts->listeners[i];
+
+        if (sip_via_route_port(via) == l->port && is_named(&host, l->host))
+            return true;
+    }
+    return false;
+}
+
+static bool needs_auth(enum proxy_auth_rule of_listener, const struct proxy_domain *domain,
+                       enum proxy_auth_rule of_domain)
+{
+    if (of_listener != PROXY_AUTH_INHERIT)
+        return of_listener == PROXY_AUTH_REQUIRED;
+    return domain && of_domain == PROXY_AUTH_REQUIRED;
+}
+
+bool proxy_needs_auth_register(const struct proxy_request *req, const struct proxy_domain *domain)
+{
+    return needs_auth(req->listener->auth_register, domain,
+                      domain ? domain->auth_register : PROXY_AUTH_INHERIT);
+}
+
+bool proxy_needs_auth_calls(const struct proxy_request *req, const struct proxy_domain *domain)
+{
+    return needs_auth(req->listener->auth_calls, domain, domain ? domain->auth_calls : PROXY_AUTH_INHERIT);
+}

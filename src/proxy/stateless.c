@@ -1,0 +1,224 @@
+/* Forwarding without transactions: RFC 3261 section 16.11, and ACK to a 2xx, and a CANCEL that nothing is
+ * known of (16.10). What has to be known when the response comes back, the connection and listener that the
+ * request came by, travels in a parameter of our Via (section 16.1; RFC 3581 section 4 suggests as much),
+ * signed:
+ *
+ *     ;vd=LLFFFFFFFFFFFFFFFF-SSSSSSSSSSSSSSSS     listener, flow, signature */
+#include "base/num.h"
+#include "proxy/internal.h"
+#include "sip/via_route.h"
+
+#define PARAM          ";vd="
+#define PARAM_NAME     "vd"
+#define LISTENER_CHARS 2
+#define FLOW_CHARS     16
+#define VALUE_BYTES    (LISTENER_CHARS + FLOW_CHARS + 1 + 16)
+#define PARAM_BYTES    (sizeof(PARAM) - 1 + VALUE_BYTES)
+
+struct way_back {
+    uint16_t listener;
+    uint64_t flow;
+    struct addr addr; /* where the next Via leads: signed, not written */
+};
+
+static uint64_t sign(const struct proxy *p, struct slice branch, const struct way_back *way)
+{
+    struct hash_state st;
+
+    hash_begin(&st, &p->opts->secret);
+    hash_add(&st, SLICE("way-back"));
+    hash_add_nocase(&st, branch);
+    hash_add_u64(&st, way->listener);
+    hash_add_u64(&st, way->flow);
+    if (way->flow == SIP_FLOW_NONE) {
+        hash_add(&st, slice_make((const char *)way->addr.ip, sizeof(way->addr.ip)));
+        hash_add_u64(&st, way->addr.port);
+    }
+    return hash_end64(&st);
+}
+
+static struct slice format_param(const struct proxy *p, struct slice branch, const struct way_back *way,
+                                 char out[PARAM_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+    char *at = out + sizeof(PARAM) - 1;
+
+    memcpy(out, PARAM, sizeof(PARAM) - 1);
+    *at++ = digits[way->listener >> 4 & 15];
+    *at++ = digits[way->listener & 15];
+    num_format_hex64(way->flow, at);
+    at[FLOW_CHARS] = '-';
+    num_format_hex64(sign(p, branch, way), at + FLOW_CHARS + 1);
+    return slice_make(out, PARAM_BYTES);
+}
+
+/* addr: where the next Via leads, as far as can be read from it. */
+static bool read_param(const struct proxy *p, const struct sip_via *via, const struct addr *addr,
+                       struct way_back *ret_way)
+{
+    uint64_t listener, flow, signature;
+    struct way_back way;
+    struct slice value;
+
+    if (!sip_param(via->params, SLICE(PARAM_NAME), &value) || value.len != VALUE_BYTES ||
+        num_parse_hex64(slice_sub(value, 0, LISTENER_CHARS), &listener) < 0 ||
+        num_parse_hex64(slice_sub(value, LISTENER_CHARS, LISTENER_CHARS + FLOW_CHARS), &flow) < 0 ||
+        num_parse_hex64(slice_sub(value, LISTENER_CHARS + FLOW_CHARS + 1, VALUE_BYTES), &signature) < 0)
+        return false;
+    way = (struct way_back){(uint16_t)listener, flow, *addr};
+    if (signature != sign(p, via->branch, &way) || way.listener >= p->opts->n_listeners)
+        return false;
+    *ret_way = way;
+    return true;
+}
+
+/* Requests */
+
+/* "A stateless proxy MUST choose one and only one target from the target set. This choice MUST only rely on
+ * fields in the message and time-invariant properties of the server." Of several of the same rank the Call-ID
+ * chooses, so that a target more or less moves no call but its own (highest random weight). */
+static struct proxy_target *choose_target(struct proxy_context *c)
+{
+    const struct proxy_request *req = &c->req;
+    struct proxy_target *chosen = NULL;
+    uint64_t best = 0;
+
+    for (struct proxy_target *t = req->targets; t && t->q_milli == req->targets->q_milli; t = t->next) {
+        struct hash_state st;
+        uint64_t weight;
+
+        hash_begin(&st, &req->proxy->opts->secret);
+        hash_add(&st, sip_msg_call_id(&req->msg));
+        hash_add(&st, t->uri_text);
+        weight = hash_end64(&st);
+        if (!chosen || weight > best) {
+            chosen = t;
+            best = weight;
+        }
+    }
+    return chosen;
+}
+
+enum proxy_verdict proxy_stateless_forward(struct proxy_context *c)
+{
+    struct proxy_target *target = choose_target(c);
+    unsigned breadth = c->req.msg.method == SIP_METHOD_CANCEL ? 0 : c->max_breadth;
+
+    c->is_closed = true;
+    if (proxy_branch_start(c, target, breadth) < 0)
+        return proxy_shed(&c->req, "no memory to forward");
+    proxy_context_advance(c);
+    return PROXY_DONE;
+}
+
+/* Section 16.11: "the branch parameter MUST be computed as a combinatoric function of message parameters
+ * which are invariant on retransmission". An ACK to a 2xx is a transaction of its own and gets a branch of
+ * its own each time. */
+static int make_branch(struct proxy_branch *b)
+{
+    struct proxy_context *c = b->context;
+    struct proxy *p = c->req.proxy;
+    struct proxy_branch_id id = {.is_stateless = true, .worker = PROXY_WORKER_ANY, .loop = c->loop_hash};
+    int rc;
+
+    if (!c->is_stateless && c->req.msg.method == SIP_METHOD_ACK) {
+        proxy_branch_id_new(p, c->loop_hash, b->id);
+        return 0;
+    }
+    rc = proxy_branch_stateless_unique(&p->opts->secret, &c->req.msg, &id.unique);
+    if (rc == 0)
+        (void)proxy_branch_id_format(&id, b->id);
+    return rc;
+}
+
+static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
+{
+    struct proxy_context *c = b->context;
+    struct proxy *p = c->req.proxy;
+    const struct way_back way = {c->reply_hop.listener, c->reply_hop.flow, c->reply_hop.addr};
+    struct proxy_copy copy = {.context = c, .target = b->target, .hop = *hop, .max_breadth = b->breadth};
+    char param[PARAM_BYTES];
+    struct wire *wire;
+    bool is_by_size;
+    int rc = proxy_listener_choose(p, hop, c->prefer_listener, c->req.from.listener, &copy.hop.listener);
+
+    if (rc == 0)
+        rc = make_branch(b);
+    if (rc < 0)
+        return rc;
+    copy.branch = proxy_branch_text(b);
+    copy.record_listener = copy.hop.listener;
+    if (c->req.msg.method != SIP_METHOD_ACK)
+        copy.via_extra = format_param(p, copy.branch, &way, param);
+    rc = proxy_forward_build_sized(&copy, &wire, &is_by_size);
+    if (rc < 0)
+        return rc;
+    rc = p->ports->send(p->ports->ctx, &copy.hop, wire, 0);
+    wire_unref(wire);
+    return rc;
+}
+
+void proxy_stateless_send(struct proxy_branch *b, const struct sip_hop *hops, size_t n_hops)
+{
+    struct proxy_context *c = b->context;
+
+    /* Only the first: the next retransmission could find it well again, and would go elsewhere (RFC 3263
+     * section 4.4). */
+    if (n_hops == 0 || send_to(b, &hops[0]) < 0) {
+        (void)proxy_reply(&c->req, 500, SLICE_NULL, NULL,
+                          "the next hop cannot be reached (16.9, 16.7 step 6)");
+        return;
+    }
+    proxy_explain(c, b, "proxy.forward", 0, "without a transaction (16.11)");
+    proxy_context_release(c);
+}
+
+/* Responses */
+
+/* Where a response goes that nothing is known of, or an error.
+ *
+ * Section 16.11: "forward the result to the location indicated in the next Via header field value"; to any
+ * location if it came to a listener that is a stateless proxy. Elsewhere "any element other than a stateless
+ * proxy MUST silently discard the response" (RFC 6026 section 8.9), unless our signature shows that its
+ * request was forwarded here without a transaction. */
+static int find_way_back(struct proxy *p, const struct sip_via *ours, const struct sip_via *next,
+                         uint16_t came_to, struct sip_hop *ret_hop)
+{
+    struct sip_hop hop = {0};
+    struct way_back way;
+    int rc = sip_via_route_response(next, &hop);
+
+    if (read_param(p, ours, &hop.addr, &way)) {
+        hop.listener = way.listener;
+        hop.transport = proxy_listener_at(p, way.listener)->transport;
+        hop.flow = way.flow;
+        if (hop.flow != SIP_FLOW_NONE)
+            rc = 0;
+    } else if (!proxy_listener_at(p, came_to)->stateless) {
+        rc = ERR_DENIED;
+    } else if (rc == 0) {
+        rc = proxy_listener_choose(p, &hop, PROXY_LISTENER_NONE, came_to, &hop.listener);
+    }
+    if (rc == 0)
+        *ret_hop = hop;
+    return rc;
+}
+
+bool proxy_stateless_response(struct proxy *p, struct sip_msg *response, const struct sip_hop *from)
+{
+    struct sip_values it = sip_values_of(response, SIP_HDR_VIA);
+    struct sip_via ours, next;
+    struct slice element;
+    struct sip_hop hop;
+    struct wire *wire;
+
+    if (sip_values_next(&it, &element) < 0 || sip_via_parse(element, &ours) < 0 ||
+        sip_values_next(&it, &element) < 0 || sip_via_parse(element, &next) < 0 ||
+        find_way_back(p, &ours, &next, from->listener, &hop) < 0 ||
+        proxy_response_strip(p, response, &hop, &wire) < 0)
+        return false;
+    proxy_send_quietly(p, &hop, wire);
+    wire_unref(wire);
+    counter_inc(p->counters, COUNTER_RESPONSES_FORWARDED);
+    return true;
+}

@@ -1,0 +1,153 @@
+/* Determining request targets: RFC 3261 section 16.5. */
+#include "proxy/internal.h"
+
+#define LOCATE_MAX 256 /* bindings looked at; of these opts->max_branches are tried */
+#define AOR_BYTES  512
+
+/* Place in the list: best q first, those that came earlier before those that came later. */
+static void insert(struct proxy_request *req, struct proxy_target *target)
+{
+    struct proxy_target **at = &req->targets;
+
+    while (*at && (*at)->q_milli >= target->q_milli)
+        at = &(*at)->next;
+    target->next = *at;
+    *at = target;
+    req->n_targets++;
+}
+
+/* The last one that has not been tried: the one to give up first. */
+static struct proxy_target **find_weakest(struct proxy_request *req)
+{
+    struct proxy_target **weakest = NULL;
+
+    for (struct proxy_target **at = &req->targets; *at; at = &(*at)->next) {
+        if (!(*at)->is_started)
+            weakest = at;
+    }
+    return weakest;
+}
+
+static bool make_room(struct proxy_request *req, unsigned q_milli)
+{
+    struct proxy_target **weakest;
+
+    if (req->n_targets < req->proxy->opts->max_branches)
+        return true;
+    weakest = find_weakest(req);
+    if (!weakest || (*weakest)->q_milli >= q_milli)
+        return false;
+    *weakest = (*weakest)->next;
+    req->n_targets--;
+    return true;
+}
+
+/* "If a target URI is already present in the set (based on the definition of equality for the URI type), it
+ * MUST NOT be added again." */
+static bool is_present(const struct proxy_request *req, const struct sip_uri *uri)
+{
+    for (const struct proxy_target *t = req->targets; t; t = t->next) {
+        if (sip_uri_eq(&t->uri, uri))
+            return true;
+    }
+    return false;
+}
+
+int proxy_add_target(struct proxy_request *req, const struct proxy_binding *binding)
+{
+    struct proxy_target *target;
+    struct sip_uri uri;
+    int rc = sip_uri_parse(binding->uri, &uri);
+
+    if (rc < 0)
+        return rc;
+    if (uri.scheme != SIP_SCHEME_SIP && uri.scheme != SIP_SCHEME_SIPS)
+        return ERR_UNSUPPORTED;
+    if (is_present(req, &uri))
+        return ERR_EXISTS;
+    target = arena_zalloc(&req->arena, sizeof(*target));
+    if (!target)
+        return ERR_NOMEM;
+    if (!make_room(req, binding->q_milli))
+        return ERR_LIMIT;
+    *target = (struct proxy_target){
+        .uri_text = binding->uri,
+        .uri = uri,
+        .path = binding->path,
+        .q_milli = binding->q_milli,
+        .has_hop = binding->has_hop,
+        .hop = binding->hop,
+    };
+    insert(req, target);
+    return 0;
+}
+
+/* "the Request-URI MUST be placed into the target set as the only target". */
+static enum proxy_verdict target_ruri(struct proxy_request *req)
+{
+    const struct proxy_binding binding = {.uri = req->ruri_text, .q_milli = 1000};
+
+    if (proxy_add_target(req, &binding) < 0)
+        return proxy_shed(req, "no memory for the target set");
+    return PROXY_NEXT;
+}
+
+/* "the Request-URI MUST first be canonicalized as described in Section 10.3 before being used as an index".
+ * The domain is ours by whatever port of ours it is called; and one user is one user, over TLS or not. */
+static int look_up(struct proxy_request *req, const struct proxy_binding **ret_bindings, size_t *ret_count)
+{
+    const struct proxy_ports *ports = req->proxy->ports;
+    struct sip_uri uri = req->ruri;
+    char memory[AOR_BYTES];
+    struct buf aor;
+    int rc;
+
+    uri.port = 0;
+    uri.host = req->domain->name;
+    uri.scheme = SIP_SCHEME_SIP;
+    uri.scheme_text = SLICE("sip");
+    buf_init(&aor, memory, sizeof(memory));
+    rc = sip_uri_canonical_aor(&uri, &aor);
+    if (rc < 0)
+        return ERR_NOTFOUND;
+    return ports->locate(ports->ctx, buf_slice(&aor), req->proxy->now_s, &req->arena, LOCATE_MAX,
+                         ret_bindings, ret_count);
+}
+
+/* RFC 5630 section 5.3: what is asked for securely is not retargeted to something else. */
+static bool is_wanted(const struct proxy_request *req, const struct proxy_binding *binding)
+{
+    return req->ruri.scheme != SIP_SCHEME_SIPS || slice_starts_with_nocase(binding->uri, SLICE("sips:"));
+}
+
+static enum proxy_verdict target_bindings(struct proxy_request *req)
+{
+    const struct proxy_binding *bindings = NULL;
+    size_t count = 0;
+    int rc = look_up(req, &bindings, &count);
+
+    if (rc == ERR_NOTFOUND)
+        return proxy_reply(req, 404, SLICE_NULL, NULL, "no such user in our domain (16.5)");
+    if (rc < 0)
+        return proxy_shed(req, "the location service has no answer");
+    for (size_t i = 0; i < count; i++) {
+        if (is_wanted(req, &bindings[i]) && proxy_add_target(req, &bindings[i]) == ERR_NOMEM)
+            return proxy_shed(req, "no memory for the target set");
+    }
+    if (req->n_targets == 0)
+        return proxy_reply(req, 480, SLICE_NULL, NULL, "the user is not registered (16.5)");
+    return PROXY_NEXT;
+}
+
+enum proxy_verdict proxy_step_targets(struct proxy_request *req, void *ctx)
+{
+    struct proxy_context *c = proxy_context_of(req);
+
+    (void)ctx;
+    /* A step before this one may have known better: configured routes. */
+    if (req->n_targets > 0)
+        return PROXY_NEXT;
+    if (req->to_self || (c->is_ruri_self && !req->domain))
+        return proxy_reply(req, 404, SLICE_NULL, NULL, "no such resource at this proxy (16.5)");
+    return req->domain ? target_bindings(req) : target_ruri(req);
+}

@@ -1,0 +1,38 @@
+/* What this proxy hands out and wants to know again when it comes back: signed with a secret that all workers
+ * share and that survives restarts, so nothing has to be remembered and nothing can be forged. */
+#ifndef PROXY_TOKEN_H
+#define PROXY_TOKEN_H
+
+#include "base/hash.h"
+#include "base/slice.h"
+#include <stdint.h>
+
+/* User part of our Record-Route URIs (RFC 3261 section 16.6 step 4):
+ *     vd 02 05 - 0123456789abcdef
+ *        |  listener           signature over all that and the dialog
+ *        worker
+ * The dialog is Call-ID and the From tag of the request that carries the Record-Route. A later request in it
+ * has that tag in From, when the same side sends, or in To. */
+#define PROXY_ROUTE_TOKEN_BYTES 23
+
+struct proxy_route_token {
+    uint8_t worker, listener;
+};
+
+struct slice proxy_route_token_format(const struct hash_key *secret, const struct proxy_route_token *token,
+                                      struct slice call_id, struct slice from_tag,
+                                      char out[PROXY_ROUTE_TOKEN_BYTES]);
+/* Reads the form alone. */
+bool proxy_route_token_parse(struct slice user, struct proxy_route_token *ret_token);
+/* True when it was made here for the dialog of this request. */
+bool proxy_route_token_verify(const struct hash_key *secret, struct slice user, struct slice call_id,
+                              struct slice from_tag, struct slice to_tag,
+                              struct proxy_route_token *ret_token);
+
+/* The To tag of the responses made here (sections 8.2.6.2 and 8.2.7): the same for every response to one
+ * request, for its CANCEL and its ACK; to anyone else as good as random (19.3). */
+#define PROXY_TO_TAG_BYTES 18
+struct slice proxy_to_tag_format(const struct hash_key *secret, struct slice call_id, struct slice from_tag,
+                                 uint32_t cseq, char out[PROXY_TO_TAG_BYTES]);
+
+#endif
