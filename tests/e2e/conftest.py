@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import env, proxy as proxies  # noqa: E402
 from harness.phone import Phone  # noqa: E402
 from harness.ports import Ports  # noqa: E402
-from harness.proxy import Listener, Options  # noqa: E402
+from harness.proxy import Options  # noqa: E402
 
 
 def pytest_configure(config):
@@ -70,32 +70,17 @@ def module_folder(request, tmp_path_factory):
     return tmp_path_factory.mktemp(re.sub(r"\W", "_", request.module.__name__))
 
 
-def _default_listeners(held, host="127.0.0.1"):
-    port = held.take()
-    return [Listener("udp", host, port), Listener("tcp", host, port)]
-
-
-def _start(options, folder):
-    made = proxies.make(options, folder)
-    made.prepare()
-    for user in options.users:
-        made.add_user(user)
-    return made.start()
-
-
 @pytest.fixture
 def start_proxy(folder, ports):
-    """start_proxy(**options) runs a proxy of the test's own; at the end it must still be alive and end with status 0."""
+    """start_proxy(**options) runs a proxy of the test's own; at the end it must still be alive and end with status 0,
+    unless the test itself ended it."""
     started = []
 
     def start(*, autostart=True, **options):
-        options.setdefault("listeners", _default_listeners(ports))
-        name = "proxy" if not started else f"proxy{len(started) + 1}"
+        options.setdefault("listeners", proxies.loopback_listeners(ports))
+        name = f"proxy{len(started) + 1}"
         (folder / name).mkdir()
-        made = proxies.make(Options(**options), folder / name)
-        made.prepare()
-        for user in made.options.users:
-            made.add_user(user)
+        made = proxies.make(Options(**options), folder / name).set_up()
         started.append(made)
         return made.start() if autostart else made
 
@@ -116,19 +101,13 @@ def start_proxy(folder, ports):
 @pytest.fixture(scope="module")
 def shared_proxy(module_folder):
     """One proxy for all tests of a module that need nothing special. Each test takes users of its own."""
-    held = Ports()
     users = tuple(f"u{i}" for i in range(SHARED_USERS))
-    made = _start(Options(listeners=_default_listeners(held), users=users), module_folder)
-    made.free_users = list(reversed(users))
-    yield made
-    try:
-        made.stop()
-    finally:
-        made.process.kill()
-        held.close()
+    with proxies.running(folder=module_folder, users=users) as made:
+        made.free_users = list(reversed(users))
+        yield made
 
 
-SHARED_USERS = 60
+SHARED_USERS = 110
 
 
 @pytest.fixture

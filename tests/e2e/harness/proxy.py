@@ -1,5 +1,6 @@
 """The proxy under test: its configuration, life and memory."""
 
+import contextlib
 import dataclasses
 import re
 import signal
@@ -8,7 +9,8 @@ import time
 
 from . import env
 from .env import patience
-from .process import Process, run
+from .ports import Ports
+from .process import Process
 
 OPTIONS = (
     "OPTIONS sip:{host}:{port} SIP/2.0\r\n"
@@ -66,6 +68,13 @@ class Proxy:
         """Starts the process."""
 
     # Life.
+    def set_up(self):
+        """Writes the configuration and makes the users."""
+        self.prepare()
+        for user in self.options.users:
+            self.add_user(user)
+        return self
+
     def start(self):
         self.process = self.spawn()
         self.ended = False
@@ -227,6 +236,29 @@ def yaml_text(value, indent=0):
         else:
             lines.append(f'{lead} "{item}"')
     return "\n".join(lines) + "\n"
+
+
+def loopback_listeners(held, *hosts):
+    """UDP and TCP on one port of each loopback address."""
+    port = held.take()
+    return [Listener(transport, host, port) for host in hosts or ("127.0.0.1",) for transport in ("udp", "tcp")]
+
+
+@contextlib.contextmanager
+def running(**options):
+    """A proxy for more than one test, with ports of its own; at the end it must still live and end with status 0."""
+    held = Ports()
+    folder = options.pop("folder")
+    hosts = options.pop("hosts", ("127.0.0.1",))
+    made = make(Options(listeners=loopback_listeners(held, *hosts), **options), folder).set_up()
+    try:
+        made.start()
+        yield made
+        made.stop()
+    finally:
+        if made.process:
+            made.process.kill()
+        held.close()
 
 
 def make(options, folder):

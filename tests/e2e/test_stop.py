@@ -1,0 +1,95 @@
+"""SIGTERM: nothing new is taken, what is under way is finished, the exit status is 0."""
+
+import signal
+import time
+
+from harness.env import patience
+from harness.phone import Dialog
+
+
+def terminate(proxy):
+    proxy.process.send(signal.SIGTERM)
+    time.sleep(0.3)
+
+
+def test_an_idle_proxy_ends_at_once(start_proxy):
+    proxy = start_proxy(drain_s=30)
+    started = time.monotonic()
+    proxy.ended = True
+    proxy.process.send(signal.SIGTERM)
+    assert proxy.process.wait(10) == 0
+    assert time.monotonic() - started < patience(3)
+
+
+def test_sigint_ends_it_as_well(start_proxy):
+    proxy = start_proxy(drain_s=30)
+    proxy.ended = True
+    proxy.process.send(signal.SIGINT)
+    assert proxy.process.wait(10) == 0
+
+
+def test_new_requests_get_503_with_retry_after_and_a_call_under_way_is_finished(start_proxy, phone):
+    proxy = start_proxy(drain_s=30)
+    alice, bob, carol = (phone(proxy, user) for user in ("alice", "bob", "carol"))
+    bob.register()
+    invite = alice.invite(bob.aor)
+    arrived = bob.expect("INVITE")
+    bob.reply(arrived, 180)
+    alice.expect(180)
+    proxy.ended = True
+    terminate(proxy)
+    for request in (
+        carol.request("OPTIONS", f"sip:{proxy.hostport}"),
+        carol.request("INVITE", bob.aor),
+        carol.register_request(f"<{carol.contact}>"),
+    ):
+        refusal = carol.ask(request)
+        assert refusal.status == 503
+        assert int(refusal["Retry-After"].split(";")[0].split("(")[0]) > 0
+    assert proxy.alive()
+    answer = bob.reply(arrived, 200, contact=True)
+    ok = alice.expect(200, branch=invite.branch)
+    near = Dialog(alice, invite, ok, caller=True)
+    alice.send(near.request("ACK"))
+    bob.expect("ACK")
+    assert Dialog(bob, arrived, answer, caller=False).routes
+    assert proxy.process.wait(10) == 0
+
+
+def test_a_cancel_of_what_is_under_way_still_works(start_proxy, phone):
+    proxy = start_proxy(drain_s=30)
+    alice, bob = phone(proxy, "alice"), phone(proxy, "bob")
+    bob.register()
+    invite = alice.invite(bob.aor)
+    arrived = bob.expect("INVITE")
+    bob.reply(arrived, 180)
+    alice.expect(180)
+    proxy.ended = True
+    terminate(proxy)
+    assert alice.ask(alice.cancel_of(invite)).status == 200
+    bob.reply(bob.expect("CANCEL"), 200)
+    bob.reply(arrived, 487)
+    assert alice.final(invite).status == 487
+    assert proxy.process.wait(10) == 0
+
+
+def test_what_does_not_end_is_left_after_the_grace_time(start_proxy, phone):
+    proxy = start_proxy(drain_s=2)
+    alice, bob = phone(proxy, "alice"), phone(proxy, "bob")
+    bob.register()
+    alice.invite(bob.aor)
+    bob.reply(bob.expect("INVITE"), 180)
+    started = time.monotonic()
+    proxy.ended = True
+    proxy.process.send(signal.SIGTERM)
+    assert proxy.process.wait(10) == 0
+    assert 1.5 < time.monotonic() - started < patience(5)
+
+
+def test_bindings_survive_a_stop_and_a_start(start_proxy, phone):
+    proxy = start_proxy()
+    bob = phone(proxy, "bob")
+    bob.register()
+    proxy.stop()
+    proxy.start()
+    assert set(bob.fetch()) == {bob.contact}
