@@ -98,5 +98,8 @@ bool sip_field_split(struct slice line, struct slice *ret_name, struct slice *re
         return false;
     *ret_name = name;
     *ret_value = slice_trim(sip_scan_rest(&s));
+    /* An empty value is where one would be written, and not behind the line end. */
+    if (ret_value->len == 0)
+        ret_value->ptr = s.p;
     return true;
 }

@@ -116,6 +116,7 @@ static void a_field_is_a_token_a_colon_and_a_value_7_3_1(void **state)
         if (rows[i].name) {
             check_slice(name, cstr(rows[i].name), line);
             check_slice(value, cstr(rows[i].value), line);
+            check_that(value.ptr + value.len <= line.ptr + line.len - 2, line);
         }
     }
 }
