@@ -539,6 +539,11 @@ size_t proxy_transactions(const struct proxy *p)
     return txn_layer_count(p->txn);
 }
 
+size_t proxy_used_bytes(const struct proxy *p)
+{
+    return p->requests.used_bytes;
+}
+
 int proxy_branch_worker(struct slice text)
 {
     struct proxy_route_token token;
