@@ -252,11 +252,8 @@ static void on_end_of_turn(struct net_hook *hook)
 static void *run(void *arg)
 {
     struct worker *w = arg;
-    while (!w->stopping) {
-        ms_t core = proxy_next_ms(w->proxy);
-        ms_t transport = transport_next_ms(w->transport);
-        net_loop_turn(w->loop, core < transport ? core : transport);
-    }
+    while (!w->stopping)
+        net_loop_turn(w->loop, proxy_next_ms(w->proxy));
     return NULL;
 }
 
@@ -275,8 +272,7 @@ int worker_new(const struct worker_opts *opts, size_t *ret_failed, struct worker
     rc = net_inbox_new(w->loop, opts->inbox_capacity, &w->inbox);
     if (rc != 0)
         goto out;
-    /* Before the transport's own hooks, which send what this one brings about. */
-    w->end_of_turn.fn = on_end_of_turn;
+    net_hook_init(&w->end_of_turn, on_end_of_turn);
     net_hook_add(w->loop, &w->end_of_turn);
 
     struct transport_opts transport = {

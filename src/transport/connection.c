@@ -52,7 +52,6 @@ static void doom(struct connection *c, const char *why)
     c->doomed = true;
     log_closed(c, why);
     timer_set(c->owner->wheel, &c->timer, c->owner->wheel->now_ms);
-    net_loop_again(c->owner->loop);
 }
 
 static ms_t deadline(const struct connection *c)

@@ -35,8 +35,6 @@ struct listener {
 struct transport {
     struct connection_owner owner; /* first: dead() finds the transport from it */
     struct transport_opts opts;
-    struct timer_wheel wheel;
-    struct net_hook timers;
     struct net_udp_batch *batch;
     struct listener *listeners;
     struct slot *slots;
@@ -310,17 +308,6 @@ static int listener_open(struct transport *t, uint16_t index)
     return net_udp_new(&udp, &listener->udp);
 }
 
-static void on_turn(struct net_hook *hook)
-{
-    struct transport *t = (struct transport *)(void *)((char *)hook - offsetof(struct transport, timers));
-    timer_wheel_advance(&t->wheel, net_loop_now_ms(t->opts.loop));
-}
-
-ms_t transport_next_ms(const struct transport *t)
-{
-    return timer_wheel_next_ms(&t->wheel);
-}
-
 int transport_new(const struct transport_opts *opts, size_t *ret_failed, struct transport **ret_transport)
 {
     assert(opts->n_listeners <= UINT16_MAX && opts->worker < UINT8_MAX - 1);
@@ -329,15 +316,12 @@ int transport_new(const struct transport_opts *opts, size_t *ret_failed, struct 
         return ERR_NOMEM;
     t->opts = *opts;
     t->owner = (struct connection_owner){.loop = opts->loop,
-                                         .wheel = &t->wheel,
+                                         .wheel = net_loop_wheel(opts->loop),
                                          .limits = &t->opts.limits,
                                          .counters = opts->counters,
                                          .ops = opts->ops,
                                          .ctx = opts->ctx,
                                          .dead = on_dead};
-    timer_wheel_init(&t->wheel, net_loop_now_ms(opts->loop), t);
-    net_hook_init(&t->timers, on_turn);
-    net_hook_add(opts->loop, &t->timers);
     size_t failed = opts->n_listeners;
     int rc = slots_init(t, opts->limits.connections);
     if (rc != 0)
@@ -387,7 +371,6 @@ void transport_free(struct transport *t)
         for (size_t i = 0; i < t->opts.n_listeners; i++)
             net_udp_free(t->listeners[i].udp);
     }
-    net_hook_remove(t->opts.loop, &t->timers);
     net_udp_batch_free(t->batch);
     mem_free(t->listeners);
     mem_free(t->slots);

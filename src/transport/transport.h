@@ -94,10 +94,6 @@ void transport_stop_listening(struct transport *transport);
 /* The worker that owns a flow. */
 unsigned transport_flow_worker(uint64_t flow);
 
-/* When the loop must turn again at the latest, for the time limits of connections. They are looked at in
- * every turn. */
-ms_t transport_next_ms(const struct transport *transport);
-
 size_t transport_connections(const struct transport *transport);
 
 #endif

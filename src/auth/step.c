@@ -1,0 +1,253 @@
+#include "auth/step.h"
+#include "auth/digest.h"
+#include "base/log.h"
+
+/* Room for one challenge beside its realm. */
+#define CHALLENGE_BYTES 256
+#define REALM_BYTES_MAX 256
+
+/* What is asked of a request: by whom, and in which headers question and answer stand. */
+struct demand {
+    const struct proxy_domain *domain;
+    enum sip_hdr_id answer, question;
+    unsigned status;
+};
+
+static const struct demand by_registrar = {
+    .answer = SIP_HDR_AUTHORIZATION, .question = SIP_HDR_WWW_AUTHENTICATE, .status = 401};
+static const struct demand by_proxy = {
+    .answer = SIP_HDR_PROXY_AUTHORIZATION, .question = SIP_HDR_PROXY_AUTHENTICATE, .status = 407};
+
+static struct log_limiter failure_log = LOG_LIMITER(10);
+
+/* ---- the question ---- */
+
+static enum proxy_verdict challenge(struct proxy_request *req, const struct auth_opts *opts,
+                                    const struct demand *demand, bool stale, const char *why)
+{
+    struct sip_extra extra[CRYPTO_DIGEST_ALG_COUNT + 1] = {{0}};
+    struct slice realm = demand->domain->realm;
+    for (size_t i = 0; i < opts->n_algorithms; i++) {
+        char nonce_memory[AUTH_NONCE_TEXT_BYTES];
+        struct buf nonce, value;
+        char *memory = arena_alloc(&req->arena, CHALLENGE_BYTES + REALM_BYTES_MAX);
+        if (memory == NULL)
+            return proxy_reply(req, 503, SLICE_NULL, NULL, "no memory for a challenge");
+        buf_init(&nonce, nonce_memory, sizeof(nonce_memory));
+        auth_nonce_issue(opts->nonces, realm, proxy_now_s(req->proxy), &nonce);
+        buf_init(&value, memory, CHALLENGE_BYTES + REALM_BYTES_MAX);
+        auth_challenge_put(&value, realm, buf_slice(&nonce), opts->algorithms[i], stale);
+        if (buf_failed(&value))
+            return proxy_reply(req, 500, SLICE_NULL, NULL, "the realm is too long for a challenge");
+        extra[i] = (struct sip_extra){.id = demand->question, .value = buf_slice(&value)};
+    }
+    counter_inc(proxy_get_counters(req->proxy), COUNTER_CHALLENGES);
+    return proxy_reply(req, demand->status, SLICE_NULL, extra, why);
+}
+
+/* ---- the answer ---- */
+
+enum found { FOUND_NONE, FOUND_BAD, FOUND_ONE, FOUND_NOMEM };
+
+static bool is_offered(const struct auth_opts *opts, const struct auth_credentials *c)
+{
+    for (size_t i = 0; i < opts->n_algorithms && c->is_known; i++)
+        if (opts->algorithms[i] == c->alg)
+            return true;
+    return false;
+}
+
+/* The first credentials for this realm by an algorithm that is offered (RFC 8760 section 2.4: the client
+ * sends one of them). Those for others' realms may be there too and are nobody's business here. */
+static enum found find_credentials(struct proxy_request *req, const struct auth_opts *opts,
+                                   const struct demand *demand, struct auth_credentials *ret_credentials,
+                                   struct slice *ret_value)
+{
+    const struct sip_msg *msg = &req->msg;
+    for (uint16_t i = msg->first[demand->answer]; i != SIP_HDR_NONE; i = msg->hdrs[i].next) {
+        struct auth_credentials c;
+        struct slice value = sip_hdr_value(msg, &msg->hdrs[i]);
+        int rc = auth_credentials_parse(value, &req->arena, &c);
+        if (rc == ERR_UNSUPPORTED)
+            continue;
+        if (rc != 0)
+            return rc == ERR_NOMEM ? FOUND_NOMEM : FOUND_BAD;
+        if (!slice_eq(c.realm, demand->domain->realm) || !is_offered(opts, &c))
+            continue;
+        *ret_credentials = c;
+        *ret_value = value;
+        return FOUND_ONE;
+    }
+    return FOUND_NONE;
+}
+
+/* RFC 3261 section 22.4 item 8 asks to accept a client that knows no qop; RFC 7616 section 3.4 lets only MD5
+ * be so old. */
+static bool is_acceptable(const struct auth_credentials *c)
+{
+    return c->has_qop || c->alg == CRYPTO_MD5;
+}
+
+static void log_failure(const struct proxy_request *req, const struct demand *demand, const char *why)
+{
+    char memory[64];
+    struct buf source;
+    buf_init(&source, memory, sizeof(memory));
+    addr_format(&req->from.addr, &source);
+    counter_inc(proxy_get_counters(req->proxy), COUNTER_AUTH_FAILURES);
+    log_limited(&failure_log, LOG_WARN, "auth.failed", log_slice("source", buf_slice(&source)),
+                log_slice("domain", demand->domain->name), log_slice("call_id", sip_msg_call_id(&req->msg)),
+                log_cstr("why", why));
+}
+
+/* Clients differ in what they call themselves: "alice", or "alice@example.com". */
+static struct slice name_of(const struct auth_credentials *c, const struct proxy_domain *domain,
+                            bool *ret_with_domain)
+{
+    size_t at = slice_rfind(c->username, '@');
+    *ret_with_domain = at < c->username.len &&
+                       slice_eq_nocase(slice_sub(c->username, at + 1, c->username.len), domain->name);
+    return *ret_with_domain ? slice_sub(c->username, 0, at) : c->username;
+}
+
+/* NULL, or why not. Whether the password is right is found out first: only who knows it is told that his
+ * nonce is stale (RFC 7616 section 3.3). */
+static const char *verify(struct proxy_request *req, const struct auth_opts *opts,
+                          const struct demand *demand, const struct auth_credentials *c, bool *ret_stale)
+{
+    struct auth_secret secret;
+    bool with_domain;
+    struct slice name = name_of(c, demand->domain, &with_domain);
+    *ret_stale = false;
+    if (!is_acceptable(c))
+        return "no qop: RFC 7616 section 3.4";
+    if (auth_users_find(opts->users, demand->domain->name, name, demand->domain->realm, c->alg, with_domain,
+                        &secret) != 0)
+        return "no such user";
+    if (secret.realm_differs)
+        return "the password was set for another realm: set it again";
+    if (auth_credentials_verify(c, &secret.ha1, req->msg.method_name) != 0)
+        return "wrong password";
+    switch (auth_nonce_use(opts->nonces, c->nonce, c->realm, c->nc, proxy_now_s(req->proxy))) {
+    case AUTH_NONCE_GOOD:
+        req->user = name;
+        return NULL;
+    case AUTH_NONCE_REPLAY:
+        *ret_stale = true;
+        return "nonce count used before: RFC 7616 section 3.4";
+    case AUTH_NONCE_STALE:
+        break;
+    }
+    *ret_stale = true;
+    return "nonce is stale: RFC 7616 section 3.3";
+}
+
+static enum proxy_verdict authenticate(struct proxy_request *req, const struct auth_opts *opts,
+                                       const struct demand *demand)
+{
+    struct auth_credentials c;
+    struct slice value;
+    bool stale;
+    switch (find_credentials(req, opts, demand, &c, &value)) {
+    case FOUND_NONE:
+        return challenge(req, opts, demand, false, "credentials needed: RFC 3261 section 22.1");
+    case FOUND_BAD:
+        return proxy_reply(
+            req, 400, demand->status == 401 ? SLICE("Bad Authorization") : SLICE("Bad Proxy-Authorization"),
+            NULL, "credentials break the grammar: RFC 3261 section 22.4");
+    case FOUND_NOMEM:
+        return proxy_reply(req, 503, SLICE_NULL, NULL, "no memory for credentials");
+    case FOUND_ONE:
+        break;
+    }
+    const char *why = verify(req, opts, demand, &c, &stale);
+    if (why != NULL) {
+        log_failure(req, demand, why);
+        return challenge(req, opts, demand, stale, why);
+    }
+    req->user_domain = demand->domain;
+    if (demand->answer == SIP_HDR_PROXY_AUTHORIZATION)
+        req->remove_credentials = value;
+    return PROXY_NEXT;
+}
+
+/* ---- who is asked ---- */
+
+static const struct proxy_domain *domain_of(struct proxy_request *req, const struct sip_name_addr *na,
+                                            struct sip_uri *ret_uri)
+{
+    if (sip_uri_parse(na->uri_text, ret_uri) != 0)
+        return NULL;
+    return proxy_uri_domain(proxy_get_opts(req->proxy), ret_uri);
+}
+
+static enum proxy_verdict step_register(struct proxy_request *req, const struct auth_opts *opts)
+{
+    const struct sip_name_addr *to;
+    struct sip_uri uri;
+    if (req->domain == NULL && !req->to_self)
+        return PROXY_NEXT; /* for another's registrar */
+    if (sip_msg_to(&req->msg, &to) != 0)
+        return PROXY_NEXT;
+    struct demand demand = by_registrar;
+    demand.domain = domain_of(req, to, &uri);
+    if (demand.domain == NULL || !proxy_needs_auth_register(req, demand.domain))
+        return PROXY_NEXT;
+    return authenticate(req, opts, &demand);
+}
+
+/* A user of ours must not call under another's name. The user part is compared in the canonical form that
+ * names are stored in. */
+static bool is_own_name(const struct proxy_request *req, const struct sip_uri *from)
+{
+    char memory[AUTH_NAME_BYTES_MAX + AUTH_DOMAIN_BYTES_MAX + 16];
+    struct buf aor;
+    buf_init(&aor, memory, sizeof(memory));
+    if (sip_uri_canonical_aor(from, &aor) != 0)
+        return false;
+    struct slice text = buf_slice(&aor);
+    size_t start = slice_find(text, ':') + 1;
+    return slice_eq(slice_sub(text, start, slice_rfind(text, '@')), req->user);
+}
+
+static enum proxy_verdict step_call(struct proxy_request *req, const struct auth_opts *opts)
+{
+    const struct sip_name_addr *from;
+    struct sip_uri uri;
+    struct demand demand = by_proxy;
+    if (req->trusted || req->dialog_is_ours || sip_msg_from(&req->msg, &from) != 0)
+        return PROXY_NEXT;
+    demand.domain = domain_of(req, from, &uri);
+    if (demand.domain != NULL) {
+        if (!proxy_needs_auth_calls(req, demand.domain))
+            return PROXY_NEXT;
+        enum proxy_verdict verdict = authenticate(req, opts, &demand);
+        if (verdict == PROXY_NEXT && !is_own_name(req, &uri))
+            return proxy_reply(req, 403, SLICE_NULL, NULL, "From names another user than the one who signed");
+        return verdict;
+    }
+    /* Someone from elsewhere, who may all the same be a user of ours. */
+    const struct proxy_opts *proxy = proxy_get_opts(req->proxy);
+    for (size_t i = 0; i < proxy->n_domains && sip_msg_has(&req->msg, demand.answer); i++) {
+        struct auth_credentials c;
+        struct slice value;
+        demand.domain = &proxy->domains[i];
+        if (find_credentials(req, opts, &demand, &c, &value) == FOUND_ONE)
+            return authenticate(req, opts, &demand);
+    }
+    return PROXY_NEXT;
+}
+
+enum proxy_verdict auth_step(struct proxy_request *req, void *ctx)
+{
+    const struct auth_opts *opts = ctx;
+    switch (req->msg.method) {
+    case SIP_METHOD_ACK:
+    case SIP_METHOD_CANCEL:
+        return PROXY_NEXT;
+    case SIP_METHOD_REGISTER:
+        return step_register(req, opts);
+    default:
+        return step_call(req, opts);
+    }
+}
