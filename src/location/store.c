@@ -1,0 +1,219 @@
+#include "location/store.h"
+#include "base/mem.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define CACHE_LINE_BYTES 64
+
+struct shard {
+    _Alignas(CACHE_LINE_BYTES) pthread_rwlock_t lock;
+    struct map records;
+};
+
+struct location_store {
+    struct hash_key key;
+    atomic_size_t aors, bindings;
+    void *memory; /* of shards, not aligned */
+    struct shard *shards;
+};
+
+static uint64_t hash_of(const struct location_store *store, struct slice aor)
+{
+    return hash_siphash64(&store->key, aor);
+}
+
+/* The map below takes the low bits, so the shard is chosen by high ones. */
+static struct shard *shard_of(struct location_store *store, uint64_t hash)
+{
+    return &store->shards[(hash >> 32) % LOCATION_STORE_SHARDS];
+}
+
+static struct location_record *record_of(struct map_node *node)
+{
+    return map_entry(node, struct location_record, node);
+}
+
+static struct location_record *find(const struct shard *shard, uint64_t hash, struct slice aor)
+{
+    for (struct map_node *n = map_first(&shard->records, hash); n; n = map_next(n)) {
+        if (slice_eq(location_record_aor(record_of(n)), aor))
+            return record_of(n);
+    }
+    return NULL;
+}
+
+static int shards_init(struct location_store *store, size_t expected)
+{
+    pthread_rwlockattr_t attr;
+    int rc = 0;
+
+    pthread_rwlockattr_init(&attr);
+    /* Readers come without a pause; a writer must not wait for one. */
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    for (size_t i = 0; i < LOCATION_STORE_SHARDS; i++) {
+        pthread_rwlock_init(&store->shards[i].lock, &attr);
+        if (rc == 0)
+            rc = map_init(&store->shards[i].records, expected / LOCATION_STORE_SHARDS);
+    }
+    pthread_rwlockattr_destroy(&attr);
+    return rc;
+}
+
+int location_store_new(const struct hash_key *key, size_t expected, struct location_store **ret_store)
+{
+    struct location_store *store = mem_zalloc(sizeof(*store));
+    int rc = ERR_NOMEM;
+
+    if (!store)
+        return ERR_NOMEM;
+    store->key = *key;
+    store->memory = mem_zalloc(LOCATION_STORE_SHARDS * sizeof(struct shard) + CACHE_LINE_BYTES);
+    if (store->memory) {
+        uintptr_t at = ((uintptr_t)store->memory + CACHE_LINE_BYTES - 1) & ~(uintptr_t)(CACHE_LINE_BYTES - 1);
+
+        store->shards = (struct shard *)at;
+        rc = shards_init(store, expected);
+    }
+    if (rc != 0) {
+        location_store_free(store);
+        return rc;
+    }
+    *ret_store = store;
+    return 0;
+}
+
+static void free_one(struct map_node *node, void *ctx)
+{
+    map_remove(ctx, node);
+    location_record_free(record_of(node));
+}
+
+void location_store_free(struct location_store *store)
+{
+    if (!store)
+        return;
+    for (size_t i = 0; store->shards && i < LOCATION_STORE_SHARDS; i++) {
+        struct shard *shard = &store->shards[i];
+
+        if (shard->records.buckets) {
+            map_each(&shard->records, free_one, &shard->records);
+            map_done(&shard->records);
+        }
+        pthread_rwlock_destroy(&shard->lock);
+    }
+    mem_free(store->memory);
+    mem_free(store);
+}
+
+int location_store_get(struct location_store *store, struct slice aor, struct arena *arena,
+                       const struct location_record **ret_record)
+{
+    uint64_t hash = hash_of(store, aor);
+    struct shard *shard = shard_of(store, hash);
+    const struct location_record *record;
+    int rc = ERR_NOTFOUND;
+
+    pthread_rwlock_rdlock(&shard->lock);
+    record = find(shard, hash, aor);
+    if (record) {
+        void *memory = arena_alloc(arena, record->bytes);
+
+        rc = memory ? 0 : ERR_NOMEM;
+        if (memory)
+            *ret_record = location_record_copy_to(record, memory);
+    }
+    pthread_rwlock_unlock(&shard->lock);
+    return rc;
+}
+
+const struct location_record *location_store_peek(struct location_store *store, struct slice aor)
+{
+    uint64_t hash = hash_of(store, aor);
+
+    /* No lock: only the caller could change what is read here. */
+    return find(shard_of(store, hash), hash, aor);
+}
+
+/* Takes out `old` (may be NULL), puts in `record` (may be NULL). The shard is locked. */
+static void swap(struct location_store *store, struct shard *shard, uint64_t hash,
+                 struct location_record *old, struct location_record *record)
+{
+    if (old) {
+        map_remove(&shard->records, &old->node);
+        atomic_fetch_sub_explicit(&store->aors, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&store->bindings, old->count, memory_order_relaxed);
+    }
+    if (record) {
+        map_insert(&shard->records, &record->node, hash);
+        atomic_fetch_add_explicit(&store->aors, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&store->bindings, record->count, memory_order_relaxed);
+    }
+}
+
+static bool change_to(const struct location_record *old, void *ctx, struct location_record **ret_record)
+{
+    (void)old;
+    *ret_record = ctx;
+    return true;
+}
+
+void location_store_update(struct location_store *store, struct slice aor, location_store_change_fn *change,
+                           void *ctx)
+{
+    uint64_t hash = hash_of(store, aor);
+    struct shard *shard = shard_of(store, hash);
+    struct location_record *old, *record = NULL;
+    bool changed;
+
+    pthread_rwlock_wrlock(&shard->lock);
+    old = find(shard, hash, aor);
+    changed = change(old, ctx, &record);
+    if (changed)
+        swap(store, shard, hash, old, record);
+    pthread_rwlock_unlock(&shard->lock);
+    if (changed)
+        location_record_free(old);
+}
+
+void location_store_put(struct location_store *store, struct location_record *record)
+{
+    location_store_update(store, location_record_aor(record), change_to, record);
+}
+
+void location_store_remove(struct location_store *store, struct slice aor)
+{
+    location_store_update(store, aor, change_to, NULL);
+}
+
+struct each_visit {
+    location_store_visit_fn *visit;
+    void *ctx;
+};
+
+static void each_one(struct map_node *node, void *ctx)
+{
+    const struct each_visit *v = ctx;
+
+    v->visit(record_of(node), v->ctx);
+}
+
+void location_store_each(struct location_store *store, unsigned shard, location_store_visit_fn *visit,
+                         void *ctx)
+{
+    struct each_visit v = {visit, ctx};
+    struct shard *s = &store->shards[shard];
+
+    pthread_rwlock_rdlock(&s->lock);
+    map_each(&s->records, each_one, &v);
+    pthread_rwlock_unlock(&s->lock);
+}
+
+size_t location_store_count_aors(const struct location_store *store)
+{
+    return atomic_load_explicit(&store->aors, memory_order_relaxed);
+}
+
+size_t location_store_count_bindings(const struct location_store *store)
+{
+    return atomic_load_explicit(&store->bindings, memory_order_relaxed);
+}

@@ -1,0 +1,52 @@
+/* The bindings in memory: a map from canonical address-of-record to its record, cut into shards with a lock
+ * each, so that workers look up while the storage thread publishes. A lock is held for a look-up and one
+ * copy, or for swapping one pointer; never for anything that touches a disk.
+ *
+ * Any number of threads may read. Records are put by the storage thread alone, or, where bindings are kept in
+ * memory only, by any thread through location_store_update(). */
+#ifndef LOCATION_STORE_H
+#define LOCATION_STORE_H
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "location/binding.h"
+
+#define LOCATION_STORE_SHARDS 256
+
+struct location_store;
+
+/* key: secret, so that no stranger chooses which addresses share a bucket. expected: bindings to make room
+ * for. */
+MUST_USE int location_store_new(const struct hash_key *key, size_t expected,
+                                struct location_store **ret_store);
+void location_store_free(struct location_store *store);
+
+/* A copy in arena. ERR_NOTFOUND; ERR_NOMEM when the arena is full. Bindings whose time has come may still be
+ * in it. */
+MUST_USE int location_store_get(struct location_store *store, struct slice aor, struct arena *arena,
+                                const struct location_record **ret_record);
+
+/* The record itself, or NULL: for the only thread that puts, valid until it puts again. */
+const struct location_record *location_store_peek(struct location_store *store, struct slice aor);
+/* Makes record the current one of its address-of-record, the one before is freed. The store owns it. */
+void location_store_put(struct location_store *store, struct location_record *record);
+void location_store_remove(struct location_store *store, struct slice aor);
+
+/* Calls change() with the current record (or NULL) while nobody else can see or change it. It says whether to
+ * replace it; *ret_record is then the new one, or NULL to remove it. */
+typedef bool location_store_change_fn(const struct location_record *old, void *ctx,
+                                      struct location_record **ret_record);
+void location_store_update(struct location_store *store, struct slice aor, location_store_change_fn *change,
+                           void *ctx);
+
+/* Calls visit for each record of one shard (0 to LOCATION_STORE_SHARDS - 1), which must not put or remove
+ * any. */
+typedef void location_store_visit_fn(const struct location_record *record, void *ctx);
+void location_store_each(struct location_store *store, unsigned shard, location_store_visit_fn *visit,
+                         void *ctx);
+
+/* How many there are now; never waits. */
+size_t location_store_count_aors(const struct location_store *store);
+size_t location_store_count_bindings(const struct location_store *store);
+
+#endif
