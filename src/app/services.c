@@ -1,4 +1,6 @@
 #include "app/services.h"
+#include "app/users_db.h"
+#include "auth/step.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "location/registrar.h"
@@ -10,6 +12,8 @@
 
 #define HOSTS_FILE "/etc/hosts"
 #define CHAIN_MAX  16
+/* Nonces whose use is remembered; above, the oldest become stale. */
+#define NONCE_USES 262144
 
 struct services {
     const struct config *config;
@@ -17,6 +21,11 @@ struct services {
     struct dns_hosts *hosts;
     struct location_storage *storage;
     struct location_registrar *registrar;
+    struct sqlite3 *users_db; /* read by the storage thread's tick */
+    struct auth_users *users;
+    struct auth_nonces *nonces;
+    enum crypto_digest_alg algorithms[CONFIG_ALGORITHM_COUNT];
+    struct auth_opts auth;
     struct proxy_step chain[CHAIN_MAX];
     _Atomic bool stopping; /* no worker runs any more: results are nobody's */
 };
@@ -51,10 +60,15 @@ void services_release_result(void *ctx, void *result)
 
 static bool user_exists(void *ctx, struct slice domain, struct slice user)
 {
-    (void)ctx;
-    (void)domain;
-    (void)user;
-    return true;
+    struct services *s = ctx;
+    return auth_users_exists(s->users, domain, user);
+}
+
+/* On the storage thread, about once a second: another process may have changed the users. */
+static void on_tick(void *ctx)
+{
+    struct services *s = ctx;
+    auth_users_poll(s->users);
 }
 
 /* ---- the chain ---- */
@@ -73,6 +87,7 @@ static void build_chain(struct services *s)
     add_step(s, &n, "route", proxy_step_route, NULL);
     add_step(s, &n, "self", proxy_step_self, NULL);
     add_step(s, &n, "require", location_require_step, s->registrar);
+    add_step(s, &n, "auth", auth_step, &s->auth);
     add_step(s, &n, "registrar", location_registrar_step, s->registrar);
     add_step(s, &n, "relay", proxy_step_relay, NULL);
     add_step(s, &n, "targets", proxy_step_targets, NULL);
@@ -82,6 +97,13 @@ static void build_chain(struct services *s)
 }
 
 /* ---- life ---- */
+
+static int log_store_failure(const struct services *s, int rc, const char *why)
+{
+    log_event(LOG_ERROR, "start.store_failed", log_cstr("path", s->config->store.path),
+              log_cstr("error", err_name(rc)), log_cstr("why", why));
+    return EX_CANTCREAT;
+}
 
 static int open_storage(struct services *s, const struct snapshot *snapshot)
 {
@@ -96,15 +118,39 @@ static int open_storage(struct services *s, const struct snapshot *snapshot)
         .listeners = snapshot->listeners,
         .n_listeners = snapshot->n_listeners,
         .complete = on_complete,
+        .tick = on_tick,
         .ctx = s,
     };
     struct location_why why = {.text = "no memory"};
     int rc = location_storage_new(&opts, &why, &s->storage);
+    return rc == 0 ? EX_OK : log_store_failure(s, rc, why.text);
+}
+
+/* Users are in the file even where bindings are kept in memory only. */
+static int open_users(struct services *s)
+{
+    struct location_why why = {.text = "no memory"};
+    int rc = users_db_open(s->config->store.path, &why, &s->users_db);
     if (rc == 0)
-        return EX_OK;
-    log_event(LOG_ERROR, "start.store_failed", log_cstr("path", is_memory ? "memory" : s->config->store.path),
-              log_cstr("error", err_name(rc)), log_cstr("why", why.text));
-    return EX_CANTCREAT;
+        rc = auth_users_new(s->users_db, &s->users);
+    return rc == 0 ? EX_OK : log_store_failure(s, rc, why.text);
+}
+
+static int open_auth(struct services *s)
+{
+    static const enum crypto_digest_alg algorithms[CONFIG_ALGORITHM_COUNT] = {
+        [CONFIG_MD5] = CRYPTO_MD5,
+        [CONFIG_SHA_256] = CRYPTO_SHA256,
+        [CONFIG_SHA_512_256] = CRYPTO_SHA512_256};
+    for (size_t i = 0; i < s->config->auth.n_algorithms; i++)
+        s->algorithms[i] = algorithms[s->config->auth.algorithms[i]];
+    if (auth_nonces_new(s->config->auth.nonce_lifetime_s, NONCE_USES, &s->nonces) != 0)
+        return EX_OSERR;
+    s->auth = (struct auth_opts){.users = s->users,
+                                 .nonces = s->nonces,
+                                 .algorithms = s->algorithms,
+                                 .n_algorithms = s->config->auth.n_algorithms};
+    return EX_OK;
 }
 
 static int open_all(struct services *s, struct snapshot *snapshot)
@@ -115,7 +161,11 @@ static int open_all(struct services *s, struct snapshot *snapshot)
                   log_cstr("error", err_name(rc)));
         return EX_OSFILE;
     }
-    int code = open_storage(s, snapshot);
+    int code = open_users(s);
+    if (code == EX_OK)
+        code = open_auth(s);
+    if (code == EX_OK)
+        code = open_storage(s, snapshot);
     if (code != EX_OK)
         return code;
     struct location_registrar_opts registrar = {.storage = s->storage,
@@ -165,6 +215,9 @@ void services_free(struct services *s)
         return;
     services_stop(s);
     location_registrar_free(s->registrar);
+    auth_nonces_free(s->nonces);
+    auth_users_free(s->users);
+    location_db_close(s->users_db);
     dns_hosts_free(s->hosts);
     mem_free(s);
 }
@@ -186,4 +239,9 @@ int services_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *a
 size_t services_count_bindings(const struct services *s)
 {
     return location_store_count_bindings(location_storage_store(s->storage));
+}
+
+size_t services_count_users(const struct services *s)
+{
+    return auth_users_count(s->users);
 }
