@@ -1,0 +1,27 @@
+/* The services the proxy core is used with: the registrar with its location service kept in memory, and
+ * digest authentication with its users. They are the real ones; only their storage is not. */
+#ifndef SCENARIO_SERVICES_H
+#define SCENARIO_SERVICES_H
+
+#include "world.h"
+
+struct services_opts {
+    unsigned min_expires_s, max_expires_s, default_expires_s;
+    unsigned max_contacts;
+    unsigned nonce_s;
+    bool path_without_supported;
+};
+
+MUST_USE int services_new(struct world *w, const struct services_opts *opts, struct services **ret_services);
+void services_free(struct services *s);
+void services_opts_default(struct services_opts *opts);
+/* The chain of steps as the program builds it. */
+const struct proxy_step *services_chain(struct services *s);
+/* After world->proxy exists. */
+MUST_USE int services_add_user(struct services *s, struct slice name, struct slice password,
+                               const struct proxy_domain *d);
+/* The registrar's bindings of an address-of-record. */
+MUST_USE int services_locate(struct services *s, struct slice aor, unix_s_t now_s, struct arena *arena,
+                             size_t max, const struct proxy_binding **ret_bindings, size_t *ret_count);
+
+#endif
