@@ -149,7 +149,4 @@ void config_print_keys(FILE *out);
 MUST_USE int config_default_text(struct buf *out);
 #define CONFIG_DEFAULT_TEXT_MAX_BYTES 8192
 
-/* Makes the folders in which the store's file will lie, readable by this user alone. ERR_IO: errno tells. */
-MUST_USE int config_store_make_folder(const struct config_store *store);
-
 #endif

@@ -6,6 +6,7 @@
 #define SIP_PORT        5060
 #define HOST_MAX_BYTES  253 /* RFC 1035 section 2.3.4, written out */
 #define LABEL_MAX_BYTES 63
+#define TEXT_MAX_BYTES  255 /* of what goes into a header or a table */
 
 /* ---- numbers with a unit ---- */
 
@@ -206,7 +207,7 @@ static bool is_plain(struct slice text)
 static int parse_text(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
 {
     (void)type;
-    return is_plain(text) ? keep(text, arena, ret) : ERR_SYNTAX;
+    return text.len <= TEXT_MAX_BYTES && is_plain(text) ? keep(text, arena, ret) : ERR_SYNTAX;
 }
 
 static void print_text(const struct value_type *type, const void *value, struct buf *out)
@@ -478,7 +479,7 @@ TYPE(workers, parse_workers, print_workers, .noun = "\"auto\" or a number above 
 TYPE(boolean, parse_boolean, print_boolean, .how = "choose one of them",
      .names = NAMES({"yes", 1}, {"no", 0}, {"true", 1}, {"false", 0}, {"on", 1}, {"off", 0}));
 TYPE(text, parse_text, print_text, .noun = "plain text",
-     .how = "leave out control characters, quotes and backslashes");
+     .how = "write at most 255 octets, without control characters, quotes and backslashes");
 TYPE(path, parse_path, print_text, .noun = "an absolute path", .how = "begin it with / or ~/");
 TYPE(host, parse_host, print_text, .noun = "a host",
      .how = "write a name such as sip.example.com, or an IP address");

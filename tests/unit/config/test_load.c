@@ -1,8 +1,6 @@
 #include "base/mem.h"
 #include "config_test.h"
-#include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char home[] = "listeners:\n"
@@ -503,33 +501,6 @@ static void out_of_memory_is_survived_at_every_place(void **state)
     assert_int_equal(r, 0);
 }
 
-static void folders_of_the_store_are_made_for_this_user_alone(void **state)
-{
-    char folder[] = "/tmp/viaduct-store-XXXXXX", path[128];
-    struct config_store store = {.kind = CONFIG_STORE_SQLITE, .path = path};
-    struct stat st;
-
-    (void)state;
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof(path), "%s/a//b/v.db", folder);
-    assert_int_equal(config_store_make_folder(&store), 0);
-    assert_int_equal(config_store_make_folder(&store), 0);
-    snprintf(path, sizeof(path), "%s/a/b", folder);
-    assert_int_equal(stat(path, &st), 0);
-    assert_int_equal(st.st_mode & 0777, 0700);
-    snprintf(path, sizeof(path), "%s/a/b/v.db", folder);
-    assert_int_not_equal(stat(path, &st), 0);
-    store.path = "/proc/nowhere/v.db";
-    assert_int_equal(config_store_make_folder(&store), ERR_IO);
-    assert_true(errno == ENOENT || errno == EACCES || errno == EPERM);
-
-    snprintf(path, sizeof(path), "%s/a/b", folder);
-    rmdir(path);
-    snprintf(path, sizeof(path), "%s/a", folder);
-    rmdir(path);
-    rmdir(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -546,7 +517,6 @@ int main(void)
         cmocka_unit_test(a_file_has_a_largest_size),
         cmocka_unit_test(without_a_file_the_default_serves_loopback),
         cmocka_unit_test(out_of_memory_is_survived_at_every_place),
-        cmocka_unit_test(folders_of_the_store_are_made_for_this_user_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -188,6 +188,8 @@ static void a_value_has_a_longest_length(void **state)
     assert_int_equal(value_parse(&value_path, slice_make(text, sizeof(text)), &f->arena, &value), ERR_SYNTAX);
     assert_int_equal(value_parse(&value_path, slice_make(text, sizeof(text) - 1), &f->arena, &value), 0);
     assert_int_equal(strlen(value), sizeof(text) - 1);
+    assert_int_equal(value_parse(&value_text, slice_make(text, 256), &f->arena, &value), ERR_SYNTAX);
+    assert_int_equal(value_parse(&value_text, slice_make(text, 255), &f->arena, &value), 0);
 }
 
 static void text_may_not_hide_a_nul(void **state)
