@@ -187,6 +187,6 @@ bool txn_legacy_matches(const struct txn_legacy *legacy, const struct hash_key *
 
     /* "The To tag of the ACK matches the To tag of the response sent by the server transaction." */
     if (request->method == SIP_METHOD_ACK)
-        return legacy->sent_tag != NO_TAG && tag == legacy->sent_tag && same_uri(legacy, request);
+        return tag == legacy->sent_tag && same_uri(legacy, request);
     return tag == legacy->received_tag && same_uri(legacy, request);
 }

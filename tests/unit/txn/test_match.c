@@ -203,8 +203,8 @@ static void s17_2_3_rfc2543_fields_match_by_their_own_rules(void **state)
                 MSG(.via = "SIP/2.0/udp OLD.example.com;maddr=192.0.2.1;ttl=1"));
     assert_other(MSG(.via = "SIP/2.0/UDP old.example.com;ttl=1"),
                  MSG(.via = "SIP/2.0/UDP old.example.com;ttl=2"));
-    assert_other(MSG(.via = "SIP/2.0/UDP old.example.com;x=\"a;b\""),
-                 MSG(.via = "SIP/2.0/UDP old.example.com;x=\"a\";b"));
+    assert_other(MSG(.via = "SIP/2.0/UDP old.example.com;x=\"a;b;c;d\""),
+                 MSG(.via = "SIP/2.0/UDP old.example.com;x=\"a;c;b;d\""));
     /* Section 7.3.1: a tag is a token. */
     assert_same(MSG(.via = old_vias[0], .from_tag = ";tag=ABC"),
                 MSG(.via = old_vias[0], .from_tag = ";tag=abc"));
@@ -243,6 +243,21 @@ static void s17_2_3_rfc2543_ack_carries_the_to_tag_of_the_response(void **state)
         assert_other(MSG(.via = old_vias[i]), MSG(.method = "ACK", .via = old_vias[i], .to_tag = ";tag=b1",
                                                   .ruri = "sip:eve@example.com"));
     }
+}
+
+static void s17_2_3_rfc2543_response_and_ack_may_both_be_without_a_to_tag(void **state)
+{
+    struct fake *f = fake_new();
+    struct txn_server *t = fake_server_of(f, MSG(.via = old_vias[0]), UDP);
+    struct wire *w = fake_response_wire(486, MSG(.via = old_vias[0]));
+
+    (void)state;
+    assert_int_equal(txn_server_respond(f->layer, t, 486, SLICE_NULL, w), 0);
+    wire_unref(w);
+    assert_int_equal(txn_receive_request(f->layer, fake_request(f, MSG(.method = "ACK", .via = old_vias[0]))),
+                     TXN_MATCH_ABSORBED);
+    assert_string_equal(txn_server_state_name(t), "Confirmed");
+    fake_free(f);
 }
 
 static void s17_2_3_rfc2543_second_ack_is_a_retransmission_of_the_first(void **state)
@@ -376,6 +391,7 @@ int main(void)
         cmocka_unit_test(s17_2_3_rfc2543_request_uri_of_another_scheme),
         cmocka_unit_test(s8_1_1_7_two_requests_with_a_bare_cookie_are_two),
         cmocka_unit_test(s17_2_3_rfc2543_ack_carries_the_to_tag_of_the_response),
+        cmocka_unit_test(s17_2_3_rfc2543_response_and_ack_may_both_be_without_a_to_tag),
         cmocka_unit_test(s17_2_3_rfc2543_second_ack_is_a_retransmission_of_the_first),
         cmocka_unit_test(s6026_6_rfc2543_ack_in_accepted_is_passed_to_the_tu),
         cmocka_unit_test(s9_2_rfc2543_cancel_finds_its_invite),
