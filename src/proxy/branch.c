@@ -157,7 +157,7 @@ static void do_try(struct proxy_branch *b, const struct proxy_branch_input *in)
     struct proxy_context *c = b->context;
 
     proxy_wait_stop(proxy_of(b), &b->wait);
-    if (!c->req.server) {
+    if (c->is_without_server) {
         proxy_stateless_send(b, in->hops, in->n_hops);
         return;
     }
@@ -431,7 +431,7 @@ static void find_next_hop(struct proxy_branch *b)
         return;
     }
     proxy_wait_start(p, &b->wait);
-    rc = p->ports->resolve(p->ports->ctx, &plan.next, b->wait.ticket, hops, &in.n_hops);
+    rc = p->ports.resolve(p->ports.ctx, &plan.next, b->wait.ticket, hops, &in.n_hops);
     if (rc == ERR_AGAIN)
         return;
     in.err = rc;

@@ -115,8 +115,8 @@ struct proxy_context *proxy_context_new(struct proxy *p, const struct proxy_arri
         arena_done(&arena);
         return NULL;
     }
-    if (!c->req.server)
-        p->n_without_server++;
+    c->is_without_server = !c->req.server;
+    p->n_without_server += c->is_without_server;
     list_append(&p->contexts, &c->node);
     return c;
 }
@@ -206,12 +206,19 @@ void proxy_context_release(struct proxy_context *c)
     {
         let_go(p, list_entry(node, struct proxy_branch, node), link);
     }
+    p->n_without_server -= c->is_without_server;
     if (c->req.server)
         txn_server_set_user(c->req.server, link ? &link->user : NULL);
-    else
-        p->n_without_server--;
     list_remove(&c->node);
     list_append(&p->dead, &c->node);
+}
+
+void proxy_context_abandon(struct proxy_context *c)
+{
+    struct txn_server *server = c->req.server;
+
+    proxy_context_release(c);
+    txn_server_abandon(c->req.proxy->txn, server);
 }
 
 void proxy_contexts_bury(struct proxy *p)

@@ -202,7 +202,7 @@ enum proxy_verdict proxy_step_forward(struct proxy_request *req, void *ctx)
     /* Section 16.3 item 3, for what the steps before might have answered themselves: a REGISTER. */
     if (sip_msg_has(&req->msg, SIP_HDR_MAX_FORWARDS) && c->max_forwards == 0)
         return proxy_reply(req, 483, SLICE_NULL, NULL, "Max-Forwards is 0 (16.3 item 3)");
-    if (!req->server)
+    if (c->is_without_server)
         return proxy_stateless_forward(c);
     if (proxy_is_invite(c))
         proxy_reply_trying(c);

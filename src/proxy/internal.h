@@ -39,7 +39,7 @@ enum proxy_log_kind { PROXY_LOG_BAD, PROXY_LOG_DROPPED, PROXY_LOG_REPLY, PROXY_L
 
 struct proxy {
     const struct proxy_opts *opts;
-    const struct proxy_ports *ports;
+    struct proxy_ports ports;
     struct counters *counters;
     struct timer_wheel wheel;
     unix_s_t now_s;
@@ -157,7 +157,8 @@ struct proxy_context {
     struct list node;
     struct proxy_wait wait;
     struct sip_hop reply_hop;
-    bool is_stateless; /* forwarded by section 16.11 */
+    bool is_stateless;      /* forwarded by section 16.11 */
+    bool is_without_server; /* never had a server transaction: is_stateless, ACK, CANCEL */
 
     /* Read by validate and route. */
     uint64_t loop_hash;
@@ -229,6 +230,8 @@ void proxy_context_run_chain(struct proxy_context *c);
 /* Lets go of all transactions and ends the context with this turn. Timers, tickets and branches are stopped.
  */
 void proxy_context_release(struct proxy_context *c);
+/* The same without an answer ever (a non-INVITE, RFC 4320 section 4.2). */
+void proxy_context_abandon(struct proxy_context *c);
 /* Frees what was released. */
 void proxy_contexts_bury(struct proxy *p);
 
@@ -374,7 +377,9 @@ void proxy_reply_trying(struct proxy_context *c);
 /* 503 with Retry-After (section 21.5.4). Shedding is counted. */
 enum proxy_verdict proxy_shed(struct proxy_request *req, const char *why);
 void proxy_reply_unavailable(struct proxy *p, const struct proxy_arrival *arrival, const char *why);
-/* Sends, for which nobody waits. */
+/* Sends. A response whose connection is gone goes to where a new one can be opened (section 18.2.2). */
+MUST_USE int proxy_send(struct proxy *p, const struct sip_hop *hop, struct wire *wire, uint64_t token);
+/* Sends something for which nobody waits. */
 void proxy_send_quietly(struct proxy *p, const struct sip_hop *hop, struct wire *wire);
 
 /* explain.c: every decision with its reason. */

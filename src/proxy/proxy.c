@@ -29,10 +29,8 @@ static void on_send(void *ctx, const struct sip_hop *hop, struct wire *wire, uin
 {
     struct proxy *p = ctx;
 
-    if (p->ports->send(p->ports->ctx, hop, wire, token) == 0)
-        return;
-    counter_inc(p->counters, COUNTER_TX_ERRORS);
-    txn_send_failed(p->txn, token);
+    if (proxy_send(p, hop, wire, token) < 0)
+        txn_send_failed(p->txn, token);
 }
 
 static void happen(struct proxy_branch *b, enum proxy_branch_event event, const struct proxy_branch_input *in)
@@ -143,9 +141,11 @@ static void on_server_done(void *ctx, struct txn_server *t)
     (void)ctx;
     if (link)
         link->server = NULL;
-    /* A transaction with a context ends because the context ends it, and then it has none any more. */
-    assert(!c);
-    (void)c;
+    /* Timer L, while a branch lost to the answer has not ended yet. */
+    if (c) {
+        assert(c->is_final_sent);
+        c->req.server = NULL;
+    }
 }
 
 static const struct txn_ops txn_ops = {
@@ -164,7 +164,7 @@ static const struct txn_ops txn_ops = {
 
 static void draw_keys(struct proxy *p, struct hash_key *ret_txn_key)
 {
-    const struct proxy_ports *ports = p->ports;
+    const struct proxy_ports *ports = &p->ports;
 
     ports->random(ports->ctx, ret_txn_key, sizeof(*ret_txn_key));
     ports->random(ports->ctx, &p->branch_key, sizeof(p->branch_key));
@@ -206,7 +206,7 @@ int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports, st
     if (!p)
         return ERR_NOMEM;
     p->opts = opts;
-    p->ports = ports;
+    p->ports = *ports;
     p->counters = counters;
     timer_wheel_init(&p->wheel, now_ms, p);
     list_init(&p->live_links);
@@ -576,7 +576,7 @@ const struct proxy_opts *proxy_get_opts(const struct proxy *p)
 
 const struct proxy_ports *proxy_get_ports(const struct proxy *p)
 {
-    return p->ports;
+    return &p->ports;
 }
 
 struct counters *proxy_get_counters(const struct proxy *p)

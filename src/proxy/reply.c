@@ -46,10 +46,24 @@ static int build(const struct proxy *p, struct sip_msg *request, struct slice to
     return sip_build_response(request, &args, ret_wire);
 }
 
+int proxy_send(struct proxy *p, const struct sip_hop *hop, struct wire *wire, uint64_t token)
+{
+    bool is_response = slice_starts_with(wire_slice(wire), SLICE("SIP/"));
+    struct sip_hop elsewhere = *hop;
+    int rc = p->ports.send(p->ports.ctx, hop, wire, token);
+
+    elsewhere.flow = SIP_FLOW_NONE;
+    if (rc < 0 && is_response && hop->flow != SIP_FLOW_NONE)
+        rc = p->ports.send(p->ports.ctx, &elsewhere, wire, token);
+    if (rc < 0)
+        counter_inc(p->counters, COUNTER_TX_ERRORS);
+    return rc;
+}
+
 void proxy_send_quietly(struct proxy *p, const struct sip_hop *hop, struct wire *wire)
 {
-    if (p->ports->send(p->ports->ctx, hop, wire, 0) < 0)
-        counter_inc(p->counters, COUNTER_TX_ERRORS);
+    /* It is counted, and there is nobody to tell. */
+    (void)!proxy_send(p, hop, wire, 0);
 }
 
 static struct slice to_tag_of(const struct proxy *p, struct sip_msg *request, char out[PROXY_TO_TAG_BYTES])
@@ -157,16 +171,16 @@ void proxy_reply_final(struct proxy_context *c, unsigned status, struct slice ph
 
     if (respond(c, &response) < 0) {
         counter_inc(p->counters, COUNTER_SHED);
-        if (c->req.server && proxy_is_invite(c)) {
+        if (!c->req.server)
+            proxy_context_release(c);
+        else if (proxy_is_invite(c))
             answer_later(c);
-            return;
-        }
-        if (c->req.server)
-            txn_server_abandon(p->txn, c->req.server);
-    } else {
-        counter_inc(p->counters, COUNTER_RESPONSES_LOCAL);
-        proxy_explain_message(p, PROXY_LOG_REPLY, LOG_INFO, "proxy.reply", &c->req.msg, status, why);
+        else
+            proxy_context_abandon(c);
+        return;
     }
+    counter_inc(p->counters, COUNTER_RESPONSES_LOCAL);
+    proxy_explain_message(p, PROXY_LOG_REPLY, LOG_INFO, "proxy.reply", &c->req.msg, status, why);
     c->is_final_sent = true;
     proxy_context_release(c);
 }

@@ -68,8 +68,12 @@ void proxy_response_accept(struct proxy_branch *b, struct sip_msg *response)
     struct proxy_context *c = b->context;
     int rc;
 
-    if (c->is_final_sent && !proxy_is_invite(c))
+    /* RFC 6026 section 8.3: "If the server transaction is no longer available to handle the transmission, the
+     * response is simply discarded." */
+    if (c->is_final_sent && (!proxy_is_invite(c) || !c->req.server)) {
+        counter_inc(c->req.proxy->counters, COUNTER_RESPONSES_DROPPED);
         return;
+    }
     rc = proxy_response_forward(c->req.proxy, c->req.server, response);
     if (rc == 0) {
         c->is_final_sent = true;
@@ -263,8 +267,7 @@ static void send_kept(struct proxy_context *c)
 static void send_nothing(struct proxy_context *c)
 {
     proxy_explain(c, NULL, "proxy.no_response", 408, "no 408 to a non-INVITE (RFC 4320 section 4.2)");
-    txn_server_abandon(c->req.proxy->txn, c->req.server);
-    proxy_context_release(c);
+    proxy_context_abandon(c);
 }
 
 static const char *why_best(const struct proxy_context *c)

@@ -153,7 +153,7 @@ static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
     rc = proxy_forward_build_sized(&copy, &wire, &is_by_size);
     if (rc < 0)
         return rc;
-    rc = p->ports->send(p->ports->ctx, &copy.hop, wire, 0);
+    rc = proxy_send(p, &copy.hop, wire, 0);
     wire_unref(wire);
     return rc;
 }

@@ -96,7 +96,7 @@ static enum proxy_verdict target_ruri(struct proxy_request *req)
  * The domain is ours by whatever port of ours it is called; and one user is one user, over TLS or not. */
 static int look_up(struct proxy_request *req, const struct proxy_binding **ret_bindings, size_t *ret_count)
 {
-    const struct proxy_ports *ports = req->proxy->ports;
+    const struct proxy_ports *ports = &req->proxy->ports;
     struct sip_uri uri = req->ruri;
     char memory[AOR_BYTES];
     struct buf aor;
