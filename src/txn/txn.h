@@ -21,9 +21,9 @@
  * started them: after txn_client_new() and txn_server_respond() the transaction still exists.
  *
  * Inside: one file per machine (client_invite.c, client_non_invite.c, server_invite.c, server_non_invite.c),
- * each a constant table (state, event) -> action and next state with its RFC section; actions only say which
- * effects follow. txn.c is the driver: matching, timers, carrying out effects. Destruction is put off to the
- * end of the outermost call. */
+ * each a constant table (state, event) -> effects and next state with its RFC section. driver.c commits
+ * states, runs timers and carries effects out; client.c, server.c and match.c are the ways in. Destruction is
+ * put off to the end of the outermost call. */
 #ifndef TXN_TXN_H
 #define TXN_TXN_H
 
@@ -74,8 +74,8 @@ struct txn_ops {
      * whatever the transport: the user answers 100 now. */
     void (*server_trying_due)(void *ctx, struct txn_server *t);
     void (*server_no_ack)(void *ctx, struct txn_server *t); /* Timer H */
-    /* Section 17.2.4 as in RFC 6026 section 8.8: the response cannot be sent; the transaction stays as it is.
-     */
+    /* Section 17.2.4 as in RFC 6026 section 8.8: the response cannot be sent; the transaction
+     * stays as it is. */
     void (*server_transport_error)(void *ctx, struct txn_server *t);
     void (*server_done)(void *ctx, struct txn_server *t); /* freed after this call */
 };
