@@ -68,6 +68,16 @@ def test_a_user_may_not_call_in_the_name_of_another(new_phone):
     target.expect_nothing(0.2)
 
 
+@pytest.mark.parametrize("from_", [STRANGER, None], ids=["stranger", "user"])
+def test_a_route_to_elsewhere_is_relaying_too(new_phone, from_):
+    caller, callee, target = new_phone(), new_phone(), new_phone()
+    callee.register()
+    request = caller.request("MESSAGE", callee.aor, from_=from_, routes=[f"<sip:{target.hostport};lr>"])
+    assert caller.ask(request).status in (403, 407)
+    target.expect_nothing(0.2)
+    callee.expect_nothing(0.1)
+
+
 def test_a_trusted_address_may_relay_and_another_may_not(start_proxy, phone):
     proxy = start_proxy(trusted=("127.0.0.2",))
     trusted, stranger = phone(proxy, "gw", host="127.0.0.2"), phone(proxy, "gw", host="127.0.0.3")

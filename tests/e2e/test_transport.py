@@ -326,27 +326,6 @@ def test_many_phones_at_once_on_connections_of_their_own(start_proxy, phone):
     assert {each.final(request).status for each, request in zip(phones, requests)} == {200}
 
 
-@pytest.mark.heavy
-@pytest.mark.viaduct
-def test_an_idle_connection_is_closed_and_a_kept_alive_one_is_not(start_proxy, phone):
-    proxy = start_proxy(extra={"limits": {"connection_idle": "32s"}})
-    user = phone(proxy, "alice", transport="tcp")
-    idle, lively = user.connect(), user.connect()
-    for stream in (idle, lively):
-        request = options(user)
-        stream.send(request.octets())
-        assert user.final(request).status == 200
-    started = time.monotonic()
-    while not idle.closed and time.monotonic() - started < patience(45):
-        lively.send(b"\r\n\r\n")
-        user.pump(2)
-    assert idle.closed and 31 < time.monotonic() - started
-    assert not lively.closed
-    request = options(user)
-    lively.send(request.octets())
-    assert user.final(request).status == 200
-
-
 def test_a_datagram_larger_than_allowed_is_refused(start_proxy, phone):
     proxy = start_proxy(extra={"limits": {"message": "4k"}})
     user = phone(proxy, "alice")

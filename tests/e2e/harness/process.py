@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import threading
 import time
 
 from .env import patience
@@ -17,9 +18,13 @@ def _die_with_parent():
 
 
 class Process:
-    """Output of the child goes to <folder>/<name>.out and .err; stdin is a pipe when asked for, else empty."""
+    """Output of the child goes to <folder>/<name>.out and .err; stdin is a pipe when asked for, else empty.
 
-    def __init__(self, name, argv, folder, *, stdin=False, env=None, preexec=None, cwd=None):
+    pipe_errors: .err is written by a thread of ours, out of reach of the child's own limits.
+    """
+
+    def __init__(self, name, argv, folder, *, stdin=False, env=None, preexec=None, cwd=None,
+                 pipe_errors=False):  # fmt: skip
         self.name = name
         self.argv = [str(arg) for arg in argv]
         self.out_path = folder / f"{name}.out"
@@ -36,11 +41,18 @@ class Process:
                 self.argv,
                 stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                 stdout=out,
-                stderr=err,
+                stderr=subprocess.PIPE if pipe_errors else err,
                 env=env,
                 cwd=cwd,
                 preexec_fn=before_exec,
             )
+        if pipe_errors:
+            threading.Thread(target=self._copy_errors, args=(self.popen.stderr,), daemon=True).start()
+
+    def _copy_errors(self, pipe):
+        with open(self.err_path, "ab", buffering=0) as err, pipe:
+            while octets := os.read(pipe.fileno(), 65536):
+                err.write(octets)
 
     @property
     def pid(self):

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import os
+import pathlib
 import re
 import signal
 import socket
@@ -43,6 +45,7 @@ class Options:
     trusted: tuple = ()
     workers: int = 2
     drain_s: int = 1
+    pipe_log: bool = False  # the log is written by the test, so that no limit of the proxy's applies to it
     users: tuple = ("alice", "bob", "carol", "dave")
     extra: dict = dataclasses.field(default_factory=dict)
 
@@ -143,6 +146,15 @@ class Proxy:
         with open(f"/proc/{self.process.pid}/status") as status:
             return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
 
+    def dropped_datagrams(self):
+        """What the kernel threw away because the proxy did not read fast enough, over all its UDP sockets."""
+        inodes = set()
+        for fd in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                inodes.add(os.readlink(fd).removeprefix("socket:[").removesuffix("]"))
+        rows = [line.split() for name in ("udp", "udp6") for line in open(f"/proc/net/{name}")]
+        return sum(int(row[-1]) for row in rows if len(row) > 12 and row[9] in inodes)
+
     def log(self):
         return self.process.err()
 
@@ -188,8 +200,9 @@ class Viaduct(Proxy):
             tree["trusted"] = list(options.trusted)
         return merged(tree, options.extra)
 
-    def spawn(self, **options):
-        return Process(self.name, [env.VIADUCT, "run", "--config", self.config], self.folder, **options)
+    def spawn(self):
+        argv = [env.VIADUCT, "run", "--config", self.config]
+        return Process(self.name, argv, self.folder, pipe_errors=self.options.pipe_log, preexec=_survive_sigxfsz)
 
     def add_user(self, user, password="secret"):
         argv = [env.VIADUCT, "user", "add", f"{user}@{self.domain}", "--store", self.store, "--password-stdin"]
@@ -206,6 +219,11 @@ class Viaduct(Proxy):
         status = self.process.wait(seconds + self.options.drain_s)
         assert status == 0, f"exit status {status}\n{self.process.tail(60)}"
         assert not re.search(r"Sanitizer|runtime error:", self.log()), self.process.tail(80)
+
+
+def _survive_sigxfsz():
+    """As in a daemon started by a service manager that ignores it: a file too large is an error of write()."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
 def merged(tree, over):

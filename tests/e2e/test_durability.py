@@ -1,0 +1,270 @@
+"""Nothing that was answered 200 is lost, and nothing is made up: kill -9 and a full disk in the middle of REGISTERs."""
+
+import errno
+import os
+import random
+import resource
+import select
+import socket
+import subprocess
+import time
+
+import pytest
+
+from harness import sip
+from harness.env import patience, scaled
+from harness.phone import bindings
+
+pytestmark = pytest.mark.viaduct
+
+USERS = tuple(f"storm{i}" for i in range(20))
+CONTACTS = 40  # that a user may come to have
+WINDOW = 64  # requests under way
+
+
+class Storm:
+    """REGISTERs and removals of random bindings, many under way at once, and what is known about each binding.
+
+    A binding is `certain` when its last update was answered 200; while one is under way, or after one that was never
+    answered, either outcome is right.
+    """
+
+    def __init__(self, proxy, seed):
+        self.proxy = proxy
+        self.random = random.Random(seed)
+        self.certain = {}  # (user, contact): present or not
+        self.waiting = {}  # branch: (user, contact, wanted)
+        self.busy = set()  # (user, contact) with an update under way
+        self.doubtful = {}  # (user, contact): states that may be found
+        self.serial = 0
+        self.answered = 0
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.sock.bind(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+
+    def close(self):
+        self.sock.close()
+
+    def send_one(self):
+        user = self.random.choice(USERS)
+        contact = f"sip:{user}@127.0.0.1:{2000 + self.random.randrange(CONTACTS)}"
+        key = user, contact
+        if key in self.busy:
+            return
+        wanted = self.random.random() < 0.7
+        self.serial += 1
+        branch = f"z9hG4bKstorm{self.serial}"
+        # Every binding has a Call-ID of its own, whose CSeq grows.
+        self.sock.sendto(
+            (
+                f"REGISTER sip:{self.proxy.domain} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{self.port};branch={branch};rport\r\n"
+                f"Max-Forwards: 70\r\nFrom: <sip:{user}@{self.proxy.domain}>;tag=s\r\nTo: <sip:{user}@{self.proxy.domain}>\r\n"
+                f"Call-ID: {contact[4:]}\r\nCSeq: {self.serial} REGISTER\r\n"
+                f"Contact: <{contact}>;expires={3000 if wanted else 0}\r\nContent-Length: 0\r\n\r\n"
+            ).encode(),
+            self.proxy.address(),
+        )
+        self.waiting[branch] = (user, contact, wanted)
+        self.busy.add(key)
+
+    def take_answers(self, seconds):
+        while select.select([self.sock], [], [], seconds)[0]:
+            seconds = 0
+            try:
+                response = sip.Message.parse(self.sock.recv(65535))
+            except ConnectionError:
+                continue
+            if response.status < 200 or response.branch not in self.waiting:
+                continue
+            user, contact, wanted = self.waiting.pop(response.branch)
+            assert response.status == 200, response
+            self.certain[user, contact] = wanted
+            self.busy.discard((user, contact))
+            self.answered += 1
+
+    def blow(self, seconds):
+        """Keeps WINDOW requests under way for so long."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for _ in range(WINDOW - len(self.waiting)):
+                self.send_one()
+            self.take_answers(0.01)
+
+    def strike(self):
+        """The proxy is killed while requests are under way; answers that had left are still taken."""
+        for _ in range(WINDOW):
+            self.send_one()
+        time.sleep(self.random.random() * 0.01)
+        self.proxy.kill()
+        self.take_answers(0.05)
+        for user, contact, wanted in self.waiting.values():
+            before = self.certain.pop((user, contact), None)
+            self.doubtful[user, contact] = {before if before is not None else False, wanted} | self.doubtful.get(
+                (user, contact), set()
+            )
+        self.waiting.clear()
+        self.busy.clear()
+
+    def check(self, phone):
+        """What the registrar lists is what was promised; afterwards everything is certain."""
+        for user in USERS:
+            found = set(phone(self.proxy, user).fetch())
+            for contact in found:
+                assert (user, contact) in self.certain or (user, contact) in self.doubtful, f"invented: {contact}"
+            for (owner, contact), present in self.certain.items():
+                if owner == user:
+                    assert (contact in found) == present, f"{contact}: promised {present}"
+            for owner, contact in [key for key in self.doubtful if key[0] == user]:
+                assert (contact in found) in self.doubtful[owner, contact], contact
+                self.certain[owner, contact] = contact in found
+        self.doubtful.clear()
+
+
+@pytest.mark.heavy
+def test_kill_9_in_a_storm_of_registers_loses_nothing_promised(start_proxy, phone):
+    proxy = start_proxy(users=USERS, register_auth=False, extra={"registrar": {"max_contacts": CONTACTS + 10}})
+    storm = Storm(proxy, seed=20261)
+    try:
+        for round_ in range(scaled(8, 3)):
+            storm.blow(0.4)
+            answered = storm.answered
+            storm.strike()
+            proxy.start()
+            storm.check(phone)
+            assert answered > 200 * round_, "hardly a storm"
+        assert sum(storm.certain.values()) > 100
+    finally:
+        storm.close()
+
+
+def test_a_registration_with_digest_survives_kill_9_right_after_its_200(start_proxy, phone):
+    proxy = start_proxy()
+    for port in range(2000, 2006):
+        alice = phone(proxy, "alice")
+        contact = f"sip:alice@127.0.0.1:{port}"
+        assert alice.register(f"<{contact}>", expires=600).status == 200
+        proxy.kill()
+        proxy.start()
+        assert contact in alice.fetch()
+
+
+class FileSizeLimit:
+    """Every write to a file fails, as on a full disk, for the one process."""
+
+    def __init__(self, proxy):
+        self.pid = proxy.process.pid
+
+    def fill(self):
+        _, self.hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (0, self.hard))
+
+    def empty(self):
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, self.hard))
+
+    def close(self):
+        pass
+
+
+class SmallDisk:
+    """The store is on a disk of its own, and somebody else fills it."""
+
+    def __init__(self, proxy):
+        self.folder = proxy.store.parent
+
+    @staticmethod
+    def mount(folder):
+        folder.mkdir(exist_ok=True)
+        made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "viaduct-e2e", folder], capture_output=True)
+        if made.returncode:
+            pytest.skip(f"may not mount: {made.stderr.decode().strip()}")
+
+    def fill(self):
+        with open(self.folder / "filler", "wb", buffering=0) as filler:
+            for size in (65536, 4096, 512, 1):
+                try:
+                    while filler.write(b"x" * size):
+                        pass
+                except OSError as full:
+                    assert full.errno == errno.ENOSPC
+
+    def empty(self):
+        os.unlink(self.folder / "filler")
+
+    def close(self):
+        subprocess.run(["umount", "-l", self.folder], check=True)
+
+
+@pytest.mark.parametrize("kind", [FileSizeLimit, SmallDisk])
+def test_a_full_disk_answers_500_says_so_in_the_log_and_recovers(start_proxy, phone, kind):
+    proxy = start_proxy(autostart=False, pipe_log=True)
+    if kind is SmallDisk:
+        saved = proxy.store.read_bytes()
+        SmallDisk.mount(proxy.store.parent)
+        proxy.store.write_bytes(saved)
+    proxy.start()
+    disk = kind(proxy)
+    try:
+        full_disk(proxy, phone, disk)
+        proxy.stop()
+    finally:
+        proxy.process.kill()
+        proxy.ended = True
+        disk.close()
+
+
+def full_disk(proxy, phone, disk):
+    alice, bob = phone(proxy, "alice"), phone(proxy, "bob")
+    assert alice.register().status == 200
+    disk.fill()
+    logged = len(proxy.log())
+    # A little may still fit into what the store already holds of the disk.
+    refused = None
+    for port in range(2000, 2400):
+        refused = bob.register(f"<sip:bob@127.0.0.1:{port}>;q=0.{port}", f"<sip:bob@127.0.0.1:1999;x={'y' * 800}>", expires=600)
+        if refused.status != 200:
+            break
+    assert refused.status == 500
+    assert len(proxy.log()) > logged, "nothing in the log"
+    assert "stor" in proxy.log()[logged:].lower()
+    kept = bob.fetch()
+    assert f"sip:bob@127.0.0.1:{port}" not in kept
+    # The process goes on: look-ups, calls.
+    assert set(alice.fetch()) == {alice.contact}
+    invite = bob.invite(alice.aor)
+    alice.reply(alice.expect("INVITE"), 486)
+    assert bob.final(invite).status == 486
+    disk.empty()
+    deadline = time.monotonic() + patience(10)
+    while (again := bob.register(f"<sip:bob@127.0.0.1:{port}>", expires=600)).status != 200:
+        assert again.status == 500 and time.monotonic() < deadline, again
+        time.sleep(0.2)
+    expected = {**kept, **bindings(again)}
+    proxy.kill()
+    proxy.start()
+    assert set(bob.fetch()) == set(expected)
+    assert set(alice.fetch()) == {alice.contact}
+
+
+def test_a_store_that_cannot_be_opened_is_an_error_at_start_and_not_a_crash(start_proxy):
+    proxy = start_proxy(autostart=False)
+    for path in (proxy.store, *proxy.store.parent.glob("viaduct.db-*")):
+        path.unlink(missing_ok=True)
+    proxy.store.mkdir()
+    proxy.process = proxy.spawn()
+    proxy.ended = True
+    status = proxy.process.wait(10)
+    assert 64 <= status <= 78, status  # sysexits
+    assert str(proxy.store) in proxy.log()
+
+
+def test_a_damaged_store_is_an_error_at_start_and_not_a_crash(start_proxy):
+    proxy = start_proxy(autostart=False)
+    for path in proxy.store.parent.glob("viaduct.db-*"):
+        path.unlink()
+    proxy.store.write_bytes(b"This is no database. " * 500)
+    proxy.process = proxy.spawn()
+    proxy.ended = True
+    status = proxy.process.wait(10)
+    assert 64 <= status <= 78, status
+    assert str(proxy.store) in proxy.log()

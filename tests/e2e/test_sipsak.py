@@ -1,0 +1,46 @@
+"""sipsak, which sends what phones do not."""
+
+import pytest
+
+from harness.env import scaled
+from harness.process import run
+
+pytestmark = pytest.mark.tools("sipsak")
+
+
+def sipsak(folder, name, *args, seconds=20):
+    # The host's own name need not be resolvable.
+    return run(name, ["sipsak", "-H", "127.0.0.1", *args], folder, seconds)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_options_is_answered_200(proxy, folder, transport):
+    child = sipsak(folder, "options", "-vv", "-E", transport, "-s", f"sip:{proxy.hostport}")
+    assert child.popen.returncode == 0, child.tail()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_register_with_digest(start_proxy, folder, transport):
+    # sipsak answers the first challenge of a response, and knows MD5 and SHA-256.
+    proxy = start_proxy(algorithms=("MD5",))
+    child = sipsak(folder, "register", "-U", "-i", "-p", proxy.hostport, "-E", transport, "-C", "sip:alice@127.0.0.1:7999",
+                   "-s", f"sip:alice@{proxy.domain}", "-u", "alice", "-a", "secret", "-x", "60", "-vv")  # fmt: skip
+    assert child.popen.returncode == 0, child.tail()
+
+
+def test_register_with_a_wrong_password_is_refused(start_proxy, folder):
+    proxy = start_proxy(algorithms=("MD5",))
+    child = sipsak(folder, "register", "-U", "-i", "-p", proxy.hostport, "-C", "sip:alice@127.0.0.1:7999",
+                   "-s", f"sip:alice@{proxy.domain}", "-u", "alice", "-a", "wrong", "-x", "60", "-vv")  # fmt: skip
+    assert child.popen.returncode != 0, child.tail()
+
+
+def test_random_mutations_do_no_harm(proxy, folder):
+    """-R sends OPTIONS with ever more random characters in it."""
+    sipsak(folder, "random", "-R", "-t", str(scaled(200, 20)), "-s", f"sip:{proxy.hostport}", seconds=60)
+    assert proxy.answers_options()
+
+
+def test_a_flood_of_options_is_survived(proxy, folder):
+    sipsak(folder, "flood", "-F", "-e", str(scaled(2000, 100)), "-s", f"sip:{proxy.hostport}", seconds=60)
+    assert proxy.answers_options()
