@@ -13,17 +13,26 @@
 /* Stands before the C library's: what a kernel under pressure answers, which loopback never does by itself.
  */
 static struct {
-    int error; /* to fail with, so many times */
+    unsigned passes; /* calls that go through before those that fail */
     unsigned failures;
-    unsigned at_most; /* datagrams taken by one call; 0: all */
+    int error;
+    const struct addr *provoke; /* each failure comes with an ICMP error of a datagram to this address */
+    unsigned at_most;           /* datagrams taken by one call; 0: all */
     unsigned calls;
 } kernel;
 
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
+    struct sockaddr_storage nobody;
+
     kernel.calls++;
-    if (kernel.failures > 0) {
+    if (kernel.passes > 0) {
+        kernel.passes--;
+    } else if (kernel.failures > 0) {
         kernel.failures--;
+        if (kernel.provoke)
+            sendto(fd, "icmp", 4, 0, (struct sockaddr *)&nobody,
+                   net_sockaddr_from_addr(kernel.provoke, &nobody));
         errno = kernel.error;
         return -1;
     }
@@ -43,6 +52,7 @@ struct end {
     uint64_t failed_token;
     uint8_t seen[1024]; /* by the number a datagram carries */
     bool echoes, frees_itself;
+    struct end *floods; /* when refused, with more than a batch */
 };
 
 static struct counters counters;
@@ -112,6 +122,9 @@ static void on_refused(void *ctx, struct net_udp *udp, const struct addr *to, st
     assert_true(head.len <= sizeof(end->refused_head));
     memcpy(end->refused_head, head.ptr, head.len);
     end->refused_len = head.len;
+    for (uint32_t i = 0; end->floods && i < NET_UDP_BATCH + 10; i++)
+        send_text(end, net_udp_addr(end->floods->udp), slice_make((const char *)&i, sizeof(i)), i + 1);
+    end->floods = NULL;
     if (end->frees_itself) {
         net_udp_free(udp);
         end->udp = NULL;
@@ -419,6 +432,67 @@ static void a_pending_error_without_an_entry_in_the_queue_fails_nothing(void **s
     net_udp_free(server.udp);
 }
 
+static void as_long_as_others_errors_come_in_between_a_datagram_is_tried_again(void **state)
+{
+    struct addr nobody = closed_port("127.0.0.1:0");
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    kernel.error = ECONNREFUSED;
+    kernel.failures = 4;
+    kernel.provoke = &nobody;
+    numbers_arrive(&client, &server, 1);
+    assert_int_equal(client.refused, 4);
+    assert_true(addr_eq(&client.refused_to, &nobody));
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void
+what_is_sent_while_an_error_is_told_does_not_take_the_place_of_the_datagram_dealt_with(void **state)
+{
+    struct addr nobody = closed_port("127.0.0.1:0");
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    client.floods = &server;
+    kernel.error = ENOBUFS;
+    kernel.failures = 1;
+    kernel.provoke = &nobody;
+    send_text(&client, net_udp_addr(server.udp), SLICE("\xff\3\0\0"),
+              1); /* number 1023: the one that is lost */
+    turn_until(loop, server.received == NET_UDP_BATCH + 10);
+    for (int i = 0; i < NET_UDP_BATCH + 10; i++)
+        assert_int_equal(server.seen[i], 1);
+    assert_int_equal(server.seen[1023], 0);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void while_the_kernel_has_no_room_it_is_not_asked(void **state)
+{
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    kernel.error = EAGAIN;
+    kernel.failures = 1;
+    send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
+    net_loop_turn(loop, 0);
+    assert_int_equal(kernel.calls, 1);
+    for (int i = 0; i < 2 * NET_UDP_BATCH; i++)
+        send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
+    assert_int_equal(kernel.calls, 1);
+    turn_until(loop, server.received == 2 * NET_UDP_BATCH + 1);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
 static void a_datagram_lost_in_a_full_interface_queue_is_counted_not_told(void **state)
 {
     struct end client, server;
@@ -494,10 +568,12 @@ static void a_reply_from_a_wildcard_socket_leaves_from_where_the_request_came_to
     assert_true(addr_is_any(net_udp_addr(server.udp)));
     server.echoes = true;
     called.port = net_udp_addr(server.udp)->port;
-    send_text(&client, &called, SLICE("hello"), 0);
-    turn_until(loop, client.received == 1);
-    assert_true(addr_eq(&server.local, &called));
-    assert_true(addr_eq(&client.from, &called));
+    for (unsigned i = 1; i <= 3; i++) { /* the sockets take turns at the same memory */
+        send_text(&client, &called, SLICE("hello"), 0);
+        turn_until(loop, client.received == i);
+        assert_true(addr_eq(&server.local, &called));
+        assert_true(addr_eq(&client.from, &called));
+    }
     net_udp_free(client.udp);
     net_udp_free(server.udp);
 }
@@ -662,6 +738,9 @@ int main(void)
         T(when_the_kernel_has_no_room_datagrams_wait_and_leave_later),
         T(one_system_call_sends_a_batch),
         T(a_pending_error_without_an_entry_in_the_queue_fails_nothing),
+        T(as_long_as_others_errors_come_in_between_a_datagram_is_tried_again),
+        T(what_is_sent_while_an_error_is_told_does_not_take_the_place_of_the_datagram_dealt_with),
+        T(while_the_kernel_has_no_room_it_is_not_asked),
         T(a_datagram_lost_in_a_full_interface_queue_is_counted_not_told),
         T(a_socket_that_is_refused_for_ever_gives_up_each_datagram_once),
         T(the_queue_is_bounded_in_octets),
