@@ -25,6 +25,7 @@ struct services {
     struct auth_users *users;
     struct auth_nonces *nonces;
     enum crypto_digest_alg algorithms[CONFIG_ALGORITHM_COUNT];
+    struct slice *md5_only_agents;
     struct auth_opts auth;
     struct proxy_step chain[CHAIN_MAX];
     _Atomic bool stopping; /* no worker runs any more: results are nobody's */
@@ -144,12 +145,19 @@ static int open_auth(struct services *s)
         [CONFIG_SHA_512_256] = CRYPTO_SHA512_256};
     for (size_t i = 0; i < s->config->auth.n_algorithms; i++)
         s->algorithms[i] = algorithms[s->config->auth.algorithms[i]];
+    s->md5_only_agents = mem_zalloc((s->config->auth.n_md5_only_agents + 1) * sizeof(*s->md5_only_agents));
+    if (s->md5_only_agents == NULL)
+        return EX_OSERR;
+    for (size_t i = 0; i < s->config->auth.n_md5_only_agents; i++)
+        s->md5_only_agents[i] = slice_from_cstr(s->config->auth.md5_only_agents[i]);
     if (auth_nonces_new(s->config->auth.nonce_lifetime_s, NONCE_USES, &s->nonces) != 0)
         return EX_OSERR;
     s->auth = (struct auth_opts){.users = s->users,
                                  .nonces = s->nonces,
                                  .algorithms = s->algorithms,
-                                 .n_algorithms = s->config->auth.n_algorithms};
+                                 .n_algorithms = s->config->auth.n_algorithms,
+                                 .md5_only_agents = s->md5_only_agents,
+                                 .n_md5_only_agents = s->config->auth.n_md5_only_agents};
     return EX_OK;
 }
 
@@ -216,6 +224,7 @@ void services_free(struct services *s)
     services_stop(s);
     location_registrar_free(s->registrar);
     auth_nonces_free(s->nonces);
+    mem_free(s->md5_only_agents);
     auth_users_free(s->users);
     location_db_close(s->users_db);
     dns_hosts_free(s->hosts);

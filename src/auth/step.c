@@ -22,12 +22,34 @@ static struct log_limiter failure_log = LOG_LIMITER(10);
 
 /* ---- the question ---- */
 
+static bool knows_only_md5(const struct proxy_request *req, const struct auth_opts *opts)
+{
+    struct slice agent = sip_msg_value(&req->msg, SIP_HDR_USER_AGENT);
+    for (size_t i = 0; i < opts->n_md5_only_agents; i++)
+        if (slice_starts_with_nocase(agent, opts->md5_only_agents[i]))
+            return true;
+    return false;
+}
+
+/* Which algorithms this client is offered: one bit each; all of them where MD5 is not. */
+static unsigned choose_algorithms(const struct proxy_request *req, const struct auth_opts *opts)
+{
+    unsigned offered = 0;
+    for (size_t i = 0; i < opts->n_algorithms; i++)
+        offered |= 1U << opts->algorithms[i];
+    unsigned md5 = offered & 1U << CRYPTO_MD5;
+    return md5 != 0 && knows_only_md5(req, opts) ? md5 : offered;
+}
+
 static enum proxy_verdict challenge(struct proxy_request *req, const struct auth_opts *opts,
                                     const struct demand *demand, bool stale, const char *why)
 {
     struct sip_extra extra[CRYPTO_DIGEST_ALG_COUNT + 1] = {{0}};
     struct slice realm = demand->domain->realm;
-    for (size_t i = 0; i < opts->n_algorithms; i++) {
+    unsigned chosen = choose_algorithms(req, opts);
+    for (size_t i = 0, n = 0; i < opts->n_algorithms; i++) {
+        if ((chosen & 1U << opts->algorithms[i]) == 0)
+            continue;
         char nonce_memory[AUTH_NONCE_TEXT_BYTES];
         struct buf nonce, value;
         char *memory = arena_alloc(&req->arena, CHALLENGE_BYTES + REALM_BYTES_MAX);
@@ -39,7 +61,7 @@ static enum proxy_verdict challenge(struct proxy_request *req, const struct auth
         auth_challenge_put(&value, realm, buf_slice(&nonce), opts->algorithms[i], stale);
         if (buf_failed(&value))
             return proxy_reply(req, 500, SLICE_NULL, NULL, "the realm is too long for a challenge");
-        extra[i] = (struct sip_extra){.id = demand->question, .value = buf_slice(&value)};
+        extra[n++] = (struct sip_extra){.id = demand->question, .value = buf_slice(&value)};
     }
     counter_inc(proxy_get_counters(req->proxy), COUNTER_CHALLENGES);
     return proxy_reply(req, demand->status, SLICE_NULL, extra, why);

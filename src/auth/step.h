@@ -8,7 +8,10 @@
  * for a realm of ours they are verified. never     ACK and CANCEL (section 22.1); a request inside a dialog
  * that came through here before; a trusted source (but its REGISTERs); one that was authenticated already.
  *
- * There is one challenge for each algorithm, in the configured order (RFC 8760 section 2.4). */
+ * There is one challenge for each algorithm, in the configured order (RFC 8760 section 2.4). Some clients
+ * give up when they see an algorithm that they do not know, although RFC 3261 section 22.4 item 8 had them
+ * ignore it: those whose User-Agent begins with one of md5_only_agents are offered MD5 alone. That weakens
+ * nothing: MD5 is offered to all, or to nobody. */
 #ifndef AUTH_STEP_H
 #define AUTH_STEP_H
 
@@ -19,8 +22,10 @@
 struct auth_opts {
     struct auth_users *users;
     struct auth_nonces *nonces;
-    const enum crypto_digest_alg *algorithms; /* offered and accepted, best first */
+    const enum crypto_digest_alg *algorithms; /* offered, in this order, and accepted */
     size_t n_algorithms;
+    const struct slice *md5_only_agents; /* see below */
+    size_t n_md5_only_agents;
 };
 
 /* ctx: const struct auth_opts. */

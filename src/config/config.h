@@ -63,6 +63,8 @@ struct config_registrar {
 struct config_auth {
     const enum config_algorithm *algorithms; /* in the order of the challenges; at least one, none twice */
     size_t n_algorithms;
+    const char *const *md5_only_agents; /* beginnings of User-Agent values */
+    size_t n_md5_only_agents;
     uint32_t nonce_lifetime_s;
 };
 

@@ -43,8 +43,8 @@ static void nine_lines_make_a_home_registrar(void **state)
     assert_string_equal(config->store.path, "/srv/viaduct/home.db");
     assert_int_equal(config->registrar.default_expires_s, 3600);
     assert_int_equal(config->auth.n_algorithms, 3);
-    assert_int_equal(config->auth.algorithms[0], CONFIG_SHA_512_256);
-    assert_int_equal(config->auth.algorithms[2], CONFIG_MD5);
+    assert_int_equal(config->auth.algorithms[0], CONFIG_MD5);
+    assert_int_equal(config->auth.algorithms[2], CONFIG_SHA_512_256);
     assert_true(config->proxy.record_route);
     assert_true(config->proxy.loop_detection);
     assert_false(config->proxy.recurse_redirects);
