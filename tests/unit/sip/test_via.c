@@ -135,8 +135,7 @@ static const char *const bad[] = {
     "SIP/2.0/UDP a;x=\"",
     "SIP/2.0/UDP a, SIP/2.0/UDP b",
     "SIP/2.0/UD~PTo :::]", /* a crash elsewhere once */
-    "\tSIP/2.0/UDP\x01"
-    "a",
+    "\tSIP/2.0/UDP\x01 a",
 };
 
 static void what_is_no_via_is_refused(void **state)
