@@ -9,7 +9,7 @@
 
 #define JOBS_MAX_DEFAULT     65536
 #define BINDINGS_MAX_DEFAULT 10000000
-#define TICK_MS              1000
+#define TICK_MS_DEFAULT      1000
 /* So many jobs share a commit at most: a bound on how long the first of them waits for the last. */
 #define BATCH_MAX 4096
 /* All shards are looked through for dead bindings in this many ticks; so many records at most in one. */
@@ -201,7 +201,7 @@ static void run_batches(struct location_storage *s, struct location_job *first)
 static void *thread_main(void *ctx)
 {
     struct location_storage *s = ctx;
-    ms_t next_tick_ms = clock_monotonic_ms() + TICK_MS;
+    ms_t next_tick_ms = clock_monotonic_ms() + s->opts.tick_ms;
     bool stopping = false;
 
     while (!stopping) {
@@ -211,7 +211,7 @@ static void *thread_main(void *ctx)
         purge_some(s);
         if (s->opts.tick)
             s->opts.tick(s->opts.ctx);
-        next_tick_ms = clock_monotonic_ms() + TICK_MS;
+        next_tick_ms = clock_monotonic_ms() + s->opts.tick_ms;
     }
     return NULL;
 }
@@ -350,6 +350,7 @@ int location_storage_new(const struct location_storage_opts *opts, struct locati
     s->opts = *opts;
     s->opts.jobs_max = or_default(opts->jobs_max, JOBS_MAX_DEFAULT);
     s->opts.bindings_max = or_default(opts->bindings_max, BINDINGS_MAX_DEFAULT);
+    s->opts.tick_ms = (unsigned)or_default(opts->tick_ms, TICK_MS_DEFAULT);
     s->lock_fd = -1;
     queue_init(&s->queue);
     rc = set_up(s, ret_why);

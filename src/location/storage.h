@@ -30,11 +30,12 @@ struct location_storage_opts {
     size_t n_listeners;
     size_t jobs_max;     /* submitted and not completed; one more is refused. 0: 65,536 */
     size_t bindings_max; /* over all users; one more is answered 503. 0: 10,000,000 */
+    unsigned tick_ms;    /* 64 ticks clear away all that is dead. 0: 1000 */
 
     /* Called on the storage thread; must not block. complete must take the job: whoever it is handed to frees
      * it. */
     void (*complete)(void *ctx, struct location_job *job);
-    /* About once a second; may be NULL. */
+    /* Once a tick; may be NULL. */
     void (*tick)(void *ctx);
     void *ctx;
 };
