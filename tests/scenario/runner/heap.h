@@ -21,7 +21,8 @@ void *heap_alloc(struct heap *heap, size_t bytes);
 struct slice heap_dup(struct heap *heap, struct slice s);
 char *heap_cstr(struct heap *heap, struct slice s);
 struct slice heap_printf(struct heap *heap, const char *format, ...) __attribute__((format(printf, 2, 3)));
-struct slice heap_vprintf(struct heap *heap, const char *format, va_list args);
+struct slice heap_vprintf(struct heap *heap, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 
 /* Text that grows. */
 struct text {

@@ -11,6 +11,8 @@ static void write_line(struct run *run, const struct record *r);
 /* Reports. */
 
 static bool fail_at(struct run *run, const struct stmt *stmt, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+static bool fail_at(struct run *run, const struct stmt *stmt, const char *format, va_list args)
 {
     run->failed = true;
     text_printf(&run->report, "%s:%u: %.*s\n  ", stmt->file, stmt->line, SLICE_ARG(stmt->text));
@@ -418,17 +420,10 @@ bool run_start(struct run *run, const struct stmt *stmt)
     if (run->started)
         return true;
     run->started = true;
+    run->services_opts.users = run->users;
+    run->services_opts.n_users = run->n_users;
     if (services_new(&run->world, &run->services_opts, &run->world.services) < 0)
         return run_fail(run, stmt, "the services do not start");
-    for (size_t i = 0; i + 2 < run->n_passwords; i += 3) {
-        const struct proxy_domain *d = NULL;
-
-        for (size_t k = 0; k < run->world.opts.n_domains; k++)
-            if (slice_eq(run->world.domains[k].name, run->passwords[i + 2]))
-                d = &run->world.domains[k];
-        if (!d || services_add_user(run->world.services, run->passwords[i], run->passwords[i + 1], d) < 0)
-            return run_fail(run, stmt, "user %.*s cannot be added", SLICE_ARG(run->passwords[i]));
-    }
     if (world_start(&run->world) < 0)
         return run_fail(run, stmt, "the proxy does not start");
     proxy_advance(run->world.proxy, run->world.now_ms, world_now_s(&run->world));

@@ -57,8 +57,8 @@ struct run {
     size_t n_variables;
     struct slice *ignored;
     size_t n_ignored;
-    struct slice *passwords; /* name, password, domain: triples, added once the proxy runs */
-    size_t n_passwords;
+    struct services_user *users; /* with a password */
+    size_t n_users;
     unsigned n_branches;
 
     bool failed;

@@ -1,15 +1,20 @@
 #include "services.h"
-#include "base/mem.h"
-#include "crypto/crypto.h"
+#include "auth/step.h"
 #include "location/registrar.h"
+#include <sqlite3.h>
 #include <stdlib.h>
 
-#define CHAIN_MAX 12
+#define CHAIN_MAX  12
+#define NONCE_USES 1024
 
 struct services {
     struct world *world;
     struct location_storage *storage;
     struct location_registrar *registrar;
+    struct sqlite3 *db; /* of users, in memory */
+    struct auth_users *users;
+    struct auth_nonces *nonces;
+    struct auth_opts auth;
     struct proxy_step chain[CHAIN_MAX];
 };
 
@@ -44,19 +49,51 @@ static bool user_exists(void *ctx, struct slice domain, struct slice user)
 static void build_chain(struct services *s)
 {
     const struct proxy_step steps[] = {
-        {"validate", proxy_step_validate, NULL},
-        {"route", proxy_step_route, NULL},
-        {"require", location_require_step, s->registrar},
-        {"registrar", location_registrar_step, s->registrar},
-        {"self", proxy_step_self, NULL},
-        {"relay", proxy_step_relay, NULL},
-        {"targets", proxy_step_targets, NULL},
-        {"forward", proxy_step_forward, NULL},
-        {NULL, NULL, NULL},
+        {"validate", proxy_step_validate, NULL}, {"route", proxy_step_route, NULL},
+        {"self", proxy_step_self, NULL},         {"require", location_require_step, s->registrar},
+        {"auth", auth_step, &s->auth},           {"registrar", location_registrar_step, s->registrar},
+        {"relay", proxy_step_relay, NULL},       {"targets", proxy_step_targets, NULL},
+        {"forward", proxy_step_forward, NULL},   {NULL, NULL, NULL},
     };
 
     _Static_assert(sizeof(steps) <= sizeof(s->chain), "CHAIN_MAX");
     memcpy(s->chain, steps, sizeof(steps));
+}
+
+static int add_user(struct services *s, const struct services_user *u)
+{
+    const struct proxy_opts *opts = &s->world->opts;
+
+    for (size_t i = 0; i < opts->n_domains; i++) {
+        const struct proxy_domain *d = &opts->domains[i];
+        const struct auth_account account = {.domain = d->name, .realm = d->realm, .name = u->name};
+
+        if (slice_eq(d->name, u->domain))
+            return auth_user_add(s->db, &account, u->password);
+    }
+    return ERR_NOTFOUND;
+}
+
+static int open_users(struct services *s, const struct services_opts *opts)
+{
+    static const enum crypto_digest_alg algorithms[] = {CRYPTO_SHA512_256, CRYPTO_SHA256, CRYPTO_MD5};
+    int rc = sqlite3_open(":memory:", &s->db) == SQLITE_OK ? 0 : ERR_IO;
+
+    for (size_t i = 0; rc == 0 && auth_users_schema[i]; i++)
+        rc = sqlite3_exec(s->db, auth_users_schema[i], NULL, NULL, NULL) == SQLITE_OK ? 0 : ERR_IO;
+    for (size_t i = 0; rc == 0 && i < opts->n_users; i++)
+        rc = add_user(s, &opts->users[i]);
+    if (rc == 0)
+        rc = auth_users_new(s->db, &s->users);
+    if (rc == 0)
+        rc = auth_nonces_new(opts->nonce_s, NONCE_USES, &s->nonces);
+    s->auth = (struct auth_opts){
+        .users = s->users,
+        .nonces = s->nonces,
+        .algorithms = algorithms,
+        .n_algorithms = sizeof(algorithms) / sizeof(algorithms[0]),
+    };
+    return rc;
 }
 
 int services_new(struct world *w, const struct services_opts *opts, struct services **ret_services)
@@ -91,6 +128,9 @@ int services_new(struct world *w, const struct services_opts *opts, struct servi
     rc = location_registrar_new(&registrar, &s->registrar);
     if (rc < 0)
         goto out;
+    rc = open_users(s, opts);
+    if (rc < 0)
+        goto out;
     build_chain(s);
     *ret_services = s;
     return 0;
@@ -103,6 +143,9 @@ void services_free(struct services *s)
 {
     if (!s)
         return;
+    auth_nonces_free(s->nonces);
+    auth_users_free(s->users);
+    sqlite3_close(s->db);
     location_registrar_free(s->registrar);
     location_storage_free(s->storage);
     free(s);
@@ -111,13 +154,6 @@ void services_free(struct services *s)
 const struct proxy_step *services_chain(struct services *s)
 {
     return s->chain;
-}
-
-int services_add_user(struct services *s, struct slice name, struct slice password,
-                      const struct proxy_domain *d)
-{
-    (void)s, (void)name, (void)password, (void)d;
-    return 0;
 }
 
 int services_locate(struct services *s, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,

@@ -5,7 +5,13 @@
 
 #include "world.h"
 
+struct services_user {
+    struct slice name, domain, password;
+};
+
 struct services_opts {
+    const struct services_user *users;
+    size_t n_users;
     unsigned min_expires_s, max_expires_s, default_expires_s;
     unsigned max_contacts;
     unsigned nonce_s;
@@ -17,9 +23,6 @@ void services_free(struct services *s);
 void services_opts_default(struct services_opts *opts);
 /* The chain of steps as the program builds it. */
 const struct proxy_step *services_chain(struct services *s);
-/* After world->proxy exists. */
-MUST_USE int services_add_user(struct services *s, struct slice name, struct slice password,
-                               const struct proxy_domain *d);
 /* The registrar's bindings of an address-of-record. */
 MUST_USE int services_locate(struct services *s, struct slice aor, unix_s_t now_s, struct arena *arena,
                              size_t max, const struct proxy_binding **ret_bindings, size_t *ret_count);

@@ -240,13 +240,12 @@ static bool setup_user(struct run *run, const struct stmt *stmt)
     add_user(run, heap_printf(run->heap, "sip:%.*s", SLICE_ARG(user)));
     if (stmt->n_words < 3)
         return true;
-    for (size_t i = 0; i < 3; i++) {
-        const struct slice triple[3] = {slice_sub(user, 0, at), arg(stmt, 2),
-                                        slice_sub(user, at + 1, user.len)};
-
-        run->passwords = heap_grow(run->heap, run->passwords, run->n_passwords, sizeof(*run->passwords));
-        run->passwords[run->n_passwords++] = triple[i];
-    }
+    if (run->started)
+        return run_bad_script(run, stmt, "a password belongs above");
+    run->users = heap_grow(run->heap, run->users, run->n_users, sizeof(*run->users));
+    run->users[run->n_users++] = (struct services_user){.name = slice_sub(user, 0, at),
+                                                        .domain = slice_sub(user, at + 1, user.len),
+                                                        .password = arg(stmt, 2)};
     return true;
 }
 
