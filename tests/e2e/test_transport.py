@@ -302,7 +302,7 @@ def test_connections_of_one_source_are_limited(start_proxy, phone):
 
 @pytest.mark.viaduct
 def test_connections_of_all_sources_are_limited_too(start_proxy, phone):
-    proxy = start_proxy(extra={"limits": {"connections": 4}})
+    proxy = start_proxy(workers=1, extra={"limits": {"connections": 4}})  # each worker has its share
     time.sleep(0.2)
     crowd = [phone(proxy, "crowd", transport="tcp", host=f"127.0.0.{i}") for i in range(2, 6)]
     for each in crowd:
@@ -327,9 +327,9 @@ def test_many_phones_at_once_on_connections_of_their_own(start_proxy, phone):
 
 
 def test_a_datagram_larger_than_allowed_is_refused(start_proxy, phone):
-    proxy = start_proxy(extra={"limits": {"message": "4k"}})
+    proxy = start_proxy(extra={"limits": {"message": "16k"}})
     user = phone(proxy, "alice")
-    user.send(options(user, body=b"x" * 5000, content_type="text/plain"))
+    user.send(options(user, body=b"x" * 17000, content_type="text/plain"))
     user.pump(0.5)
     assert all(m.status in (400, 413, 513) for m in user.inbox)
     assert user.ask(options(user)).status == 200

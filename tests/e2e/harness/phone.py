@@ -253,7 +253,9 @@ class Phone:
         value = digest.credentials(
             challenge, request.method, uri or request.uri, self.user, self.password, nc=nc, damage=damage
         )
-        return self.again(request.without(name)).with_((name, value))
+        fresh = self.again(request)
+        fresh.headers = [field for field in fresh.headers if not _credentials_for(field, name, challenge["realm"])]
+        return fresh.with_((name, value))
 
     def again(self, request, **via):
         """The same request as a new one: next CSeq, new branch."""
@@ -330,6 +332,11 @@ class Phone:
 def bindings(response):
     """The Contact values of a 200 to a REGISTER: {uri: parameters}."""
     return {sip.uri_of(value): sip.params_of(value) for value in response.all("Contact")}
+
+
+def _credentials_for(field, name, realm):
+    """Whether a header field is credentials of that kind for that realm."""
+    return sip.canonical(field[0]) == name.lower() and digest.parse(field[1]).get("realm") == realm
 
 
 class Stream:

@@ -74,9 +74,12 @@ class Proxy:
     def set_up(self):
         """Writes the configuration and makes the users."""
         self.prepare()
+        self.add_users()
+        return self
+
+    def add_users(self):
         for user in self.options.users:
             self.add_user(user)
-        return self
 
     def start(self):
         self.process = self.spawn()
@@ -203,6 +206,17 @@ class Viaduct(Proxy):
     def spawn(self):
         argv = [env.VIADUCT, "run", "--config", self.config]
         return Process(self.name, argv, self.folder, pipe_errors=self.options.pipe_log, preexec=_survive_sigxfsz)
+
+    _stores = {}  # the store with just these users, once made
+
+    def add_users(self):
+        """Making a user costs a commit; the same users are wanted again and again."""
+        key = self.domain, tuple(self.options.users)
+        if key not in self._stores:
+            super().add_users()
+            self._stores[key] = self.store.read_bytes() if self.options.users else b""
+        elif self.options.users:
+            self.store.write_bytes(self._stores[key])
 
     def add_user(self, user, password="secret"):
         argv = [env.VIADUCT, "user", "add", f"{user}@{self.domain}", "--store", self.store, "--password-stdin"]
