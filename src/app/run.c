@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "crypto/crypto.h"
+#include "net/sockaddr.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -114,6 +115,24 @@ static int open_worker(struct server *s, unsigned index, const struct hash_key *
     return EX_OSERR;
 }
 
+/* The workers share their ports by SO_REUSEPORT, which would share them with another server of the same user
+ * as well: so each port is taken once without it. */
+static int probe_ports(struct server *s)
+{
+    for (size_t i = 0; i < s->snapshot->n_listeners; i++) {
+        const struct proxy_listener *l = &s->snapshot->listeners[i];
+        int fd;
+        if (net_socket_bind(l->transport == SIP_TRANSPORT_UDP ? SOCK_DGRAM : SOCK_STREAM, &l->addr, false,
+                            &fd) != 0) {
+            int error = errno;
+            log_listener(l, LOG_ERROR, "start.listener_failed", strerror(error));
+            return exit_code_of_listener(error);
+        }
+        close(fd);
+    }
+    return EX_OK;
+}
+
 static int open_workers(struct server *s)
 {
     struct hash_key keys[2]; /* of calls, of connections */
@@ -151,6 +170,9 @@ static int start(struct server *s)
         return EX_UNAVAILABLE;
     }
     int code = services_new(s->config, s->snapshot, &s->services);
+    if (code != EX_OK)
+        return code;
+    code = probe_ports(s);
     if (code != EX_OK)
         return code;
     code = open_workers(s);

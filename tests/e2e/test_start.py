@@ -21,28 +21,30 @@ def run_config(folder, text, name="other"):
     return done.returncode, done.stderr
 
 
-def one_listener(folder, address, transport="udp", store="other.db"):
-    return f'listeners: [ {{ transport: {transport}, address: "{address}" }} ]\nstore: {{ path: {folder}/{store} }}\n'
+def one_listener(address, store, transport="udp"):
+    return (
+        f'listeners: [ {{ transport: {transport}, address: "{address}" }} ]\n'
+        f"domains: [ {{ name: other.test }} ]\nstore: {{ path: {store} }}\n"
+    )
 
 
 @pytest.mark.parametrize("transport", ("udp", "tcp"))
 def test_a_port_in_use_is_an_error_although_workers_share_theirs(start_proxy, folder, transport):
     proxy = start_proxy()
-    status, said = run_config(folder, one_listener(folder, proxy.hostport, transport))
+    status, said = run_config(folder, one_listener(proxy.hostport, folder / "other.db", transport))
     assert status == os.EX_UNAVAILABLE
     assert proxy.hostport in said and "in use" in said
 
 
 def test_an_address_of_another_machine_is_an_error(folder):
-    status, said = run_config(folder, one_listener(folder, "192.0.2.77:5060"))
+    status, said = run_config(folder, one_listener("192.0.2.77:5060", folder / "other.db"))
     assert status == os.EX_UNAVAILABLE
     assert "192.0.2.77:5060" in said
 
 
 def test_a_store_in_use_is_an_error(start_proxy, folder, ports):
     proxy = start_proxy()
-    text = f'listeners: [ {{ transport: udp, address: "127.0.0.1:{ports.take()}" }} ]\nstore: {{ path: {proxy.store} }}\n'
-    status, said = run_config(folder, text)
+    status, said = run_config(folder, one_listener(f"127.0.0.1:{ports.take()}", proxy.store))
     assert status == os.EX_CANTCREAT
     assert "in use by another process" in said
 
@@ -76,7 +78,7 @@ class Started:
 def test_a_wildcard_listens_on_each_address_under_its_own_name(folder, ports):
     """RFC 3261 section 18.1.1: what stands in Via is where responses are to be sent."""
     config = folder / "any.yaml"
-    config.write_text(one_listener(folder, f"0.0.0.0:{ports.take()}"))
+    config.write_text(one_listener(f"0.0.0.0:{ports.take()}", folder / "other.db"))
     with Started([env.VIADUCT, "run", "--config", config], folder) as server:
         server.wait_for("start.ready")
         assert re.search(r"start.listening transport=UDP address=127.0.0.1:\d+ host=127.0.0.1 ", server.err.read_text())
