@@ -9,18 +9,31 @@ import sys
 RFC_DIR = pathlib.Path(__file__).resolve().parents[2].parent / "shared" / "rfc"
 KEYWORDS = re.compile(r"\b(MUST(?: NOT)?|SHALL(?: NOT)?|SHOULD(?: NOT)?|MAY|REQUIRED|RECOMMENDED|OPTIONAL)\b")
 HEADING = re.compile(r"^(?:Appendix )?((?:[A-Z]|\d+)(?:\.\d+)*)\.?\s{1,3}\S")
+CONTENTS = re.compile(r"\.{3,}|(?: \.){3,}|\s{3,}\d+$")
 # A full stop ends a sentence when a capital, a quote or a bracket follows, and the word before is no abbreviation.
 END = re.compile(r'(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\betc)(?<=[.?!])["\')]?\s+(?=["\'(\[]?[A-Z0-9])')
+
+
+def join_page(lines, rest):
+    """Appends the next page. A paragraph that was cut goes on: its last line does not end a sentence, nor is it a heading."""
+    while lines and not lines[-1]:
+        lines.pop()
+    while rest and not rest[0]:
+        rest.pop(0)
+    last = lines[-1] if lines else "."
+    if not re.search(r"[.:?!]\W*$", last) and not HEADING.match(last):
+        return lines + rest
+    return lines + [""] + rest
 
 
 def body_lines(number):
     """The text without page breaks, headers and footers."""
     text = (RFC_DIR / f"rfc{number}.txt").read_text(encoding="utf-8-sig", errors="replace")
     lines = []
-    for line in text.replace("\f", "\n").split("\n"):
-        if re.match(r"^RFC \d+\s{2,}", line) or re.search(r"\[Page \d+\]\s*$", line):
-            continue
-        lines.append(line.rstrip())
+    for page in text.split("\f"):
+        kept = [line.rstrip() for line in page.split("\n")
+                if not re.match(r"^RFC \d+\s{2,}", line) and not re.search(r"\[Page \d+\]\s*$", line)]
+        lines = join_page(lines, kept)
     return lines
 
 
@@ -29,7 +42,7 @@ def sections(number):
     found, name, seen = {}, None, {}
     for line in body_lines(number):
         match = HEADING.match(line)
-        if match and not re.search(r"\.{3,}|\s\d+$", line):
+        if match and not CONTENTS.search(line):
             name = match.group(1)
             seen[name] = seen.get(name, 0) + 1
             found[name] = [] if name not in found or seen[name] > 1 else found[name]
@@ -40,7 +53,7 @@ def sections(number):
 
 def split_sentences(text):
     for paragraph in re.split(r"\n\s*\n", text):
-        joined = re.sub(r"-\n\s*(?=[a-z])", "-", paragraph)
+        joined = re.sub(r"(?<=\w)-\n\s*(?=\w)", "-", paragraph)
         joined = re.sub(r"\s+", " ", joined).strip()
         if joined:
             yield from END.split(joined)
