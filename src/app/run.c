@@ -140,7 +140,8 @@ static int open_workers(struct server *s)
         return EX_OSERR;
     s->workers = mem_zalloc(s->n_workers * sizeof(*s->workers));
     if (s->workers == NULL ||
-        transport_registry_new(&keys[1], s->config->limits.connections_per_source, &s->registry) != 0)
+        transport_registry_new(&keys[1], s->config->limits.connections,
+                               s->config->limits.connections_per_source, &s->registry) != 0)
         return EX_OSERR;
     int code = EX_OK;
     for (unsigned i = 0; i < s->n_workers && code == EX_OK; i++)

@@ -129,7 +129,7 @@ static void set_options(struct snapshot *s, unsigned n_workers)
         .values = c->limits.values,
     };
     s->transport_limits = (struct transport_limits){
-        .connections = per_worker(c->limits.connections, n_workers),
+        .connections = c->limits.connections,
         .idle_ms = c->limits.connection_idle_ms,
         .connect_ms = c->limits.connect_timeout_ms,
         .partial_ms = PARTIAL_T1S * c->timers.t1_ms,

@@ -22,7 +22,7 @@ struct source {
 struct transport_registry {
     pthread_mutex_t lock;
     struct hash_key key;
-    size_t per_source;
+    size_t total, per_source;
     struct map by_peer;
     struct map by_source;
 };
@@ -38,7 +38,7 @@ static uint64_t hash_peer(const struct transport_registry *registry, uint8_t tra
     return hash_end64(&st);
 }
 
-int transport_registry_new(const struct hash_key *key, size_t per_source,
+int transport_registry_new(const struct hash_key *key, size_t total, size_t per_source,
                            struct transport_registry **ret_registry)
 {
     struct transport_registry *registry = mem_zalloc(sizeof(*registry));
@@ -54,6 +54,7 @@ int transport_registry_new(const struct hash_key *key, size_t per_source,
     }
     pthread_mutex_init(&registry->lock, NULL);
     registry->key = *key;
+    registry->total = total;
     registry->per_source = per_source;
     *ret_registry = registry;
     return 0;
@@ -129,9 +130,13 @@ int transport_registry_add(struct transport_registry *registry, uint8_t transpor
     entry->transport = transport;
     entry->flow = flow;
     pthread_mutex_lock(&registry->lock);
-    map_insert(&registry->by_peer, &entry->node, hash_peer(registry, transport, peer));
+    bool has_room = registry->by_peer.count < registry->total;
+    if (has_room)
+        map_insert(&registry->by_peer, &entry->node, hash_peer(registry, transport, peer));
     pthread_mutex_unlock(&registry->lock);
-    return 0;
+    if (!has_room)
+        mem_free(entry);
+    return has_room ? 0 : ERR_LIMIT;
 }
 
 static bool is_peer(const struct entry *entry, uint8_t transport, const struct addr *peer)

@@ -10,8 +10,9 @@
 
 struct transport_registry;
 
-/* per_source: how many connections one IP address may have made to us at a time. */
-MUST_USE int transport_registry_new(const struct hash_key *key, size_t per_source,
+/* total: how many connections there may be at a time; per_source: how many one IP address may have made to
+ * us. */
+MUST_USE int transport_registry_new(const struct hash_key *key, size_t total, size_t per_source,
                                     struct transport_registry **ret_registry);
 /* Asserts that every connection was removed. */
 void transport_registry_free(struct transport_registry *registry);
@@ -21,7 +22,8 @@ void transport_registry_free(struct transport_registry *registry);
 bool transport_registry_enter_source(struct transport_registry *registry, const struct addr *peer);
 void transport_registry_leave_source(struct transport_registry *registry, const struct addr *peer);
 
-/* Several connections to one address may exist; any of them is found. ERR_NOMEM. */
+/* Several connections to one address may exist; any of them is found. ERR_LIMIT: there are too many;
+ * ERR_NOMEM. */
 MUST_USE int transport_registry_add(struct transport_registry *registry, uint8_t transport,
                                     const struct addr *peer, uint64_t flow);
 void transport_registry_remove(struct transport_registry *registry, uint8_t transport,

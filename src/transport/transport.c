@@ -170,8 +170,9 @@ static bool on_accept(void *ctx, struct net_tcp_listener *tcp, int fd, const str
         refuse_connection(t, peer, "no memory");
         return true;
     }
-    if (enter_connection(t, slot, connection, true) != 0)
-        refuse_connection(t, peer, "no memory");
+    int rc = enter_connection(t, slot, connection, true);
+    if (rc != 0)
+        refuse_connection(t, peer, rc == ERR_LIMIT ? "limits.connections reached" : "no memory");
     return true;
 }
 
@@ -190,6 +191,8 @@ static int open_connection(struct transport *t, const struct sip_hop *to, struct
         return rc;
     }
     rc = enter_connection(t, slot, connection, false);
+    if (rc == ERR_LIMIT)
+        refuse_connection(t, &to->addr, "limits.connections reached");
     if (rc == 0)
         *ret_connection = connection;
     return rc;

@@ -34,7 +34,7 @@ struct transport_listener {
 };
 
 struct transport_limits {
-    size_t connections; /* of this worker */
+    size_t connections; /* of this worker; the registry bounds those of all */
     ms_t idle_ms;       /* no octet in either direction */
     ms_t connect_ms;    /* from SYN to established */
     ms_t partial_ms;    /* from the first octet of a message to its last (a stalled or trickling sender) */

@@ -41,6 +41,7 @@ struct rig {
 };
 
 static struct rig *rig;
+static size_t rig_total = 100; /* connections of all workers */
 
 static const char options[] = "OPTIONS sip:a SIP/2.0\r\nCall-ID: 1\r\nContent-Length: 4\r\n\r\nbody";
 
@@ -127,7 +128,7 @@ static void rig_start(struct transport_limits limits, size_t per_source)
     limits.sip = sip_limits_default;
     const struct hash_key key = {1, 2};
     assert_int_equal(net_loop_new(&rig->loop), 0);
-    assert_int_equal(transport_registry_new(&key, per_source, &rig->registry), 0);
+    assert_int_equal(transport_registry_new(&key, rig_total, per_source, &rig->registry), 0);
     assert_int_equal(addr_parse(SLICE("127.0.0.1"), &rig->udp), 0);
     rig->udp.port = free_port();
     rig->tcp = rig->udp;
@@ -435,7 +436,8 @@ static void test_tcp_refused_connection_is_told(void **state)
     (void)state;
     struct sip_hop hop = {.addr = rig->tcp, .listener = 1, .transport = SIP_TRANSPORT_TCP};
     hop.addr.port = free_port();
-    if (send_text(&hop, slice_from_cstr(options), 11) == 0 && send_text(&hop, slice_from_cstr(options), 12) == 0) {
+    if (send_text(&hop, slice_from_cstr(options), 11) == 0 &&
+        send_text(&hop, slice_from_cstr(options), 12) == 0) {
         WAIT_FOR(rig->n_failed == 2);
         assert_true(rig->failed[0] == 11 && rig->failed[1] == 12);
     }
@@ -507,6 +509,34 @@ static void test_connection_limit(void **state)
     close(b);
     close(c);
     close(d);
+}
+
+/* Other workers' connections count: the limit is one of the process. */
+static void test_connection_limit_of_all_workers(void **state)
+{
+    (void)state;
+    struct addr elsewhere = rig->tcp;
+    const uint64_t foreign_flow = (uint64_t)9 << 56 | 1;
+    assert_int_equal(transport_registry_add(rig->registry, SIP_TRANSPORT_TCP, &elsewhere, foreign_flow), 0);
+    int a = peer_connect();
+    WAIT_FOR(transport_connections(rig->transport) == 1);
+    int b = peer_connect();
+    assert_true(peer_is_closed(b));
+    transport_registry_remove(rig->registry, SIP_TRANSPORT_TCP, &elsewhere, foreign_flow);
+    int c = peer_connect();
+    WAIT_FOR(transport_connections(rig->transport) == 2);
+    close(a);
+    close(b);
+    close(c);
+}
+
+static int rig_two_in_all(void **state)
+{
+    (void)state;
+    rig_total = 2;
+    rig_start(default_limits, 8);
+    rig_total = 100;
+    return 0;
 }
 
 static int rig_one_per_source(void **state)
@@ -634,6 +664,7 @@ int main(void)
         TEST(test_tcp_sent_messages_are_not_failures, rig_default),
         TEST(test_flow_of_another_worker_is_handed_over, rig_default),
         TEST(test_connection_limit, rig_small),
+        TEST(test_connection_limit_of_all_workers, rig_two_in_all),
         TEST(test_connection_limit_per_source, rig_one_per_source),
         TEST(test_idle_connection_closes, rig_small),
         TEST(test_unfinished_message_closes, rig_small),
