@@ -1,0 +1,73 @@
+# shellcheck shell=bash
+# Shared by the scripts of this folder: packages and builds. Sourced, from the top of the source tree.
+
+# Where the builds go: build/dev, build/release ...
+BUILD=${VIADUCT_BUILD:-build}
+
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        say "Packages are missing and neither root nor sudo is at hand. As root: $*"
+        return 1
+    fi
+}
+
+is_installed() {
+    [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# need_packages GROUP... installs what is missing of these groups of script/packages. Asks the network for nothing when
+# nothing is missing.
+need_packages() {
+    local group package missing=()
+    while read -r group package; do
+        case " $* " in
+        *" $group "*) is_installed "$package" || missing+=("$package") ;;
+        esac
+    done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' script/packages)
+    [ ${#missing[@]} -eq 0 ] && return 0
+    say "Installing ${missing[*]}"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq || return 1
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
+# quietly WHAT COMMAND... runs the command; its output is shown only when it fails, or as it comes on a terminal.
+quietly() {
+    local what=$1 log start=$SECONDS status=0
+    shift
+    if [ -t 2 ]; then
+        "$@" >&2 || status=$?
+    else
+        log=$(mktemp)
+        "$@" >"$log" 2>&1 || status=$?
+        [ $status -eq 0 ] || grep -v '^\[[0-9]*/[0-9]*\] ' "$log" | tail -n 60 >&2
+        rm -f "$log"
+    fi
+    if [ $status -eq 0 ]; then
+        say "$what: $((SECONDS - start)) s"
+    else
+        say "$what: failed"
+    fi
+    return $status
+}
+
+# build PRESET [CMAKE OPTION...] -- [TARGET...]
+build() {
+    local preset=$1 options=() targets=()
+    shift
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    [ $# -gt 0 ] && shift
+    [ $# -gt 0 ] && targets=(--target "$@")
+    quietly "Configured $preset" cmake --preset "$preset" -B "$BUILD/$preset" "${options[@]}" &&
+        quietly "Built $preset" cmake --build "$BUILD/$preset" "${targets[@]}"
+}
