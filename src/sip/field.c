@@ -1,30 +1,6 @@
 #include "sip/field.h"
 #include "sip/scan.h"
 
-#define EACH_OCTET(c) ((uint64_t)(c)*0x0101010101010101ULL)
-
-/* The first octet below SP, or end. Eight at a time: `word - 0x20...` borrows into the high bit of exactly
- * the octets below SP, and above the first such octet it does not matter. */
-static const char *find_control(const char *p, const char *end)
-{
-    while (end - p >= 8) {
-        uint64_t word;
-        memcpy(&word, p, sizeof(word));
-        uint64_t below = (word - EACH_OCTET(0x20)) & ~word & EACH_OCTET(0x80);
-        if (below) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-            return p + (__builtin_ctzll(below) >> 3);
-#else
-            break;
-#endif
-        }
-        p += 8;
-    }
-    while (p < end && (uint8_t)*p >= ' ')
-        p++;
-    return p;
-}
-
 /* quoted-pair = "\" (%x00-09 / %x0B-0C / %x0E-7F): the only place for a NUL in a header (RFC 4475
  * section 3.1.1.2). */
 static bool nul_is_quoted(struct slice line)
@@ -59,7 +35,7 @@ struct sip_field sip_field_cut(const char *p, const char *end, bool fold)
     enum sip_field_fault fault = SIP_FIELD_GOOD;
     bool has_nul = false;
     for (;;) {
-        p = find_control(p, end);
+        p = sip_find_control(p, end);
         if (p == end) {
             fault = SIP_FIELD_UNTERMINATED;
             break;
@@ -85,6 +61,18 @@ struct sip_field sip_field_cut(const char *p, const char *end, bool fold)
     return (struct sip_field){line, fault};
 }
 
+/* Without surrounding LWS; the octets between are known to be whole lines. An empty value is where one would
+ * be written, and not behind the line end. */
+static struct slice trim_value(const char *p, const char *end)
+{
+    const char *colon_end = p;
+    while (p < end && (is_wsp(*p) || *p == '\r' || *p == '\n'))
+        p++;
+    while (end > p && (is_wsp(end[-1]) || end[-1] == '\r' || end[-1] == '\n'))
+        end--;
+    return p < end ? slice_make(p, (size_t)(end - p)) : slice_make(colon_end, 0);
+}
+
 /* HCOLON = *( SP / HTAB ) ":" SWS */
 bool sip_field_split(struct slice line, struct slice *ret_name, struct slice *ret_value)
 {
@@ -97,9 +85,6 @@ bool sip_field_split(struct slice line, struct slice *ret_name, struct slice *re
     if (!sip_scan_take(&s, ':'))
         return false;
     *ret_name = name;
-    *ret_value = slice_trim(sip_scan_rest(&s));
-    /* An empty value is where one would be written, and not behind the line end. */
-    if (ret_value->len == 0)
-        ret_value->ptr = s.p;
+    *ret_value = trim_value(s.p, s.end);
     return true;
 }

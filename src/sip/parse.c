@@ -275,20 +275,25 @@ static void check_values_limit(struct indexer *ix, enum sip_hdr_id id)
     }
 }
 
-/* An element and its comma are at least two octets: few messages have so much in lists that they need the
- * count. */
+/* How many elements a list could have at most: each is at least one octet and a comma. */
+static uint32_t most_values(const struct sip_msg *msg, uint16_t first)
+{
+    uint32_t most = 0;
+    for (uint16_t i = first; i != SIP_HDR_NONE; i = msg->hdrs[i].next)
+        most += msg->hdrs[i].value_len / 2 + 1;
+    return most;
+}
+
+/* Few messages have so much in one list that its elements must be counted. */
 static void check_values_limits(struct indexer *ix)
 {
     const struct sip_msg *msg = ix->msg;
     if (ix->list_bytes / 2 + msg->n_hdrs <= ix->limits->values)
         return;
-    for (unsigned id = 1; id < SIP_HDR_COUNT; id++) {
-        if (!(sip_hdr_flags(id) & SIP_HDRF_LIST))
-            continue;
-        uint32_t most = 0;
-        for (uint16_t i = msg->first[id]; i != SIP_HDR_NONE; i = msg->hdrs[i].next)
-            most += msg->hdrs[i].value_len / 2 + 1;
-        if (most > ix->limits->values)
+    for (uint16_t i = 0; i < msg->n_hdrs; i++) {
+        enum sip_hdr_id id = msg->hdrs[i].id;
+        if ((sip_hdr_flags(id) & SIP_HDRF_LIST) && msg->first[id] == i &&
+            most_values(msg, i) > ix->limits->values)
             check_values_limit(ix, id);
     }
 }

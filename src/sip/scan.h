@@ -11,6 +11,30 @@ struct sip_scan {
     const char *p, *end;
 };
 
+#define SIP_EACH_OCTET(c) ((uint64_t)(c)*0x0101010101010101ULL)
+
+/* The first octet below SP, or end. Eight at a time: `word - 0x20...` borrows into the high bit of exactly
+ * the octets below SP up to the first of them, and what is above that one does not matter. */
+static inline const char *sip_find_control(const char *p, const char *end)
+{
+    while (end - p >= 8) {
+        uint64_t word;
+        memcpy(&word, p, sizeof(word));
+        uint64_t below = (word - SIP_EACH_OCTET(0x20)) & ~word & SIP_EACH_OCTET(0x80);
+        if (below) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+            return p + (__builtin_ctzll(below) >> 3);
+#else
+            break;
+#endif
+        }
+        p += 8;
+    }
+    while (p < end && (uint8_t)*p >= ' ')
+        p++;
+    return p;
+}
+
 static inline struct sip_scan sip_scan_of(struct slice s)
 {
     const char *p = s.ptr ? s.ptr : "";

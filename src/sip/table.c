@@ -86,7 +86,8 @@ enum sip_hdr_id sip_hdr_from_name(struct slice name)
     const struct header_row *row = &headers[id];
     if (name.len == 1)
         return first == row->compact ? id : SIP_HDR_OTHER;
-    return slice_eq_nocase(name, row->name) ? id : SIP_HDR_OTHER;
+    /* As written in the RFC is how it nearly always comes. */
+    return slice_eq(name, row->name) || slice_eq_nocase(name, row->name) ? id : SIP_HDR_OTHER;
 }
 
 struct slice sip_hdr_name(enum sip_hdr_id id)

@@ -1,18 +1,15 @@
 #include "sip/text.h"
+#include "sip/scan.h"
 
 bool sip_text_is_safe(struct slice text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (c == '\0' || c == '\n')
+    struct sip_scan s = sip_scan_of(text);
+    while ((s.p = sip_find_control(s.p, s.end)) < s.end) {
+        char c = *s.p;
+        if (c == '\0' || c == '\n' || (c == '\r' && !sip_scan_lws(&s)))
             return false;
         if (c != '\r')
-            continue;
-        bool is_fold = text.len - i >= 3 && text.ptr[i + 1] == '\n' &&
-                       (text.ptr[i + 2] == ' ' || text.ptr[i + 2] == '\t');
-        if (!is_fold)
-            return false;
-        i += 2;
+            s.p++;
     }
     return true;
 }
