@@ -427,6 +427,8 @@ bool run_start(struct run *run, const struct stmt *stmt)
     if (world_start(&run->world) < 0)
         return run_fail(run, stmt, "the proxy does not start");
     proxy_advance(run->world.proxy, run->world.now_ms, world_now_s(&run->world));
+    if (!run->options->fail_at_start)
+        mem_fail_after(run->options->fail_after);
     return true;
 }
 
@@ -470,13 +472,11 @@ static void run_stmt(struct run *run, const struct stmt *stmt, bool *group)
 static void check_end(struct run *run, const struct stmt *last)
 {
     size_t records = run->n_records;
-    ms_t end = run->world.now_ms + RUN_OUT_MS;
 
     if (!run->free_end && !run_check_silence(run, last))
         return;
     forget_unseen(run);
-    while (run->world.now_ms < end)
-        world_advance(&run->world, run->world.now_ms + 1000);
+    world_advance(&run->world, run->world.now_ms + RUN_OUT_MS);
     if (!run->free_end && !run->lenient && run->n_records > records) {
         run_fail(run, last, "after the last line the proxy still sent this:\n%.*s\n%.*s",
                  SLICE_ARG(run_describe(run, run->records[records])),
@@ -518,12 +518,13 @@ static void run_parts(struct run *run, const struct script *script, const struct
     const struct stmt *last = &nothing;
     bool group = false;
 
-    mem_fail_after(options->fail_after);
+    if (options->fail_at_start)
+        mem_fail_after(options->fail_after);
     for (size_t k = 0; k < 2; k++) {
         for (size_t i = 0; i < parts[k]->n_stmts && !run->failed; i++) {
             last = &parts[k]->stmts[i];
             run_stmt(run, last, &group);
-            if (options->fail_after >= 0 && !*ret_exhausted && memory_is_gone()) {
+            if (options->fail_after >= 0 && run->started && !*ret_exhausted && memory_is_gone()) {
                 *ret_exhausted = true;
                 if (options->fail_once)
                     mem_fail_after(-1);
@@ -538,7 +539,8 @@ static void run_parts(struct run *run, const struct script *script, const struct
 enum verdict run_scenario(const struct script *script, const struct script_part *part,
                           const struct run_options *options, bool *ret_exhausted)
 {
-    struct run run = {.part = part, .verbose = options->verbose, .lenient = options->lenient};
+    struct run run = {
+        .part = part, .options = options, .verbose = options->verbose, .lenient = options->lenient};
     int64_t held = mem_held_bytes();
     bool exhausted = false;
 

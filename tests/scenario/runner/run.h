@@ -39,6 +39,8 @@ struct variable {
     struct slice name, value;
 };
 
+struct run_options;
+
 struct run {
     struct heap *heap; /* the world's */
     struct world world;
@@ -46,7 +48,8 @@ struct run {
     const struct script_part *part;
     bool started;
     bool verbose;
-    bool lenient;  /* out-of-memory mode: what is missing is skipped, nothing is compared */
+    bool lenient; /* out-of-memory mode: what is missing is skipped, nothing is compared */
+    const struct run_options *options;
     bool free_end; /* the script does not care what is sent after its last line */
 
     struct peer *peers[32];
@@ -72,6 +75,7 @@ struct run_options {
     bool lenient;
     long long fail_after; /* allocations that succeed before they begin to fail; negative: none fails */
     bool fail_once;       /* memory is there again with the next statement */
+    bool fail_at_start;   /* count the allocations of the start of the proxy too */
 };
 
 /* Runs one scenario: the statements of `common`, then its own. *ret_exhausted (may be NULL): an allocation
