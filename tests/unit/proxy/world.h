@@ -12,13 +12,14 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "sip/msg.h"
 
-#define WORLD_SENT_MAX  256
-#define WORLD_TEXT_MAX  16384
+#define WORLD_SENT_MAX  4096
+#define WORLD_TEXT_MAX  8192
 #define WORLD_USERS_MAX 8
 
 enum { UDP4, TCP4, UDP6, UDP4_OTHER, WORLD_LISTENERS };
@@ -48,7 +49,9 @@ struct world {
     struct sent *sent;
     size_t n_sent, n_taken;
     bool resolve_later;
-    uint64_t ticket;
+    uint64_t ticket; /* of the last look-up put off, and of all */
+    uint64_t tickets[512];
+    size_t n_tickets;
     struct sip_hop extra_hops[4]; /* further candidates of every resolution */
     size_t n_extra_hops;
     int (*send_result)(const struct sip_hop *hop);
@@ -89,10 +92,14 @@ static inline int world_resolve(void *ctx, const struct sip_uri *uri, uint64_t t
 
     if (w->resolve_later) {
         w->ticket = ticket;
+        if (w->n_tickets < sizeof(w->tickets) / sizeof(w->tickets[0]))
+            w->tickets[w->n_tickets++] = ticket;
         return ERR_AGAIN;
     }
     if (!slice_is_null(uri->maddr) && addr_parse_ip(uri->maddr, &hop.addr) < 0)
         return ERR_NOTFOUND;
+    if (slice_eq(uri->host, SLICE("example.com")))
+        hop.addr = addr_of("192.0.2.1");
     if (hop.addr.family == ADDR_NONE)
         return ERR_NOTFOUND;
     hop.addr.port = sip_uri_effective_port(uri);
@@ -142,6 +149,7 @@ static const struct proxy_step world_chain[] = {
 static inline void world_init(struct world *w)
 {
     memset(w, 0, sizeof(*w));
+    log_set_level(LOG_ERROR);
     w->sent = calloc(WORLD_SENT_MAX, sizeof(*w->sent));
     w->listeners[UDP4] = (struct proxy_listener){.transport = SIP_TRANSPORT_UDP,
                                                  .addr = addr_of("192.0.2.1:5060"),

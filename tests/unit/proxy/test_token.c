@@ -1,0 +1,99 @@
+#include "world.h"
+
+#include "proxy/token.h"
+
+static const struct hash_key secret = {7, 8};
+
+static struct slice make(char out[PROXY_ROUTE_TOKEN_BYTES])
+{
+    return proxy_route_token_format(&secret, &(struct proxy_route_token){3, 5}, SLICE("call"), SLICE("from"),
+                                    out);
+}
+
+static void route_token_is_verified_by_the_from_tag_or_the_to_tag(void **state)
+{
+    char text[PROXY_ROUTE_TOKEN_BYTES];
+    struct slice token = make(text);
+    struct proxy_route_token got;
+
+    (void)state;
+    assert_true(proxy_route_token_verify(&secret, token, SLICE("call"), SLICE("from"), SLICE("x"), &got));
+    assert_int_equal(got.worker, 3);
+    assert_int_equal(got.listener, 5);
+    assert_true(proxy_route_token_verify(&secret, token, SLICE("call"), SLICE("x"), SLICE("from"), &got));
+    assert_false(proxy_route_token_verify(&secret, token, SLICE("call"), SLICE("x"), SLICE("y"), &got));
+    assert_false(
+        proxy_route_token_verify(&secret, token, SLICE("other"), SLICE("from"), SLICE("from"), &got));
+    assert_false(proxy_route_token_verify(&(struct hash_key){7, 9}, token, SLICE("call"), SLICE("from"),
+                                          SLICE("x"), &got));
+}
+
+/* No single octet can be changed: every one is checked, is signed, or is the signature. */
+static void route_token_cannot_be_altered(void **state)
+{
+    char text[PROXY_ROUTE_TOKEN_BYTES];
+    struct proxy_route_token got;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(text); i++) {
+        struct slice token = make(text);
+
+        for (unsigned c = 1; c < 256; c++) {
+            char was = text[i];
+
+            if ((char)c == was || ((char)c | 0x20) == was)
+                continue;
+            text[i] = (char)c;
+            assert_false(
+                proxy_route_token_verify(&secret, token, SLICE("call"), SLICE("from"), SLICE("to"), &got));
+            text[i] = was;
+        }
+    }
+}
+
+static void route_token_has_one_form_only(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "vd",
+                                      "vd0305",
+                                      "vd0305-0123456789abcde",
+                                      "vd0305-0123456789abcdef0",
+                                      "vd030g-0123456789abcdef",
+                                      "vd0305_0123456789abcdef",
+                                      "xx0305-0123456789abcdef"};
+    struct proxy_route_token got;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(proxy_route_token_parse(slice_from_cstr(bad[i]), &got));
+    assert_true(proxy_route_token_parse(SLICE("vd0305-0123456789abcdef"), &got));
+    assert_int_equal(proxy_branch_worker(SLICE("vd0305-0123456789abcdef")), 3);
+    assert_int_equal(proxy_branch_worker(SLICE("vdff05-0123456789abcdef")), -1);
+    assert_int_equal(proxy_branch_worker(SLICE("alice")), -1);
+}
+
+static void to_tag_depends_on_the_request_and_the_secret(void **state)
+{
+    char a[PROXY_TO_TAG_BYTES], b[PROXY_TO_TAG_BYTES];
+    struct slice tag = proxy_to_tag_format(&secret, SLICE("call"), SLICE("from"), 1, a);
+
+    (void)state;
+    assert_true(slice_eq(tag, proxy_to_tag_format(&secret, SLICE("call"), SLICE("from"), 1, b)));
+    assert_false(slice_eq(tag, proxy_to_tag_format(&secret, SLICE("call"), SLICE("from"), 2, b)));
+    assert_false(slice_eq(tag, proxy_to_tag_format(&secret, SLICE("call"), SLICE("fron"), 1, b)));
+    assert_false(slice_eq(tag, proxy_to_tag_format(&secret, SLICE("callf"), SLICE("rom"), 1, b)));
+    assert_false(
+        slice_eq(tag, proxy_to_tag_format(&(struct hash_key){7, 9}, SLICE("call"), SLICE("from"), 1, b)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(route_token_is_verified_by_the_from_tag_or_the_to_tag),
+        cmocka_unit_test(route_token_cannot_be_altered),
+        cmocka_unit_test(route_token_has_one_form_only),
+        cmocka_unit_test(to_tag_depends_on_the_request_and_the_secret),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
