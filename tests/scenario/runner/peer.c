@@ -522,10 +522,11 @@ static bool way_by_route(struct sending *s, struct slice route)
         return run_fail(s->run, s->stmt, "the route set begins with no URI: %.*s", SLICE_ARG(route));
     for (size_t i = 0; i < w->opts.n_listeners; i++) {
         const struct proxy_listener *l = &w->listeners[i];
-        uint8_t transport = uri.transport ? uri.transport : SIP_TRANSPORT_UDP;
+        bool is_secure = uri.scheme == SIP_SCHEME_SIPS;
+        uint8_t transport = is_secure ? SIP_TRANSPORT_TLS : uri.transport ? uri.transport : SIP_TRANSPORT_UDP;
+        uint16_t port = uri.port ? uri.port : is_secure ? 5061 : 5060;
 
-        if (!slice_eq_nocase(l->host, uri.host) || l->port != (uri.port ? uri.port : 5060) ||
-            l->transport != transport)
+        if (!slice_eq_nocase(l->host, uri.host) || l->port != port || l->transport != transport)
             continue;
         s->way.listener = (uint16_t)i;
         s->way.transport = transport;
