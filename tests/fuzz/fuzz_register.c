@@ -1,0 +1,71 @@
+/* Any octets as a REGISTER, applied to the bindings that an earlier part of the input made: what parses can
+ * be applied, a record has no more contacts than allowed, none twice, none that has expired, and applying it
+ * again changes nothing but times. */
+#include "fuzz_sip.h"
+
+#include "base/mem.h"
+#include "location/apply.h"
+#include "location/register.h"
+#include "sip/uri.h"
+
+#define NOW_S 1800000000
+
+static const struct location_limits limits = {
+    .default_expires_s = 3600, .min_expires_s = 60, .max_expires_s = 7200, .contacts = 4};
+
+static void check_record(const struct location_record *record)
+{
+    FUZZ_ASSERT(record->count >= 1 && record->count <= limits.contacts);
+    for (size_t i = 0; i < record->count; i++) {
+        struct location_binding a = location_record_get(record, i);
+        struct sip_uri uri_a, uri_b;
+        FUZZ_ASSERT(a.expires_s > NOW_S && a.expires_s <= NOW_S + limits.max_expires_s && a.q_milli <= 1000);
+        FUZZ_ASSERT(sip_uri_parse(a.uri, &uri_a) == 0);
+        for (size_t j = 0; j < i; j++) {
+            struct location_binding b = location_record_get(record, j);
+            FUZZ_ASSERT(sip_uri_parse(b.uri, &uri_b) == 0 && !sip_uri_eq(&uri_a, &uri_b));
+        }
+    }
+}
+
+/* The record after one REGISTER. */
+static struct location_record *apply(struct location_record *record, struct slice text)
+{
+    struct fuzz_memory memory;
+    struct sip_msg msg;
+    struct sip_error error;
+    struct location_register reg;
+    struct location_register_error why;
+    struct location_outcome outcome;
+    fuzz_memory_init(&memory);
+    if (sip_msg_parse(text, true, &sip_limits_default, &memory.arena, &msg, &error) == 0 &&
+        sip_msg_check(&msg, &error) == 0 && location_register_parse(&msg, &memory.arena, &reg, &why) == 0) {
+        reg.aor = SLICE("sip:a@example.com");
+        FUZZ_ASSERT(location_apply(record, &reg, NOW_S, &limits, &outcome) == 0);
+        FUZZ_ASSERT(outcome.status == 200 || !outcome.changed);
+        if (outcome.changed) {
+            location_record_free(record);
+            record = outcome.record;
+            if (record != NULL)
+                check_record(record);
+        }
+    }
+    fuzz_memory_done(&memory);
+    return record;
+}
+
+/* Requests stand one after the other with a NUL octet between them. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int64_t held_before = mem_held_bytes();
+    struct location_record *record = NULL;
+    struct slice rest = fuzz_slice(data, size);
+    for (int i = 0; i < 8 && rest.len > 0; i++) {
+        size_t end = slice_find(rest, '\0');
+        record = apply(record, slice_sub(rest, 0, end));
+        rest = slice_sub(rest, end + 1, rest.len);
+    }
+    location_record_free(record);
+    FUZZ_ASSERT(mem_held_bytes() == held_before);
+    return 0;
+}
