@@ -3,7 +3,9 @@
 #include "net/sockaddr.h"
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -233,8 +235,21 @@ static void put_source(struct msghdr *m, struct control *memory, const struct ad
 
 /* ---- ICMP errors ---- */
 
-/* One entry of the error queue: ERR_AGAIN when there is none, 1 when it was of ICMP and has been told, 0 when
- * it was something else. */
+/* RFC 3261 section 18.4: "Host, network, port or protocol unreachable errors, or parameter problem errors
+ * SHOULD cause the transport layer to inform the transport user of a failure in sending. Source quench and
+ * TTL exceeded ICMP errors SHOULD be ignored." What was too long for the path goes in fragments when it is
+ * sent again. */
+static bool is_failure(const struct sock_extended_err *error)
+{
+    if (error->ee_origin == SO_EE_ORIGIN_ICMP)
+        return (error->ee_type == ICMP_DEST_UNREACH && error->ee_code != ICMP_FRAG_NEEDED) ||
+               error->ee_type == ICMP_PARAMETERPROB;
+    return error->ee_origin == SO_EE_ORIGIN_ICMP6 &&
+           (error->ee_type == ICMP6_DST_UNREACH || error->ee_type == ICMP6_PARAM_PROB);
+}
+
+/* One entry of the error queue: ERR_AGAIN when there is none, 1 when it was of ICMP, 0 when it was something
+ * else. */
 static int take_error(struct net_udp *udp)
 {
     _Alignas(struct cmsghdr) char control[CONTROL_BYTES];
@@ -263,25 +278,24 @@ static int take_error(struct net_udp *udp)
     /* What is of local origin has been told by the failing call, too. */
     if (error.ee_origin != SO_EE_ORIGIN_ICMP && error.ee_origin != SO_EE_ORIGIN_ICMP6)
         return 0;
-    if (net_addr_from_sockaddr(&name, &to) < 0)
-        return 0;
-    udp->ops->refused(udp->ctx, udp, &to, slice_make(quote, (size_t)len), (int)error.ee_errno);
+    if (is_failure(&error) && net_addr_from_sockaddr(&name, &to) == 0)
+        udp->ops->refused(udp->ctx, udp, &to, slice_make(quote, (size_t)len), (int)error.ee_errno);
     return 1;
 }
 
-/* Returns how many ICMP errors were told. The kernel forgets the pending error of the socket with them. */
+/* Returns how many ICMP errors there were. The kernel forgets the pending error of the socket with them. */
 static int take_errors(struct net_udp *udp)
 {
-    int told = 0;
+    int found = 0;
 
     for (int i = 0; i < ERRORS_PER_TURN && !udp->freed; i++) {
         int r = take_error(udp);
 
         if (r < 0)
             break;
-        told += r;
+        found += r;
     }
-    return told;
+    return found;
 }
 
 /* ---- sending ---- */

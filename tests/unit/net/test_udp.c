@@ -2,6 +2,7 @@
 #include "net/udp.h"
 #include "support.h"
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,6 +20,7 @@ static struct {
     const struct addr *provoke; /* each failure comes with an ICMP error of a datagram to this address */
     unsigned at_most;           /* datagrams taken by one call; 0: all */
     unsigned calls;
+    uint8_t icmp_type, icmp_code; /* what ICMP errors are made into, unless the type is 0 */
 } kernel;
 
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
@@ -39,6 +41,24 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
     if (kernel.at_most > 0 && count > kernel.at_most)
         count = kernel.at_most;
     return (int)syscall(SYS_sendmmsg, fd, messages, count, flags);
+}
+
+/* Of the error queue: another message of ICMP than the one that loopback can bring about. */
+ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+{
+    ssize_t len = syscall(SYS_recvmsg, fd, m, flags);
+    struct sock_extended_err error;
+
+    if (len < 0 || (flags & MSG_ERRQUEUE) == 0 || kernel.icmp_type == 0)
+        return len;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+        memcpy(&error, CMSG_DATA(c), sizeof(error));
+        error.ee_type = kernel.icmp_type;
+        error.ee_code = kernel.icmp_code;
+        error.ee_errno = EHOSTUNREACH;
+        memcpy(CMSG_DATA(c), &error, sizeof(error));
+    }
+    return len;
 }
 
 /* A socket and what was told about it. */
@@ -287,6 +307,45 @@ static void icmpv6_port_unreachable_is_told_with_destination_and_payload(void **
     (void)state;
     if (ipv6_is_here())
         icmp_is_told("[::1]:0");
+}
+
+/* "Host, network, port or protocol unreachable errors, or parameter problem errors SHOULD cause the transport
+ * layer to inform the transport user of a failure in sending. Source quench and TTL exceeded ICMP errors
+ * SHOULD be ignored." A datagram that was too long for the path goes in pieces the next time. */
+static void s18_4_only_unreachable_and_parameter_problem_are_failures(void **state)
+{
+    static const struct {
+        const char *address;
+        uint8_t type, code;
+        bool is_failure;
+    } cases[] = {
+        {"127.0.0.1:0", 3, 0, true},  {"127.0.0.1:0", 3, 1, true},   {"127.0.0.1:0", 3, 2, true},
+        {"127.0.0.1:0", 3, 3, true},  {"127.0.0.1:0", 3, 13, true},  {"127.0.0.1:0", 3, 4, false},
+        {"127.0.0.1:0", 4, 0, false}, {"127.0.0.1:0", 11, 0, false}, {"127.0.0.1:0", 11, 1, false},
+        {"127.0.0.1:0", 12, 0, true}, {"[::1]:0", 1, 0, true},       {"[::1]:0", 1, 3, true},
+        {"[::1]:0", 1, 4, true},      {"[::1]:0", 2, 0, false},      {"[::1]:0", 3, 0, false},
+        {"[::1]:0", 4, 1, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct addr nobody;
+        struct end client;
+
+        if (cases[i].address[0] == '[' && !ipv6_is_here())
+            continue;
+        nobody = closed_port(cases[i].address);
+        end_open(&client, cases[i].address);
+        kernel.icmp_type = cases[i].type;
+        kernel.icmp_code = cases[i].code;
+        send_text(&client, &nobody, SLICE("lost"), 5);
+        turn_for_ms(loop, 20);
+        kernel.icmp_type = 0;
+        if (client.refused != cases[i].is_failure)
+            fail_msg("ICMP type %u code %u to %s", cases[i].type, cases[i].code, cases[i].address);
+        assert_int_equal(client.failed, 0);
+        net_udp_free(client.udp);
+    }
 }
 
 /* The kernel reports ICMP by failing the next call, whatever that is for. */
@@ -731,6 +790,7 @@ int main(void)
         T(the_other_family_is_refused_at_once),
         T(icmp_port_unreachable_is_told_with_destination_and_payload),
         T(icmpv6_port_unreachable_is_told_with_destination_and_payload),
+        T(s18_4_only_unreachable_and_parameter_problem_are_failures),
         T(icmp_of_one_destination_fails_no_datagram_to_another),
         T(what_the_kernel_refuses_is_told_by_token_and_the_others_go),
         T(a_failure_while_a_batch_leaves_early_is_told_at_the_end_of_the_turn),
