@@ -8,8 +8,10 @@ import time
 
 import pytest
 
+from harness import proxy as proxies
 from harness.baresip import Baresip
 from harness.linphone import Linphone
+from harness.ports import Ports
 
 pytestmark = pytest.mark.tools("baresip", "linphonec")
 
@@ -18,35 +20,38 @@ TALK_SECONDS = 2
 TRANSPORTS = [("udp", "udp"), ("tcp", "tcp"), ("udp", "tcp"), ("tcp", "udp")]
 
 
-def _pair_name(pair):
-    return "-".join(kind.__name__.lower() for kind in pair)
+SETS = [(kinds, transports) for kinds in PAIRS for transports in TRANSPORTS]
 
 
-@pytest.fixture(params=PAIRS, ids=_pair_name)
-def kinds(request):
-    return request.param
+def _name(parameters):
+    kinds, transports = parameters
+    return "-".join((*(kind.__name__.lower() for kind in kinds), *transports))
 
 
-@pytest.fixture(params=TRANSPORTS, ids="-".join)
-def transports(request):
-    return request.param
-
-
-@pytest.fixture
-def phones(start_proxy, folder, ports, kinds, transports):
-    """Caller and callee, registered. At the end each must have registered over its own transport."""
+@pytest.fixture(scope="module", params=SETS, ids=_name)
+def phones(request, module_folder):
+    """Caller and callee, registered, for all tests; each must have registered over its own transport."""
+    kinds, transports = request.param
+    folder = module_folder / _name(request.param)
+    folder.mkdir()
+    held, made = Ports(), []
     # baresip 1.0 gives up at any challenge that is not MD5.
-    proxy = start_proxy(algorithms=("MD5",))
-    made = []
-    try:
-        for user, kind, transport, hertz in zip(("alice", "bob"), kinds, transports, (440, 1000)):
-            made.append(kind(user, proxy, folder, ports, transport=transport, hertz=hertz))
-        yield [each.registered() for each in made]
-    finally:
-        for each in made:
-            each.close()
+    with proxies.running(folder=folder, algorithms=("MD5",)) as proxy:
+        try:
+            for user, kind, transport, hertz in zip(("alice", "bob"), kinds, transports, (440, 1000)):
+                made.append(kind(user, proxy, folder, held, transport=transport, hertz=hertz))
+            yield [each.registered() for each in made]
+        finally:
+            for each in made:
+                each.close()
+            held.close()
     for each, transport in zip(made, transports):
         assert re.search(rf"REGISTER [^\n]*\nVia: SIP/2\.0/{transport.upper()} ", each.log())
+
+
+@pytest.fixture(autouse=True)
+def _folder_of_the_set(request, phones):
+    request.node.e2e_folder = phones[0].folder.parent
 
 
 def talk(caller, callee):
@@ -57,12 +62,19 @@ def talk(caller, callee):
     callee.established()
 
 
+def over(caller, callee):
+    caller.closed()
+    callee.closed()
+
+
 def test_media_flows_both_ways_and_the_caller_hangs_up(phones):
     caller, callee = phones
+    for each in phones:
+        each.forget_recordings()
     talk(caller, callee)
     time.sleep(TALK_SECONDS)
     caller.hang_up()
-    callee.closed()
+    over(caller, callee)
     caller.hears(callee)
     callee.hears(caller)
 
@@ -71,7 +83,7 @@ def test_the_callee_hangs_up(phones):
     caller, callee = phones
     talk(caller, callee)
     callee.hang_up()
-    caller.closed()
+    over(caller, callee)
 
 
 def test_the_callee_rejects(phones):
@@ -79,7 +91,8 @@ def test_the_callee_rejects(phones):
     caller.dial("bob")
     callee.rings()
     callee.hang_up()
-    caller.closed()
+    caller.refused()
+    callee.closed()
 
 
 def test_the_caller_cancels(phones):
@@ -88,4 +101,4 @@ def test_the_caller_cancels(phones):
     callee.rings()
     caller.hears_ringing()
     caller.hang_up()
-    callee.closed()
+    over(caller, callee)

@@ -144,5 +144,9 @@ class Baresip(RealPhone):
     def established(self):
         self._wait_event("CALL_ESTABLISHED")
 
+    def refused(self):
+        reason = self._wait_event("CALL_CLOSED")["param"]
+        assert reason.startswith(("486 ", "603 ")), reason  # baresip's way to reject, and linphone's
+
     def closed(self):
         self._wait_event("CALL_CLOSED")

@@ -54,6 +54,7 @@ class Linphone(RealPhone):
         argv = ["linphonec", "-c", self.folder / "rc", "-l", self.folder / "linphone.log", "-d", "6"]
         self.process = Process(user, argv, self.folder, stdin=True, env=env, cwd=self.folder)
         self.process.say("soundcard use files")
+        self._read = 0  # so much of the log has been understood
 
     def recordings(self):
         """Complete only after the call: linphone writes behind."""
@@ -64,9 +65,16 @@ class Linphone(RealPhone):
         return path.read_text(errors="replace") if path.exists() else ""
 
     def _wait_state(self, *states, seconds=10):
-        """Waits until its log tells of a change to one of these states."""
+        """Waits until its log tells of a change to one of these states; what came before is forgotten."""
         pattern = re.compile(rf"moving from state \S+ to \[?Linphone({'|'.join(states)})\b")
-        if not poll(lambda: pattern.search(self.log()) or not self.process.alive(), seconds):
+
+        def reached():
+            match = pattern.search(self.log(), self._read)
+            if match:
+                self._read = match.end()
+            return match or not self.process.alive()
+
+        if not poll(reached, seconds):
             raise AssertionError(f"{self.user} never came to {states}\n{self.process.tail()}\n{self.log()[-4000:]}")
 
     # What a person does with it.
@@ -95,5 +103,9 @@ class Linphone(RealPhone):
         self.process.say("record heard.wav")
         self.process.say("play in.wav")
 
+    def refused(self):
+        self._wait_state("CallError")
+        self.closed()
+
     def closed(self):
-        self._wait_state("CallEnd", "CallError", "CallReleased")
+        self._wait_state("CallReleased")

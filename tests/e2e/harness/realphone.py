@@ -20,6 +20,10 @@ class RealPhone:
         """Paths of what it has heard so far."""
         raise NotImplementedError
 
+    def forget_recordings(self):
+        for path in self.recordings():
+            path.unlink(missing_ok=True)
+
     def log(self):
         """What it says about the messages it sent and received."""
         raise NotImplementedError
