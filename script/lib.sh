@@ -27,6 +27,10 @@ is_installed() {
 # nothing is missing.
 need_packages() {
     local group package missing=()
+    if ! command -v dpkg-query >/dev/null; then
+        say "This is no Debian: see to the packages of script/packages yourself."
+        return 0
+    fi
     while read -r group package; do
         case " $* " in
         *" $group "*) is_installed "$package" || missing+=("$package") ;;
@@ -34,8 +38,9 @@ need_packages() {
     done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' script/packages)
     [ ${#missing[@]} -eq 0 ] && return 0
     say "Installing ${missing[*]}"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq || return 1
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+    quietly "Read the list of packages" as_root apt-get update -q &&
+        quietly "Installed ${#missing[@]} packages" as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -q --no-install-recommends "${missing[@]}"
 }
 
 # quietly WHAT COMMAND... runs the command; its output is shown only when it fails, or as it comes on a terminal.
