@@ -31,6 +31,15 @@ static void check_round_trip(const struct config *config)
     free(text_again);
 }
 
+/* In the order of the file; and libcyaml never refuses what the inspection let pass. */
+static void check_errors(const struct config_errors *errors)
+{
+    for (size_t i = 0; i < errors->count; i++) {
+        FUZZ_ASSERT(i == 0 || errors->items[i - 1].line <= errors->items[i].line);
+        FUZZ_ASSERT(strncmp(errors->items[i].what, "is not understood", strlen("is not understood")) != 0);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int64_t held_before = mem_held_bytes();
@@ -43,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_round_trip(config);
         config_free(config);
     }
+    check_errors(&errors);
     config_errors_done(&errors);
     FUZZ_ASSERT(mem_held_bytes() == held_before);
     return 0;
