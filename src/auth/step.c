@@ -164,6 +164,21 @@ static const char *verify(struct proxy_request *req, const struct auth_opts *opt
     return "nonce is stale: RFC 7616 section 3.3";
 }
 
+/* RFC 8760 section 2.6: "a UAS MUST check if the Request-URI in the Authorization/Proxy-Authorization header
+ * field value corresponds to a user for whom the UAS is willing to accept forwarded or direct requests;
+ * however, it MAY still accept it if the two fields are not equivalent." Taken is what is for us or for a
+ * domain of ours, and what goes where the request goes: a proxy before us may have changed the Request-URI,
+ * and some clients write the address of the proxy. */
+static bool is_taken_for(const struct proxy_request *req, struct slice digest_uri)
+{
+    const struct proxy_opts *opts = proxy_get_opts(req->proxy);
+    struct sip_uri uri;
+    if (sip_uri_parse(digest_uri, &uri) != 0)
+        return false;
+    return proxy_uri_is_self(opts, &uri) || proxy_uri_domain(opts, &uri) != NULL ||
+           slice_eq_nocase(uri.host, req->ruri.host);
+}
+
 static enum proxy_verdict authenticate(struct proxy_request *req, const struct auth_opts *opts,
                                        const struct demand *demand)
 {
@@ -182,6 +197,9 @@ static enum proxy_verdict authenticate(struct proxy_request *req, const struct a
     case FOUND_ONE:
         break;
     }
+    if (!is_taken_for(req, c.uri))
+        return proxy_reply(req, 400, SLICE("Bad Digest URI"), NULL,
+                           "credentials for where nothing is taken for: RFC 8760 section 2.6");
     const char *why = verify(req, opts, demand, &c, &stale);
     if (why != NULL) {
         log_failure(req, demand, why);
