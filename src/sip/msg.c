@@ -174,61 +174,49 @@ unsigned sip_msg_answer_status(const struct sip_msg *msg, unsigned status)
     return status;
 }
 
-/* Every slice of a sip_msg that points into its octets, with the bit that says whether it is filled (0:
- * always). */
-struct slice_member {
-    uint32_t have;
-    uint32_t offset;
-};
+/* Every slice of a sip_msg that points into its octets. One that is not filled is absent. */
+#define MEMBER(member) offsetof(struct sip_msg, member)
 
-#define MEMBER(have, member)                                                                                 \
-    {                                                                                                        \
-        have, offsetof(struct sip_msg, member)                                                               \
-    }
-
-static const struct slice_member slice_members[] = {
-    MEMBER(0, method_name),
-    MEMBER(0, ruri),
-    MEMBER(0, version),
-    MEMBER(0, reason),
-    MEMBER(SIP_HAVE_TOP_VIA, top_via.text),
-    MEMBER(SIP_HAVE_TOP_VIA, top_via.transport_text),
-    MEMBER(SIP_HAVE_TOP_VIA, top_via.host),
-    MEMBER(SIP_HAVE_TOP_VIA, top_via.params),
-    MEMBER(SIP_HAVE_TOP_VIA, top_via.branch),
-    MEMBER(SIP_HAVE_TOP_VIA, top_via.received),
-    MEMBER(SIP_HAVE_TOP_VIA, top_via.maddr),
-    MEMBER(SIP_HAVE_TOP_VIA, top_via.ttl),
-    MEMBER(SIP_HAVE_TOP_VIA, top_via.rport_text),
-    MEMBER(SIP_HAVE_FROM, from.text),
-    MEMBER(SIP_HAVE_FROM, from.display),
-    MEMBER(SIP_HAVE_FROM, from.uri_text),
-    MEMBER(SIP_HAVE_FROM, from.params),
-    MEMBER(SIP_HAVE_FROM, from_tag),
-    MEMBER(SIP_HAVE_TO, to.text),
-    MEMBER(SIP_HAVE_TO, to.display),
-    MEMBER(SIP_HAVE_TO, to.uri_text),
-    MEMBER(SIP_HAVE_TO, to.params),
-    MEMBER(SIP_HAVE_TO, to_tag),
-    MEMBER(SIP_HAVE_CSEQ, cseq.method_name),
-    MEMBER(SIP_HAVE_RURI, ruri_parsed.text),
-    MEMBER(SIP_HAVE_RURI, ruri_parsed.scheme_text),
-    MEMBER(SIP_HAVE_RURI, ruri_parsed.user),
-    MEMBER(SIP_HAVE_RURI, ruri_parsed.password),
-    MEMBER(SIP_HAVE_RURI, ruri_parsed.host),
-    MEMBER(SIP_HAVE_RURI, ruri_parsed.params),
-    MEMBER(SIP_HAVE_RURI, ruri_parsed.headers),
-    MEMBER(SIP_HAVE_RURI, ruri_parsed.transport_text),
-    MEMBER(SIP_HAVE_RURI, ruri_parsed.maddr),
+static const uint16_t slice_members[] = {
+    MEMBER(method_name),
+    MEMBER(ruri),
+    MEMBER(version),
+    MEMBER(reason),
+    MEMBER(top_via.text),
+    MEMBER(top_via.transport_text),
+    MEMBER(top_via.host),
+    MEMBER(top_via.params),
+    MEMBER(top_via.branch),
+    MEMBER(top_via.received),
+    MEMBER(top_via.maddr),
+    MEMBER(top_via.ttl),
+    MEMBER(top_via.rport_text),
+    MEMBER(from.text),
+    MEMBER(from.display),
+    MEMBER(from.uri_text),
+    MEMBER(from.params),
+    MEMBER(from_tag),
+    MEMBER(to.text),
+    MEMBER(to.display),
+    MEMBER(to.uri_text),
+    MEMBER(to.params),
+    MEMBER(to_tag),
+    MEMBER(cseq.method_name),
+    MEMBER(ruri_parsed.text),
+    MEMBER(ruri_parsed.scheme_text),
+    MEMBER(ruri_parsed.user),
+    MEMBER(ruri_parsed.password),
+    MEMBER(ruri_parsed.host),
+    MEMBER(ruri_parsed.params),
+    MEMBER(ruri_parsed.headers),
+    MEMBER(ruri_parsed.transport_text),
+    MEMBER(ruri_parsed.maddr),
 };
 
 static void move_slices(struct sip_msg *msg, const char *old_bytes)
 {
     for (size_t i = 0; i < sizeof(slice_members) / sizeof(slice_members[0]); i++) {
-        const struct slice_member *m = &slice_members[i];
-        if (m->have && !(msg->have & m->have))
-            continue;
-        struct slice *s = (struct slice *)(void *)((char *)msg + m->offset);
+        struct slice *s = (struct slice *)(void *)((char *)msg + slice_members[i]);
         if (s->ptr)
             s->ptr = msg->bytes + (s->ptr - old_bytes);
     }

@@ -55,11 +55,10 @@ static bool same_presence(struct slice a, struct slice b)
 }
 
 /* "Comparison of the userinfo of SIP and SIPS URIs is case-sensitive." "A URI omitting the user component
- * will not match a URI that includes one." */
+ * will not match a URI that includes one"; but only a password can be there and empty. */
 static bool userinfo_eq(const struct sip_uri *a, const struct sip_uri *b)
 {
-    return same_presence(a->user, b->user) && same_presence(a->password, b->password) &&
-           sip_uri_text_eq(a->user, b->user, SIP_URI_CASE) &&
+    return same_presence(a->password, b->password) && sip_uri_text_eq(a->user, b->user, SIP_URI_CASE) &&
            sip_uri_text_eq(a->password, b->password, SIP_URI_CASE);
 }
 
@@ -120,7 +119,7 @@ static bool param_may_be_missing(struct slice name)
 static bool param_value_eq(struct slice name, struct slice a, struct slice b)
 {
     bool is_method = sip_uri_text_eq(name, SLICE("method"), SIP_URI_NOCASE);
-    return same_presence(a, b) && sip_uri_text_eq(a, b, is_method ? SIP_URI_CASE : SIP_URI_NOCASE);
+    return sip_uri_text_eq(a, b, is_method ? SIP_URI_CASE : SIP_URI_NOCASE);
 }
 
 /* "Any uri-parameter appearing in both URIs must match." Of a name that is there twice, although it must not

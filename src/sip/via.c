@@ -83,7 +83,7 @@ int sip_via_parse(struct slice element, struct sip_via *ret_via)
         return rc;
     struct sip_scan at_params = s;
     sip_scan_sws(&at_params);
-    via.params = sip_scan_is(&at_params, ';') ? sip_scan_rest(&at_params) : slice_make(s.p, 0);
+    via.params = sip_scan_rest(&at_params);
     while ((rc = sip_scan_param(&s, &param)) == 0) {
         if (set_param(&via, &param) < 0)
             return ERR_SYNTAX;

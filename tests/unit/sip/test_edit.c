@@ -296,6 +296,16 @@ static void no_text_can_smuggle_in_a_header(void **state)
     }
 }
 
+static void the_first_error_is_the_one_reported(void **state)
+{
+    (void)state;
+    struct bench b;
+    setup(&b, HEAD "Via: 1\r\n\r\n");
+    sip_edit_pop_values(&b.edit, SIP_HDR_ROUTE, 1);
+    sip_edit_set_ruri(&b.edit, SLICE("a\r\nb"));
+    expect_error(&b, ERR_NOTFOUND);
+}
+
 static void too_long_is_a_limit(void **state)
 {
     (void)state;
@@ -431,6 +441,7 @@ int main(void)
         cmocka_unit_test(edits_give_the_same_in_any_order),
         cmocka_unit_test(splices_at_one_place_stay_in_the_order_given),
         cmocka_unit_test(no_text_can_smuggle_in_a_header),
+        cmocka_unit_test(the_first_error_is_the_one_reported),
         cmocka_unit_test(too_long_is_a_limit),
         cmocka_unit_test(without_memory_there_is_an_error_and_no_crash),
         cmocka_unit_test(overlapping_edits_are_a_programming_error),

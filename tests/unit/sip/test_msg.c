@@ -1,11 +1,12 @@
 #include "support.h"
 
 static const char typed[] =
-    INVITE_LINE "Via: SIP/2.0/TCP a:5070;branch=z9hG4bK1;rport;received=192.0.2.9;maddr=m.example;ttl=3, "
-                "SIP/2.0/UDP b\r\n"
-                "From: \"A\" <sip:a@b;x>;tag=f1\r\nTo: sip:c@d;x=y;tag=t1\r\nCall-ID: 1@2\r\nCSeq: 7 "
-                "INVITE\r\nMax-Forwards: 070\r\n"
-                "Expires: 99999999999999999999\r\nMin-Expires: x\r\nContent-Length: 4\r\n\r\nbody";
+    "INVITE sip:bob:pw@biloxi.com;maddr=m;transport=tcp?a=b SIP/2.0\r\n"
+    "Via: SIP/2.0/TCP a:5070;branch=z9hG4bK1;rport;received=192.0.2.9;maddr=m.example;ttl=3, "
+    "SIP/2.0/UDP b\r\n"
+    "From: \"A\" <sip:a@b;x>;tag=f1\r\nTo: sip:c@d;x=y;tag=t1\r\nCall-ID: 1@2\r\nCSeq: 7 "
+    "INVITE\r\nMax-Forwards: 070\r\n"
+    "Expires: 99999999999999999999\r\nMin-Expires: x\r\nContent-Length: 4\r\n\r\nbody";
 
 static void check_typed(struct sip_msg *msg)
 {
@@ -23,15 +24,21 @@ static void check_typed(struct sip_msg *msg)
     assert_slice(via->received, "192.0.2.9");
     assert_slice(via->maddr, "m.example");
     assert_slice(via->ttl, "3");
+    assert_slice(via->transport_text, "TCP");
+    assert_slice(via->params, ";branch=z9hG4bK1;rport;received=192.0.2.9;maddr=m.example;ttl=3");
     assert_slice(via->text,
                  "SIP/2.0/TCP a:5070;branch=z9hG4bK1;rport;received=192.0.2.9;maddr=m.example;ttl=3");
     assert_int_equal(sip_msg_from(msg, &from), 0);
     assert_slice(from->display, "\"A\"");
     assert_slice(from->uri_text, "sip:a@b;x");
+    assert_slice(from->params, ";tag=f1");
+    assert_slice(from->text, "\"A\" <sip:a@b;x>;tag=f1");
     assert_slice(sip_msg_from_tag(msg), "f1");
     assert_int_equal(sip_msg_to(msg, &to), 0);
     assert_true(slice_is_null(to->display));
     assert_slice(to->uri_text, "sip:c@d");
+    assert_slice(to->params, ";x=y;tag=t1");
+    assert_slice(to->text, "sip:c@d;x=y;tag=t1");
     assert_slice(sip_msg_to_tag(msg), "t1");
     assert_int_equal(sip_msg_cseq(msg, &cseq), 0);
     assert_int_equal(cseq->number, 7);
@@ -40,6 +47,13 @@ static void check_typed(struct sip_msg *msg)
     assert_int_equal(sip_msg_ruri(msg, &ruri), 0);
     assert_slice(ruri->user, "bob");
     assert_slice(ruri->host, "biloxi.com");
+    assert_slice(ruri->text, "sip:bob:pw@biloxi.com;maddr=m;transport=tcp?a=b");
+    assert_slice(ruri->scheme_text, "sip");
+    assert_slice(ruri->password, "pw");
+    assert_slice(ruri->params, "maddr=m;transport=tcp");
+    assert_slice(ruri->headers, "a=b");
+    assert_slice(ruri->maddr, "m");
+    assert_slice(ruri->transport_text, "tcp");
     assert_slice(sip_msg_call_id(msg), "1@2");
     assert_slice(sip_msg_value(msg, SIP_HDR_MAX_FORWARDS), "070");
     assert_true(slice_is_null(sip_msg_value(msg, SIP_HDR_ROUTE)));
@@ -51,7 +65,7 @@ static void check_typed(struct sip_msg *msg)
     assert_int_equal(sip_msg_u32(msg, SIP_HDR_EXPIRES, &number), 0);
     assert_int_equal(number, UINT32_MAX);
     assert_slice(msg->method_name, "INVITE");
-    assert_slice(msg->ruri, "sip:bob@biloxi.com");
+    assert_slice(msg->ruri, "sip:bob:pw@biloxi.com;maddr=m;transport=tcp?a=b");
     assert_slice(msg->version, "SIP/2.0");
     assert_slice(sip_msg_body(msg), "body");
 }

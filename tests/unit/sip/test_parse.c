@@ -145,6 +145,7 @@ static const struct refused bad_start_lines[] = {
     REFUSED(LINE_OF("SIP/2.0 99 x"), ERR_SYNTAX, 0, "Bad Status-Line"),
     REFUSED(LINE_OF("SIP/2.0 099 x"), ERR_SYNTAX, 0, "Bad Status-Line"),
     REFUSED(LINE_OF("SIP/2.0 700 x"), ERR_SYNTAX, 0, "Bad Status-Line"),
+    REFUSED(LINE_OF("SIP/2.0 0200 x"), ERR_SYNTAX, 0, "Bad Status-Line"),
     REFUSED(LINE_OF("SIP/2.0 2000 x"), ERR_SYNTAX, 0, "Bad Status-Line"),
     REFUSED(LINE_OF("SIP/2.0 200OK"), ERR_SYNTAX, 0, "Bad Status-Line"),
     REFUSED(LINE_OF("SIP/2.0  200 OK"), ERR_SYNTAX, 0, "Bad Status-Line"),

@@ -106,6 +106,7 @@ static const char *const bad[] = {
     "SIP//UDP a",
     "/2.0/UDP a",
     "SIP/2.0/UDPa",
+    "SIP/2.0/UDP[::1]",
     "SIP/2.0/UDP a b",
     "SIP/2.0/UDP a:",
     "SIP/2.0/UDP a:0",
