@@ -33,6 +33,7 @@ enum param {
     PARAM_CNONCE,
     PARAM_QOP,
     PARAM_NC,
+    PARAM_USERNAME_EXT,
     PARAM_COUNT
 };
 
@@ -46,6 +47,7 @@ static const struct slice param_names[PARAM_COUNT] = {
     [PARAM_CNONCE] = {"cnonce", 6},
     [PARAM_QOP] = {"qop", 3},
     [PARAM_NC] = {"nc", 2},
+    [PARAM_USERNAME_EXT] = {"username*", 9},
 };
 
 /* A quoted string without its quotes and escapes: the text itself when it has none. */
@@ -150,6 +152,10 @@ int auth_credentials_parse(struct slice value, struct arena *arena, struct auth_
     for (int i = PARAM_USERNAME; i <= PARAM_RESPONSE; i++)
         if (slice_is_null(values[i]))
             return ERR_SYNTAX;
+    /* RFC 7616 section 3.4: "Sending both username and username* in the same header option MUST be treated as
+     * an error." */
+    if (!slice_is_null(values[PARAM_USERNAME_EXT]))
+        return ERR_SYNTAX;
     struct auth_credentials c = {.username = values[PARAM_USERNAME],
                                  .realm = values[PARAM_REALM],
                                  .nonce = values[PARAM_NONCE],
