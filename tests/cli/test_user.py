@@ -111,6 +111,18 @@ def test_a_store_that_cannot_be_made(viaduct, tmp_path):
     assert result.returncode == EX_CANTCREAT
 
 
+def has_terminals():
+    try:
+        for fd in os.openpty():
+            os.close(fd)
+    except OSError:
+        return False
+    return True
+
+
+needs_terminal = pytest.mark.skipif(not has_terminals(), reason="no pseudo-terminals here (is /dev/pts mounted?)")
+
+
 class Terminal:
     """The program on a terminal of its own."""
 
@@ -147,6 +159,7 @@ class Terminal:
         return os.waitstatus_to_exitcode(status)
 
 
+@needs_terminal
 def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(environment, home_yaml, user):
     terminal = Terminal(environment, "user", "add", "alice@home.example", "--config", home_yaml)
     terminal.wait_for("Password for alice@home.example: ")
@@ -158,6 +171,7 @@ def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(environment
     assert user("list").stdout == "alice@home.example\n"
 
 
+@needs_terminal
 def test_two_different_passwords_change_nothing(environment, home_yaml, user):
     terminal = Terminal(environment, "user", "add", "alice@home.example", "--config", home_yaml)
     terminal.wait_for("Password")
@@ -169,6 +183,7 @@ def test_two_different_passwords_change_nothing(environment, home_yaml, user):
     assert user("list").stdout == ""
 
 
+@needs_terminal
 def test_an_interrupt_gives_the_terminal_back(environment, home_yaml, tmp_path):
     master, slave = pty.openpty()
     before = subprocess.run(["stty", "-g"], stdin=slave, capture_output=True, text=True).stdout
