@@ -38,21 +38,13 @@ static void fail(struct indexer *ix, int rc, unsigned status, const char *phrase
     ix->error = (struct sip_error){status, phrase, hdr, (uint32_t)(at - ix->msg->bytes)};
 }
 
-static const char *fault_phrase(enum sip_field_fault fault)
-{
-    switch (fault) {
-    case SIP_FIELD_BARE_CR:
-        return "Bare CR";
-    case SIP_FIELD_BARE_LF:
-        return "Bare LF";
-    case SIP_FIELD_NUL:
-        return "NUL in Header";
-    case SIP_FIELD_UNTERMINATED:
-        return "Missing Empty Line";
-    default:
-        return "Bad Request";
-    }
-}
+static const char *const fault_phrases[] = {
+    [SIP_FIELD_GOOD] = NULL,
+    [SIP_FIELD_BARE_CR] = "Bare CR",
+    [SIP_FIELD_BARE_LF] = "Bare LF",
+    [SIP_FIELD_NUL] = "NUL in Header",
+    [SIP_FIELD_UNTERMINATED] = "Missing Empty Line",
+};
 
 /* SIP-Version = "SIP" "/" 1*DIGIT "." 1*DIGIT
  * Section 7.1: "The SIP-Version string is case-insensitive". 0, ERR_UNSUPPORTED for one that is not 2.0, or
@@ -122,7 +114,7 @@ static const char *index_start_line(struct indexer *ix)
     if (field.line.len > ix->limits->start_line_bytes)
         fail(ix, ERR_LIMIT, 414, "Request-URI Too Long", SIP_HDR_OTHER, msg->bytes);
     else if (field.fault != SIP_FIELD_GOOD)
-        fail(ix, ERR_SYNTAX, 400, fault_phrase(field.fault), SIP_HDR_OTHER, msg->bytes);
+        fail(ix, ERR_SYNTAX, 400, fault_phrases[field.fault], SIP_HDR_OTHER, msg->bytes);
     else if (rc == ERR_UNSUPPORTED)
         fail(ix, rc, 505, "Version Not Supported", SIP_HDR_OTHER, msg->version.ptr);
     else if (rc < 0)
@@ -168,7 +160,7 @@ static int index_field(struct indexer *ix, const struct sip_field *field)
     struct sip_msg *msg = ix->msg;
     struct slice name, value;
     if (field->fault != SIP_FIELD_GOOD) {
-        fail(ix, ERR_SYNTAX, 400, fault_phrase(field->fault), SIP_HDR_OTHER, field->line.ptr);
+        fail(ix, ERR_SYNTAX, 400, fault_phrases[field->fault], SIP_HDR_OTHER, field->line.ptr);
         return 0;
     }
     if (!sip_field_split(field->line, &name, &value)) {
@@ -230,9 +222,9 @@ static int index_headers(struct indexer *ix, const char *p)
     msg->hdrs_end = (uint32_t)(p - msg->bytes);
     msg->body_off = msg->hdrs_end + (uint32_t)empty_line_len;
     if (empty_line_len == 1)
-        fail(ix, ERR_SYNTAX, 400, fault_phrase(SIP_FIELD_BARE_LF), SIP_HDR_OTHER, p);
+        fail(ix, ERR_SYNTAX, 400, fault_phrases[SIP_FIELD_BARE_LF], SIP_HDR_OTHER, p);
     else if (empty_line_len == 0)
-        fail(ix, ERR_SYNTAX, 400, fault_phrase(SIP_FIELD_UNTERMINATED), SIP_HDR_OTHER, p);
+        fail(ix, ERR_SYNTAX, 400, fault_phrases[SIP_FIELD_UNTERMINATED], SIP_HDR_OTHER, p);
     return 0;
 }
 

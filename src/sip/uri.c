@@ -146,16 +146,13 @@ bool sip_uri_param(const struct sip_uri *uri, struct slice name, struct slice *r
 {
     struct sip_scan s = sip_scan_of(uri->params);
     struct slice found, value;
-    if (slice_is_null(uri->params))
-        return false;
-    do {
-        if (sip_uri_scan_param(&s, &found, &value) < 0)
-            return false;
+    while (sip_uri_scan_param(&s, &found, &value) == 0) {
         if (sip_uri_text_eq(found, name, SIP_URI_NOCASE)) {
             *ret_value = slice_is_null(value) ? slice_make(s.p, 0) : value;
             return true;
         }
-    } while (sip_scan_take(&s, ';'));
+        (void)sip_scan_take(&s, ';');
+    }
     return false;
 }
 

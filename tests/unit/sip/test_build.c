@@ -147,6 +147,19 @@ static void without_a_via_there_is_no_answer(void **state)
     }
 }
 
+/* Nor one that cannot be taken apart, when its top element is to be replaced. */
+static void a_top_via_without_an_end_cannot_be_replaced(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct wire *wire = NULL;
+    const struct sip_response_args args = {.status = 400, .top_via = SLICE("SIP/2.0/UDP b")};
+    setup(&b, "INVITE sip:b SIP/2.0\r\nVia: SIP/2.0/UDP a;x=\"\r\n\r\n");
+    assert_int_equal(sip_build_response(&b.msg, &args, &wire), ERR_SYNTAX);
+    assert_null(wire);
+    done(&b);
+}
+
 static void no_argument_can_smuggle_in_a_header(void **state)
 {
     (void)state;
@@ -274,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_tag_that_is_there_stays),
         cmocka_unit_test(a_bad_request_is_answered_with_what_there_is),
         cmocka_unit_test(without_a_via_there_is_no_answer),
+        cmocka_unit_test(a_top_via_without_an_end_cannot_be_replaced),
         cmocka_unit_test(no_argument_can_smuggle_in_a_header),
         cmocka_unit_test(the_ack_of_section_17_1_1_3),
         cmocka_unit_test(ack_and_cancel_have_one_via_and_every_route),
