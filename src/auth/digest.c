@@ -107,21 +107,32 @@ static int scan_params(struct sip_scan *s, struct arena *arena, struct slice val
 }
 
 /* RFC 3261 section 22.4 item 8: without qop a client of RFC 2543 is meant; it has no cnonce and no nc. */
-static int take_qop(const struct slice values[PARAM_COUNT], struct auth_credentials *c)
+static bool take_qop(const struct slice values[PARAM_COUNT], struct auth_credentials *c)
 {
     if (slice_is_null(values[PARAM_QOP]))
-        return 0;
+        return true;
     uint64_t nc;
     bool is_whole = slice_eq_nocase(values[PARAM_QOP], SLICE("auth")) &&
                     !slice_is_null(values[PARAM_CNONCE]) && values[PARAM_NC].len == 8 &&
                     num_parse_hex64(values[PARAM_NC], &nc) == 0 && nc > 0;
     if (!is_whole)
-        return ERR_SYNTAX;
+        return false;
     c->has_qop = true;
     c->cnonce = values[PARAM_CNONCE];
     c->nc_text = values[PARAM_NC];
     c->nc = (uint32_t)nc;
-    return 0;
+    return true;
+}
+
+/* RFC 7616 section 3.4: "Sending both username and username* in the same header option MUST be treated as an
+ * error." We have no use for username* alone either. */
+static bool has_required(const struct slice values[PARAM_COUNT])
+{
+    for (int i = PARAM_USERNAME; i <= PARAM_RESPONSE; i++) {
+        if (slice_is_null(values[i]))
+            return false;
+    }
+    return slice_is_null(values[PARAM_USERNAME_EXT]);
 }
 
 /* RFC 7616 section 3.3: absent means MD5. */
@@ -149,12 +160,7 @@ int auth_credentials_parse(struct slice value, struct arena *arena, struct auth_
     int rc = scan_params(&s, arena, values);
     if (rc != 0)
         return rc;
-    for (int i = PARAM_USERNAME; i <= PARAM_RESPONSE; i++)
-        if (slice_is_null(values[i]))
-            return ERR_SYNTAX;
-    /* RFC 7616 section 3.4: "Sending both username and username* in the same header option MUST be treated as
-     * an error." */
-    if (!slice_is_null(values[PARAM_USERNAME_EXT]))
+    if (slice_is_null(values[PARAM_REALM]))
         return ERR_SYNTAX;
     struct auth_credentials c = {.username = values[PARAM_USERNAME],
                                  .realm = values[PARAM_REALM],
@@ -162,10 +168,9 @@ int auth_credentials_parse(struct slice value, struct arena *arena, struct auth_
                                  .uri = values[PARAM_URI],
                                  .response = values[PARAM_RESPONSE]};
     take_algorithm(values[PARAM_ALGORITHM], &c);
-    rc = take_qop(values, &c);
-    if (rc == 0)
-        *ret_credentials = c;
-    return rc;
+    c.is_complete = take_qop(values, &c) && has_required(values);
+    *ret_credentials = c;
+    return 0;
 }
 
 /* ---- verification ---- */

@@ -21,14 +21,16 @@ struct auth_credentials {
     struct slice username, realm, nonce, uri, response;
     struct slice cnonce, nc_text; /* absent without qop */
     bool has_qop;
-    uint32_t nc;   /* 0 without qop */
-    bool is_known; /* algorithm is one of ours; else the rest must not be used */
+    uint32_t nc;      /* 0 without qop */
+    bool is_known;    /* algorithm is one of ours; else the rest must not be used */
+    bool is_complete; /* has all that an answer to our challenge must have; else the same */
     enum crypto_digest_alg alg;
 };
 
 /* Values are quoted strings or tokens, whichever was written. ERR_UNSUPPORTED: another scheme than Digest.
- * ERR_SYNTAX: breaks the grammar, lacks a required parameter, has one twice, or has a qop other than auth
- * (RFC 3261 section 22.4, RFC 7616 3.4). */
+ * ERR_SYNTAX: breaks the grammar, lacks a realm, or has a parameter twice. Whether they could be an answer to
+ * us is told by is_complete, for those for another realm need not be (RFC 3261 section 22.3): a required
+ * parameter is missing, or qop is other than auth (RFC 7616 section 3.4). */
 MUST_USE int auth_credentials_parse(struct slice value, struct arena *arena,
                                     struct auth_credentials *ret_credentials);
 

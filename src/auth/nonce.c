@@ -9,7 +9,7 @@
 #define WAYS        8 /* nonces that compete for one place */
 #define LOCKS       64
 #define WINDOW_BITS 64 /* counts below the highest that may still come, out of order */
-#define FUTURE_S    60 /* how far the clock may have been set back since a nonce was issued */
+#define FUTURE_S    5  /* how far another worker's clock may be ahead of this one's */
 
 /* What a nonce is made of; its text is base64url of these octets. */
 struct octets {
@@ -101,17 +101,23 @@ static void put_code(const struct auth_nonces *nonces, struct slice realm, const
     put_number(out + 8, 4, h.hi);
 }
 
-void auth_nonce_issue(struct auth_nonces *nonces, struct slice realm, unix_s_t now_s, struct buf *out)
+/* Never 0: up to then nothing has been forgotten. */
+static uint32_t seconds_of(ms_t now_ms)
+{
+    return (uint32_t)(now_ms / 1000) + 1;
+}
+
+void auth_nonce_issue(struct auth_nonces *nonces, struct slice realm, ms_t now_ms, struct buf *out)
 {
     struct octets octets;
-    put_number(octets.issued, sizeof(octets.issued), (uint64_t)now_s);
+    put_number(octets.issued, sizeof(octets.issued), seconds_of(now_ms));
     put_number(octets.number, sizeof(octets.number), atomic_fetch_add(&nonces->last_number, 1) + 1);
     put_code(nonces, realm, &octets, octets.code);
     crypto_base64url_encode(slice_make((const char *)&octets, sizeof(octets)), out);
 }
 
 /* Ours, and not expired? */
-static bool is_valid(const struct auth_nonces *nonces, struct slice text, struct slice realm, unix_s_t now_s,
+static bool is_valid(const struct auth_nonces *nonces, struct slice text, struct slice realm, ms_t now_ms,
                      struct octets *ret_octets)
 {
     size_t len;
@@ -123,7 +129,8 @@ static bool is_valid(const struct auth_nonces *nonces, struct slice text, struct
     if (!crypto_equal(slice_make((const char *)code, sizeof(code)),
                       slice_make((const char *)ret_octets->code, sizeof(code))))
         return false;
-    int64_t age_s = (int64_t)now_s - (int64_t)get_number(ret_octets->issued, sizeof(ret_octets->issued));
+    int64_t age_s =
+        (int64_t)seconds_of(now_ms) - (int64_t)get_number(ret_octets->issued, sizeof(ret_octets->issued));
     return age_s >= -FUTURE_S && age_s <= nonces->lifetime_s;
 }
 
@@ -166,10 +173,10 @@ static enum auth_nonce_state use_again(struct use *use, uint32_t nc)
 }
 
 enum auth_nonce_state auth_nonce_use(struct auth_nonces *nonces, struct slice nonce, struct slice realm,
-                                     uint32_t nc, unix_s_t now_s)
+                                     uint32_t nc, ms_t now_ms)
 {
     struct octets octets;
-    if (!is_valid(nonces, nonce, realm, now_s, &octets))
+    if (!is_valid(nonces, nonce, realm, now_ms, &octets))
         return AUTH_NONCE_STALE;
     uint64_t number = get_number(octets.number, sizeof(octets.number));
     uint32_t issued_s = (uint32_t)get_number(octets.issued, sizeof(octets.issued));

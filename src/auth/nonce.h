@@ -22,8 +22,9 @@ struct auth_nonces;
 MUST_USE int auth_nonces_new(uint32_t lifetime_s, size_t uses, struct auth_nonces **ret_nonces);
 void auth_nonces_free(struct auth_nonces *nonces);
 
-/* A fresh nonce for a realm. From any thread. */
-void auth_nonce_issue(struct auth_nonces *nonces, struct slice realm, unix_s_t now_s, struct buf *out);
+/* A fresh nonce for a realm. now_ms is the monotonic clock: the calendar may be set back, and then every
+ * nonce would be as old as what was forgotten. From any thread. */
+void auth_nonce_issue(struct auth_nonces *nonces, struct slice realm, ms_t now_ms, struct buf *out);
 
 enum auth_nonce_state {
     AUTH_NONCE_GOOD,   /* ours, not too old, this count of it not seen before; it is seen now */
@@ -34,6 +35,6 @@ enum auth_nonce_state {
 /* To be asked once for each request whose response has been verified: it marks the count as seen. nc 0 (no
  * qop) counts as 1, so such a nonce is good once. From any thread. */
 MUST_USE enum auth_nonce_state auth_nonce_use(struct auth_nonces *nonces, struct slice nonce,
-                                              struct slice realm, uint32_t nc, unix_s_t now_s);
+                                              struct slice realm, uint32_t nc, ms_t now_ms);
 
 #endif

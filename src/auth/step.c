@@ -56,7 +56,7 @@ static enum proxy_verdict challenge(struct proxy_request *req, const struct auth
         if (memory == NULL)
             return proxy_reply(req, 503, SLICE_NULL, NULL, "no memory for a challenge");
         buf_init(&nonce, nonce_memory, sizeof(nonce_memory));
-        auth_nonce_issue(opts->nonces, realm, proxy_now_s(req->proxy), &nonce);
+        auth_nonce_issue(opts->nonces, realm, proxy_now_ms(req->proxy), &nonce);
         buf_init(&value, memory, CHALLENGE_BYTES + REALM_BYTES_MAX);
         auth_challenge_put(&value, realm, buf_slice(&nonce), opts->algorithms[i], stale);
         if (buf_failed(&value))
@@ -96,6 +96,8 @@ static enum found find_credentials(struct proxy_request *req, const struct auth_
             return rc == ERR_NOMEM ? FOUND_NOMEM : FOUND_BAD;
         if (!slice_eq(c.realm, demand->domain->realm) || !is_offered(opts, &c))
             continue;
+        if (!c.is_complete)
+            return FOUND_BAD;
         *ret_credentials = c;
         *ret_value = value;
         return FOUND_ONE;
@@ -150,7 +152,7 @@ static const char *verify(struct proxy_request *req, const struct auth_opts *opt
         return "the password was set for another realm: set it again";
     if (auth_credentials_verify(c, &secret.ha1, req->msg.method_name) != 0)
         return "wrong password";
-    switch (auth_nonce_use(opts->nonces, c->nonce, c->realm, c->nc, proxy_now_s(req->proxy))) {
+    switch (auth_nonce_use(opts->nonces, c->nonce, c->realm, c->nc, proxy_now_ms(req->proxy))) {
     case AUTH_NONCE_GOOD:
         req->user = name;
         return NULL;
@@ -173,6 +175,8 @@ static bool is_taken_for(const struct proxy_request *req, struct slice digest_ur
 {
     const struct proxy_opts *opts = proxy_get_opts(req->proxy);
     struct sip_uri uri;
+    if (slice_eq(digest_uri, req->msg.ruri))
+        return true;
     if (sip_uri_parse(digest_uri, &uri) != 0)
         return false;
     return proxy_uri_is_self(opts, &uri) || proxy_uri_domain(opts, &uri) != NULL ||

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct auth_credentials c;
     struct crypto_hex ha1;
     fuzz_memory_init(&memory);
-    if (auth_credentials_parse(fuzz_slice(data, size), &memory.arena, &c) == 0) {
+    if (auth_credentials_parse(fuzz_slice(data, size), &memory.arena, &c) == 0 && c.is_complete) {
         FUZZ_ASSERT(!slice_is_null(c.username) && !slice_is_null(c.realm) && !slice_is_null(c.nonce) &&
                     !slice_is_null(c.response));
         FUZZ_ASSERT(c.has_qop == (c.nc > 0) && (!c.has_qop || c.nc_text.len == 8));

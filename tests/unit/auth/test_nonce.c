@@ -41,14 +41,14 @@ static struct slice issue_at(struct nonce *n, unix_s_t at_s)
     struct buf b;
 
     buf_init(&b, n->text, sizeof(n->text));
-    auth_nonce_issue(nonces, REALM, at_s, &b);
+    auth_nonce_issue(nonces, REALM, (ms_t)at_s * 1000, &b);
     assert_false(buf_failed(&b));
     return buf_slice(&b);
 }
 
 static enum auth_nonce_state use(struct slice text, uint32_t nc, unix_s_t at_s)
 {
-    return auth_nonce_use(nonces, text, REALM, nc, at_s);
+    return auth_nonce_use(nonces, text, REALM, nc, (ms_t)at_s * 1000);
 }
 
 static void test_a_count_is_good_once(void **state)
@@ -118,7 +118,7 @@ static void test_what_we_did_not_issue_is_stale(void **state)
     (void)state;
     assert_int_equal(use(SLICE(""), 1, NOW), AUTH_NONCE_STALE);
     assert_int_equal(use(SLICE("dcd98b7102dd2f0e8b11d0f600bfb0c093"), 1, NOW), AUTH_NONCE_STALE);
-    assert_int_equal(auth_nonce_use(nonces, text, SLICE("example.net"), 1, NOW), AUTH_NONCE_STALE);
+    assert_int_equal(auth_nonce_use(nonces, text, SLICE("example.net"), 1, NOW * 1000), AUTH_NONCE_STALE);
     for (size_t i = 0; i < text.len; i++) {
         char before = n.text[i];
 
@@ -128,7 +128,7 @@ static void test_what_we_did_not_issue_is_stale(void **state)
         assert_int_equal(use(slice_sub(text, 0, i), 1, NOW), AUTH_NONCE_STALE);
     }
     assert_int_equal(auth_nonces_new(LIFETIME, 64, &others), 0); /* as after a restart */
-    assert_int_equal(auth_nonce_use(others, text, REALM, 1, NOW), AUTH_NONCE_STALE);
+    assert_int_equal(auth_nonce_use(others, text, REALM, 1, NOW * 1000), AUTH_NONCE_STALE);
     auth_nonces_free(others);
     assert_int_equal(use(text, 1, NOW), AUTH_NONCE_GOOD);
 }

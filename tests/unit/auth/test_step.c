@@ -505,6 +505,23 @@ static void test_7616_3_3_a_nonce_has_its_time(void **state)
     assert_asked_again(w, &c, true);
 }
 
+static void test_after_the_clock_was_set_back_a_client_gets_in(void **state)
+{
+    struct world *w = *state;
+    struct client c;
+
+    /* Until every place in the table has been used. */
+    for (unsigned i = 0; i < 1500; i++) {
+        c = challenged(w);
+        assert_int_equal(call_with(w, &c), 299);
+        pass_time(w, 1);
+    }
+    w->now_ms += 1000;
+    proxy_advance(w->proxy, w->now_ms, NOW - 3600);
+    c = challenged(w);
+    assert_int_equal(call_with(w, &c), 299);
+}
+
 static void test_an_algorithm_that_is_not_offered_is_not_taken(void **state)
 {
     struct world *w = *state;
@@ -576,6 +593,8 @@ static const struct {
     const char *name, *value;
 } others[] = {
     {"22.3: of another realm", "Proxy-Authorization: " OTHER "\r\n"},
+    {"22.3: of another realm, with a qop that is not ours",
+     "Proxy-Authorization: " OTHER ", qop=auth-int, nc=00000001, cnonce=\"x\"\r\n"},
     {"22.3: of another realm, with an algorithm that is not ours",
      "Proxy-Authorization: " OTHER ", algorithm=AKAv1-MD5\r\n"},
     {"22.4: of another scheme", "Proxy-Authorization: Bearer abc\r\n"},
@@ -629,6 +648,7 @@ int main(void)
         TEST(test_7616_3_3_stale_only_for_who_knows_the_password),
         TEST(test_7616_3_4_a_repeated_count_is_refused),
         TEST(test_7616_3_3_a_nonce_has_its_time),
+        TEST(test_after_the_clock_was_set_back_a_client_gets_in),
         TEST(test_an_algorithm_that_is_not_offered_is_not_taken),
         TEST(test_a_password_for_another_realm_says_so_in_the_log),
         TEST(test_from_must_be_the_user_s_own),
