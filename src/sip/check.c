@@ -44,38 +44,56 @@ static int check_typed(struct sip_msg *msg, enum sip_hdr_id id)
     }
 }
 
+enum presence { IGNORED, OPTIONAL, REQUIRED };
+
 struct checked_header {
     enum sip_hdr_id id;
-    bool in_request, in_response; /* must be there */
+    enum presence in_request, in_response;
 };
 
 /* Section 8.1.1: "A valid SIP request formulated by a UAC MUST, at a minimum, contain the following header
  * fields: To, From, CSeq, Call-ID, Max-Forwards, and Via". Max-Forwards may be missing (section 16.3 item 3).
- * A response is matched by Via and CSeq (section 17.1.3), so these it cannot do without. */
+ * A response is matched by Via and CSeq (section 17.1.3), so these it cannot do without; a request header
+ * field in it "MUST be ignored" (section 7.3.2). */
 static const struct checked_header checked_headers[] = {
-    {SIP_HDR_VIA, true, true},      {SIP_HDR_FROM, true, false}, {SIP_HDR_TO, true, false},
-    {SIP_HDR_CALL_ID, true, false}, {SIP_HDR_CSEQ, true, true},  {SIP_HDR_MAX_FORWARDS, false, false},
+    {SIP_HDR_VIA, REQUIRED, REQUIRED},  {SIP_HDR_FROM, REQUIRED, OPTIONAL},
+    {SIP_HDR_TO, REQUIRED, OPTIONAL},   {SIP_HDR_CALL_ID, REQUIRED, OPTIONAL},
+    {SIP_HDR_CSEQ, REQUIRED, REQUIRED}, {SIP_HDR_MAX_FORWARDS, OPTIONAL, IGNORED},
 };
 
 #define CHECKED_HEADERS (sizeof(checked_headers) / sizeof(checked_headers[0]))
 
-static bool is_repeated(const struct sip_msg *msg, enum sip_hdr_id id)
+static int check_header(struct sip_msg *msg, const struct checked_header *c, struct sip_error *ret_error)
 {
-    return (sip_hdr_flags(id) & SIP_HDRF_SINGLE) && sip_msg_has(msg, id) &&
-           msg->hdrs[msg->first[id]].next != SIP_HDR_NONE;
+    enum presence presence = msg->is_request ? c->in_request : c->in_response;
+    if (presence == IGNORED)
+        return 0;
+    if (!sip_msg_has(msg, c->id))
+        return presence == REQUIRED ? refuse(msg, sip_phrase_missing(c->id), c->id, ret_error) : 0;
+    if (check_typed(msg, c->id) < 0)
+        return refuse(msg, sip_phrase_bad(c->id), c->id, ret_error);
+    return 0;
 }
 
-/* In a response only what decides identity counts: to drop an answer for two Date fields would cost a call.
- */
+static bool is_repeated(const struct sip_msg *msg, enum sip_hdr_id id)
+{
+    return sip_msg_has(msg, id) && msg->hdrs[msg->first[id]].next != SIP_HDR_NONE;
+}
+
+/* In a request each single header counts, in a response only what decides identity: to drop an answer for two
+ * Date fields would cost a call. */
+static bool must_be_single(const struct sip_msg *msg, enum sip_hdr_id id)
+{
+    unsigned flags = sip_hdr_flags(id);
+    if (msg->is_request)
+        return (flags & SIP_HDRF_SINGLE) && !(flags & SIP_HDRF_RESPONSE);
+    return id == SIP_HDR_FROM || id == SIP_HDR_TO || id == SIP_HDR_CALL_ID || id == SIP_HDR_CSEQ;
+}
+
 static int check_repeated(const struct sip_msg *msg, struct sip_error *ret_error)
 {
-    for (size_t i = 0; i < CHECKED_HEADERS; i++) {
-        enum sip_hdr_id id = checked_headers[i].id;
-        if (is_repeated(msg, id))
-            return refuse(msg, sip_phrase_duplicate(id), id, ret_error);
-    }
-    for (unsigned id = 1; msg->is_request && id < SIP_HDR_COUNT; id++) {
-        if (is_repeated(msg, id))
+    for (unsigned id = 1; id < SIP_HDR_COUNT; id++) {
+        if (is_repeated(msg, id) && must_be_single(msg, id))
             return refuse(msg, sip_phrase_duplicate(id), id, ret_error);
     }
     return 0;
@@ -96,13 +114,9 @@ static int check_request_line(struct sip_msg *msg, struct sip_error *ret_error)
 int sip_msg_check(struct sip_msg *msg, struct sip_error *ret_error)
 {
     for (size_t i = 0; i < CHECKED_HEADERS; i++) {
-        const struct checked_header *c = &checked_headers[i];
-        if (sip_msg_has(msg, c->id)) {
-            if (check_typed(msg, c->id) < 0)
-                return refuse(msg, sip_phrase_bad(c->id), c->id, ret_error);
-        } else if (msg->is_request ? c->in_request : c->in_response) {
-            return refuse(msg, sip_phrase_missing(c->id), c->id, ret_error);
-        }
+        int rc = check_header(msg, &checked_headers[i], ret_error);
+        if (rc < 0)
+            return rc;
     }
     if (msg->have & SIP_HAVE_REPEATED) {
         int rc = check_repeated(msg, ret_error);

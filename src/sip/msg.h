@@ -55,7 +55,8 @@ struct sip_via {
     uint16_t rport;          /* 0: present without value, or absent */
 };
 
-/* From, To, Contact, Route, Record-Route, Path: (name-addr / addr-spec) *(SEMI param) */
+/* From, To, Contact, Route, Record-Route, Path: (name-addr / addr-spec) *(SEMI param). The "*" of a Contact
+ * is none: look for it first. */
 struct sip_name_addr {
     struct slice text;     /* the whole element */
     struct slice display;  /* as written, quotes kept; absent when none */
@@ -103,14 +104,17 @@ struct sip_msg {
  * size against the limits. The header array is taken from arena. On ERR_SYNTAX, ERR_LIMIT and ERR_UNSUPPORTED
  * (SIP version) ret_error says what to answer and, where as much could be read, ret_msg is good enough to
  * build that answer from (top Via, From, To, Call-ID, CSeq): ret_error->status is 0 when it is not.
- * ERR_NOMEM: arena is full. */
+ * Fields with stray CR, LF or NUL are left out of the index, so that no answer repeats them. The first error
+ * is the one reported; its offset, like every position, counts from ret_msg->bytes, which is behind any CRLF
+ * that stood before the start line (section 7.5). ERR_NOMEM: arena is full, and ret_msg is not usable. */
 MUST_USE int sip_msg_parse(struct slice bytes, bool datagram, const struct sip_limits *limits,
                            struct arena *arena, struct sip_msg *ret_msg, struct sip_error *ret_error);
 
 /* What decides identity must be there once and be grammatical: Via (top), From, To, Call-ID, CSeq with the
  * method of the request line, each single header once, Max-Forwards a number (sections 8.1.1, 16.3 item 1,
- * 20). A response needs the same for what it has. 0, or ERR_SYNTAX with ret_error. A tag in From is not
- * demanded (RFC 2543, section 17.2.3). */
+ * 20). A response needs Via and CSeq, and From, To and Call-ID must be good and single when they are there.
+ * Fields that belong into messages of the other kind are ignored (section 7.3.2). 0, or ERR_SYNTAX with
+ * ret_error. A tag in From is not demanded (RFC 2543, section 17.2.3), nor an RFC 3261 branch in Via. */
 MUST_USE int sip_msg_check(struct sip_msg *msg, struct sip_error *ret_error);
 
 /* A copy that lives in arena: octets, header array and all. */

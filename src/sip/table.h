@@ -7,7 +7,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum sip_hdr_flags { SIP_HDRF_SINGLE = 1, SIP_HDRF_LIST = 2, SIP_HDRF_MAY_BE_EMPTY = 4 };
+enum sip_hdr_flags {
+    SIP_HDRF_SINGLE = 1,
+    SIP_HDRF_LIST = 2,
+    SIP_HDRF_MAY_BE_EMPTY = 4,
+    SIP_HDRF_RESPONSE = 8,
+};
 
 enum sip_hdr_id {
     SIP_HDR_OTHER = 0,

@@ -122,7 +122,10 @@ static const struct verdict verdicts[] = {
     {"SIP/2.0 200 OK\r\n" IDENTITY TO_LINE "\r\n", 0, "Duplicate To", SIP_HDR_TO},
     {"SIP/2.0 503 x\r\n" VIA_LINE FROM_LINE TO_LINE CALL_ID_LINE "CSeq: 4294967296 INVITE\r\n\r\n", 0,
      "Bad CSeq", SIP_HDR_CSEQ},
-    /* But not for what only its receiver cares about. */
+    /* What belongs into messages of the other kind is ignored (section 7.3.2). */
+    {"SIP/2.0 200 OK\r\n" IDENTITY "Max-Forwards: x\r\nMax-Forwards: y\r\n\r\n", 0, NULL, 0},
+    {INVITE_OF("Server: a\r\nServer: b\r\nRetry-After: 1\r\nRetry-After: 2\r\n"), 0, NULL, 0},
+    /* A response is not dropped for what only its receiver cares about. */
     {"SIP/2.0 200 OK\r\n" IDENTITY "Date: a\r\nDate: b\r\nServer: c\r\nServer: d\r\n\r\n", 0, NULL, 0},
 };
 
