@@ -1,5 +1,5 @@
-/* Digest credentials as a user agent makes them (RFC 7616 section 3.4, RFC 8760). */
-#include "run.h"
+#include "digest.h"
+#include "plain.h"
 #include <openssl/evp.h>
 
 static const EVP_MD *digest_of(struct slice algorithm)

@@ -2,6 +2,7 @@
 #ifndef SCENARIO_RUN_H
 #define SCENARIO_RUN_H
 
+#include "digest.h"
 #include "plain.h"
 #include "script.h"
 #include "services.h"
@@ -115,9 +116,5 @@ bool peer_run(struct run *run, const struct stmt *stmt);
 bool expect_run(struct run *run, const struct stmt *stmt, bool in_group);
 /* lint.c: what holds for every message of the proxy; absent when it is fine. */
 struct slice lint_message(struct run *run, const struct record *r);
-/* digest.c: an Authorization value for a challenge. */
-struct slice digest_credentials(struct heap *heap, struct slice challenge, struct slice user,
-                                struct slice password, struct slice method, struct slice uri,
-                                unsigned nonce_count, bool with_qop);
 
 #endif
