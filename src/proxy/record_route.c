@@ -73,15 +73,18 @@ static void push_side(struct proxy_context *c, const struct side *side, struct s
     sip_edit_push_header(edit, SIP_HDR_RECORD_ROUTE, buf_slice(&out));
 }
 
-static struct side side_of(const struct proxy *p, uint16_t index, const struct proxy_plan *plan,
-                           bool is_switching)
+/* What goes on by SIPS gets a SIPS URI on that side. The other side is that of the one who sent it: over
+ * anything but TLS a SIPS URI would not lead there, and section 16.7 step 8 makes it a SIP URI in the
+ * response.
+ */
+static struct side side_of(const struct proxy *p, uint16_t index, bool is_for_sips, bool is_switching)
 {
     const struct proxy_listener *l = proxy_listener_at(p, index);
 
     return (struct side){
         .listener = l,
         .index = index,
-        .is_secure = is_secure_transport(l) || plan->is_next_secure,
+        .is_secure = is_for_sips || is_secure_transport(l),
         .has_transport = is_switching || sip_transport_is_reliable((enum sip_transport)l->transport),
     };
 }
@@ -99,11 +102,12 @@ void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *
     const struct proxy *p = c->req.proxy;
     uint16_t in = c->req.from.listener, out = copy->record_listener;
     bool is_switching = proxy_listener_at(p, in)->transport != proxy_listener_at(p, out)->transport;
-    struct side in_side = side_of(p, in, plan, is_switching), out_side = side_of(p, out, plan, is_switching);
+    struct side in_side = side_of(p, in, false, is_switching),
+                out_side = side_of(p, out, plan->is_next_secure, is_switching);
 
     if (!may_concern_dialog(c->req.msg.method) || (!p->opts->record_route && !is_forced(c, plan)))
         return;
-    push_side(c, &in_side, edit);
     if (in != out)
-        push_side(c, &out_side, edit);
+        push_side(c, &in_side, edit);
+    push_side(c, &out_side, edit);
 }
