@@ -15,14 +15,16 @@ import pytest
 
 from harness import env, mutate
 from harness import proxy as proxies
-from harness.env import patience, scaled
+from harness.env import scaled
 from harness.phone import Phone
 
 pytestmark = pytest.mark.heavy
 
 DATAGRAMS = 1_000_000
-RATE = 20_000  # a second
+RATE = 20_000  # a second at most; less where the proxy is slower
 BATCH = 100
+BACKLOG_BYTES = 256 * 1024  # what may wait in the proxy's sockets; looked at every LOOK datagrams
+LOOK = 4 * BATCH
 SOURCE = "127.77.0.1"
 SEED = int(os.environ.get("E2E_SEED", "3261"))
 
@@ -68,6 +70,7 @@ class Flood:
         self.callee = self._socket("127.0.0.1", 0)
         self.callee_port = self.callee.getsockname()[1]
         self.sent = self.answers = self.calls = 0
+        self.sockets = proxy.sockets()
 
     @staticmethod
     def _socket(host, port):
@@ -81,7 +84,7 @@ class Flood:
         self.callee.close()
 
     def run(self, count):
-        """That many datagrams at RATE; the seconds it took."""
+        """That many datagrams at RATE, and no faster than the proxy reads them."""
         started = time.monotonic()
         address, send, next_ = self.proxy.address(), self.socket.sendto, self.mutator.next
         for done in range(0, count, BATCH):
@@ -96,7 +99,11 @@ class Flood:
             ahead = started + done / RATE - time.monotonic()
             if ahead > 0:
                 time.sleep(ahead)
-        return time.monotonic() - started
+            while done % LOOK == 0 and self.proxy.alive() and self._backlog() > BACKLOG_BYTES:
+                time.sleep(0.002)
+
+    def _backlog(self):
+        return self.proxy.udp_backlog(self.sockets)[0]
 
     def _take_answers(self):
         while True:
@@ -167,12 +174,12 @@ def aftermath(module_folder):
         for stream in (idle, lively):
             stream.send(user.request("OPTIONS", f"sip:{proxy.hostport}").octets())
         rest = time.monotonic()
-        while time.monotonic() - rest < patience(TIMER_D_S + 3):
+        while time.monotonic() - rest < TIMER_D_S + 3:
             lively.send(b"\r\n\r\n")
             user.pump(1)
         rested = proxy.rss_kb()
         flood.run(count - count * 9 // 10)
-        yield Aftermath(proxy, flood, start, rested, proxy.rss_kb(), proxy.dropped_datagrams(), user, idle, lively)
+        yield Aftermath(proxy, flood, start, rested, proxy.rss_kb(), proxy.udp_backlog(flood.sockets)[1], user, idle, lively)
         for each in (flood, bob, user):
             each.close()
 
@@ -185,7 +192,7 @@ def test_the_proxy_lives_and_answers_options_on_every_listener(aftermath):
 
 def test_the_flood_was_read_answered_and_forwarded(aftermath):
     flood = aftermath.flood
-    assert aftermath.dropped < flood.sent / 20
+    assert aftermath.dropped < flood.sent / 1000
     assert flood.answers > flood.sent / 50
     assert flood.calls > flood.sent / 1000
 
@@ -202,8 +209,8 @@ def test_memory_is_back_where_it_was(aftermath):
     if env.sanitized():
         pytest.skip("a sanitizer keeps freed memory")
     # What the pools took for the busiest moment may stay theirs, but the rest of the flood must fit into it.
-    assert aftermath.rss_rested_kb - aftermath.rss_start_kb < 64 * 1024, aftermath
-    assert aftermath.rss_end_kb - aftermath.rss_rested_kb < 2 * 1024, aftermath
+    assert aftermath.rss_rested_kb - aftermath.rss_start_kb < 24 * 1024, aftermath
+    assert aftermath.rss_end_kb - aftermath.rss_rested_kb < 1024, aftermath
 
 
 def test_the_log_stays_small(aftermath):

@@ -149,14 +149,19 @@ class Proxy:
         with open(f"/proc/{self.process.pid}/status") as status:
             return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
 
-    def dropped_datagrams(self):
-        """What the kernel threw away because the proxy did not read fast enough, over all its UDP sockets."""
+    def sockets(self):
+        """The inodes of its sockets."""
         inodes = set()
         for fd in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir():
             with contextlib.suppress(OSError):
                 inodes.add(os.readlink(fd).removeprefix("socket:[").removesuffix("]"))
+        return inodes
+
+    def udp_backlog(self, inodes):
+        """Octets that wait in these sockets, and datagrams that the kernel threw away because the proxy was too slow."""
         rows = [line.split() for name in ("udp", "udp6") for line in open(f"/proc/net/{name}")]
-        return sum(int(row[-1]) for row in rows if len(row) > 12 and row[9] in inodes)
+        ours = [row for row in rows if len(row) > 12 and row[9] in inodes]
+        return sum(int(row[4].partition(":")[2], 16) for row in ours), sum(int(row[-1]) for row in ours)
 
     def log(self):
         return self.process.err()

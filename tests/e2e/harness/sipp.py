@@ -7,6 +7,7 @@ from .env import E2E
 from .process import Process
 
 SCENARIOS = E2E / "sipp"
+BUFFER_BYTES = 2 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Sipp:
         self.folder, self.name, self.seconds = folder, name, seconds
         argv = ["sipp", "-sf", SCENARIOS / f"{scenario}.xml", "-nostdin"]
         argv += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-i", host, "-p", port]
+        # Its own default, 64 KiB, overflows in a burst, and SIPp counts what it lost as the proxy's fault.
+        argv += ["-buff_size", BUFFER_BYTES]
         argv += ["-m", calls, "-r", rate, "-recv_timeout", 10000, "-timeout", seconds]
         argv += ["-trace_stat", "-stf", self._stat, "-trace_counts", "-fd", "1"]
         argv += ["-trace_err", "-error_file", folder / f"{name}.errors.out"]
