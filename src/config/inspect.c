@@ -84,6 +84,17 @@ static void put_words(struct buf *out, const struct value_type *type)
     }
 }
 
+/* What to write for a value of this type. */
+static void put_how(struct buf *out, const struct value_type *type)
+{
+    if (type->noun) {
+        buf_cstr(out, type->how);
+    } else {
+        buf_lit(out, "write one of ");
+        put_words(out, type);
+    }
+}
+
 /* Texts are of this program and bounded; one that does not fit is cut, not lost. */
 static const char *ended(struct buf *text)
 {
@@ -170,7 +181,7 @@ static bool check_kind(struct inspect *in, const struct node *node, enum node_ki
         return true;
     buf_printf(&what, "%s and %s", kinds[node->kind].is, kinds[wanted].must_be);
     if (wanted == NODE_SCALAR)
-        buf_cstr(&remedy, type->how);
+        put_how(&remedy, type);
     else if (wanted == NODE_LIST)
         buf_lit(&remedy, "write each on a line of its own that begins with \"- \"");
     else
@@ -261,6 +272,7 @@ static void check_length(struct inspect *in, const struct key *key, const struct
         buf_printf(&what, "has %zu entries", node->count);
         buf_printf(&remedy, "give at most %u", key->most);
         tell(in, node, ended(&remedy), ended(&what));
+        in->shape_is_right = false;
     }
 }
 
@@ -271,7 +283,7 @@ static void inspect_list(struct inspect *in, const struct key *key, const struct
     if (!check_kind(in, node, NODE_LIST, NULL, NULL))
         return;
     check_length(in, key, node);
-    for (const struct node *child = node->first; child && index < key->most; child = child->next) {
+    for (const struct node *child = node->first; child; child = child->next) {
         size_t before = path_index(in, index++);
 
         if (key->kind == KEY_LIST)
@@ -316,12 +328,10 @@ static void check_missing(struct inspect *in, const struct section *section, con
             continue;
         buf_printf(&what, "has no \"%s\"", key->name);
         buf_lit(&remedy, "add it: ");
-        if (key->type && !key->type->noun) {
-            buf_lit(&remedy, "one of ");
-            put_words(&remedy, key->type);
-        } else {
-            buf_cstr(&remedy, key->type ? key->type->how : key->help);
-        }
+        if (key->type)
+            put_how(&remedy, key->type);
+        else
+            buf_cstr(&remedy, key->help);
         tell(in, in->path.len > 0 ? node : NULL, ended(&remedy), ended(&what));
     }
 }

@@ -7,7 +7,8 @@
 #include "config/schema.h"
 
 /* Adds to errors whatever is wrong. root NULL: an empty document. *ret_shape_is_right: libcyaml can load the
- * text, although there may be unknown keys and wrong values in it. ERR_NOMEM: nothing can be said. */
+ * text and no list is too long, although there may be unknown keys and wrong values. ERR_NOMEM: nothing can
+ * be said. */
 MUST_USE int inspect_document(const struct node *root, struct arena *scratch, struct config_errors *errors,
                               bool *ret_shape_is_right);
 

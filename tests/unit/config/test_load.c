@@ -152,6 +152,8 @@ static void each_mistake_names_file_line_key_and_remedy(void **state)
         {"max_contacts: 2\n",
          "c.yaml:10: max_contacts: unknown key; it belongs under registrar: \"registrar.max_contacts\"\n"},
         {"log:\n  volume: 11\n", "c.yaml:11: log.volume: unknown key; the keys here are level, format\n"},
+        {"log:\n  workers: 2\n",
+         "c.yaml:11: log.workers: unknown key; it belongs at the top, not indented\n"},
         {"workers: 2\nworkers: 3\n", "c.yaml:11: workers: given twice; leave one out\n"},
         {"domains: []\n", "c.yaml:10: domains: given twice; leave one out\n"},
         {"log: debug\n",
@@ -264,7 +266,7 @@ static void the_whole_must_be_a_mapping_with_listeners(void **state)
          "c.yaml: is a list and must be a mapping; write its keys, each on a line of its own: workers, "
          "listeners, domains, aliases, trusted, store, registrar, auth, proxy, timers, limits, log, stop\n"},
         {"listeners: [ { address: 192.0.2.1 } ]\ndomains: [ { name: a.example } ]\n",
-         "c.yaml:1: listeners[0]: has no \"transport\"; add it: one of udp, tcp\n"},
+         "c.yaml:1: listeners[0]: has no \"transport\"; add it: write one of udp, tcp\n"},
         {"listeners: []\ndomains: [ { name: a.example } ]\n",
          "c.yaml:1: listeners: is an empty list; give at least one\n"},
     };
@@ -301,6 +303,27 @@ static void lists_are_bounded(void **state)
     assert_string_equal(errors.items[0].remedy, "give at most 1000");
     config_errors_done(&errors);
     free(text);
+}
+
+/* Found by fuzzing: what lies beyond the longest length was not looked at, but loaded. */
+static void what_is_wrong_beyond_the_longest_length_is_found_too(void **state)
+{
+    static const char text[] = "listeners: [ { transport: udp, address: 192.0.2.1 } ]\n"
+                               "domains: [ { name: a.example } ]\n"
+                               "auth: { algorithms: [ MD5, SHA-256, SHA-512-256, a: b ] }\n";
+    struct config_errors errors;
+    struct config *config = NULL;
+    char *messages;
+
+    (void)state;
+    config_errors_init(&errors, "c.yaml");
+    assert_int_equal(config_parse(slice_from_cstr(text), &config, &errors), ERR_SYNTAX);
+    messages = printed(print_errors, &errors);
+    assert_string_equal(messages, "c.yaml:3: auth.algorithms: has 4 entries; give at most 3\n"
+                                  "c.yaml:3: auth.algorithms[3]: is a mapping and must be a value; write one "
+                                  "of SHA-512-256, SHA-256, MD5\n");
+    free(messages);
+    config_errors_done(&errors);
 }
 
 static void many_mistakes_are_bounded_and_counted(void **state)
@@ -510,6 +533,7 @@ int main(void)
         cmocka_unit_test(all_mistakes_are_found_in_one_run),
         cmocka_unit_test(the_whole_must_be_a_mapping_with_listeners),
         cmocka_unit_test(lists_are_bounded),
+        cmocka_unit_test(what_is_wrong_beyond_the_longest_length_is_found_too),
         cmocka_unit_test(many_mistakes_are_bounded_and_counted),
         cmocka_unit_test(a_message_shows_no_control_characters_and_has_an_end),
         cmocka_unit_test(a_file_is_read_and_named_in_messages),
