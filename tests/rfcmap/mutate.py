@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """Breaks the proxy on purpose, one small change at a time, and sees that the test which vouches for the rule fails.
 
-    tests/rfcmap/mutate.py                       every block of mutations.txt
+    tests/rfcmap/mutate.py                       every block of mutations*.txt
     tests/rfcmap/mutate.py 3261-16.3 5393        only blocks that vouch for ids beginning with these
     tests/rfcmap/mutate.py --file src/proxy/best.c --list
 
 The sources are copied into a directory of their own (--dir) and changed there, never in place; it is kept, so that the next run
-builds little. Format of mutations.txt: see its head. Ends with 1 when a mutation survived, did not apply or did not build.
+builds little. Format: see the head of mutations.txt. Ends with 1 when a mutation survived, did not apply or did not build.
 """
 import argparse
 import pathlib
@@ -17,7 +17,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BLOCKS = pathlib.Path(__file__).with_name("mutations.txt")
+FILES = sorted(pathlib.Path(__file__).parent.glob("mutations*.txt"))
 TIMEOUT_S = 60
 
 
@@ -27,23 +27,23 @@ class Hunk:
 
 
 class Block:
-    def __init__(self, line):
-        self.line, self.ids, self.hunks, self.tests = line, [], [], []
+    def __init__(self, place):
+        self.place, self.ids, self.hunks, self.tests = place, [], [], []
 
     def name(self):
-        return f"{self.line}: {' '.join(self.ids)}"
+        return f"{self.place}: {' '.join(self.ids)}"
 
 
-def parse(text):
+def parse(source):
     blocks, block, file = [], None, None
-    for number, line in enumerate(text.splitlines() + [""], 1):
+    for number, line in enumerate(source.read_text().splitlines() + [""], 1):
         if line.startswith("#"):
             continue
         if not line.strip():
             block = None
             continue
         if block is None:
-            block, file = Block(number), None
+            block, file = Block(f"{source.name}:{number}"), None
             blocks.append(block)
         key, _, value = line.partition(":")
         if line == "-" or line.startswith("- "):
@@ -59,10 +59,10 @@ def parse(text):
         elif key == "test":
             block.tests.append(value.strip())
         else:
-            raise SystemExit(f"{BLOCKS.name}:{number}: not understood: {line}")
+            raise SystemExit(f"{source.name}:{number}: not understood: {line}")
     for block in blocks:
         if not (block.ids and block.hunks and block.tests):
-            raise SystemExit(f"{BLOCKS.name}:{block.line}: ids, a change and a test are needed")
+            raise SystemExit(f"{block.place}: ids, a change and a test are needed")
     return blocks
 
 
@@ -168,7 +168,7 @@ def main():
     parser.add_argument("--dir", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / "viaduct-mutate")
     parser.add_argument("--list", action="store_true", help="name the blocks and do nothing")
     options = parser.parse_args()
-    blocks = [block for block in parse(BLOCKS.read_text()) if chosen(block, options)]
+    blocks = [block for source in FILES for block in parse(source) if chosen(block, options)]
     if options.list:
         print("\n".join(block.name() for block in blocks))
         return 0
