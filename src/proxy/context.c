@@ -87,6 +87,7 @@ static int fill(struct proxy_context *c, const struct proxy_arrival *arrival)
     proxy_ring_timer_init(c);
     c->user.kind = PROXY_USER_CONTEXT;
     c->reply_hop = arrival->reply_hop;
+    c->received_ms = c->req.proxy->wheel.now_ms;
     c->prefer_listener = PROXY_LISTENER_NONE;
     c->max_breadth = c->req.proxy->opts->max_breadth;
     c->req.trusted = is_trusted(c->req.proxy->opts, &arrival->from->addr);

@@ -75,7 +75,6 @@ struct proxy_wait {
 
 struct proxy_target {
     struct proxy_target *next;
-    struct slice uri_text;
     struct sip_uri uri;
     struct slice path; /* Route values that lead there, or absent */
     unsigned q_milli;
@@ -157,6 +156,7 @@ struct proxy_context {
     struct list node;
     struct proxy_wait wait;
     struct sip_hop reply_hop;
+    ms_t received_ms;
     bool is_stateless;      /* forwarded by section 16.11 */
     bool is_without_server; /* never had a server transaction: is_stateless, ACK, CANCEL */
 

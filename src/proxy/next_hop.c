@@ -131,13 +131,10 @@ int proxy_plan_make(const struct proxy_context *c, const struct proxy_target *ta
                     struct proxy_plan *ret_plan)
 {
     struct route_list list = {slice_trim(target->path), c->routes, c->n_routes};
-    struct proxy_plan plan = {.ruri = proxy_uri_for_request(&target->uri, &c->req.proxy->scratch),
-                              .next = target->uri};
+    struct proxy_plan plan = {.ruri = target->uri.text, .next = target->uri};
     struct sip_uri top;
     int rc = 0;
 
-    if (slice_is_null(plan.ruri))
-        return ERR_NOMEM;
     plan.is_next_secure = target->uri.scheme == SIP_SCHEME_SIPS;
     if (!is_empty(&list)) {
         rc = parse_top(&list, &top);

@@ -67,8 +67,10 @@ static bool start_some(struct proxy_context *c)
 
     if (!t || (active.branches > 0 && t->q_milli < c->group_q))
         return false;
-    if (active.branches == 0)
+    if (active.branches == 0) {
         c->group_q = t->q_milli;
+        timer_stop(&c->req.proxy->wheel, &c->ring_timer);
+    }
     /* RFC 5393 section 5.5: what does not fit in the breadth waits until some of it is free again. */
     room = c->max_breadth > active.breadth ? c->max_breadth - active.breadth : 0;
     count = count_waiting(c, c->group_q);
@@ -89,10 +91,10 @@ static void set_ring_timer(struct proxy_context *c)
 {
     struct proxy *p = c->req.proxy;
 
-    if (!proxy_is_invite(c) || p->opts->ring_ms == 0 || timer_is_set(&c->ring_timer) || c->is_closed ||
-        !first_waiting(c))
-        return;
-    timer_set(&p->wheel, &c->ring_timer, p->wheel.now_ms + p->opts->ring_ms);
+    if (!first_waiting(c) || c->is_closed)
+        timer_stop(&p->wheel, &c->ring_timer);
+    else if (proxy_is_invite(c) && p->opts->ring_ms > 0 && !timer_is_set(&c->ring_timer))
+        timer_set(&p->wheel, &c->ring_timer, p->wheel.now_ms + p->opts->ring_ms);
 }
 
 void proxy_context_advance(struct proxy_context *c)

@@ -31,7 +31,7 @@ static int build(const struct proxy *p, struct sip_msg *request, struct slice to
         .phrase = r->phrase,
         .to_tag = r->to_tag,
         .copy_record_route = forms_dialog(request->method, r->status),
-        .copy_timestamp = r->status == 100,
+        .copy_timestamp = r->status == 100 && !r->extra,
         .extra = extra,
         .top_via = top_via,
     };
@@ -140,9 +140,37 @@ static int respond(struct proxy_context *c, const struct local_response *r)
     return rc;
 }
 
+#define DELAY_BYTES 24 /* " 4294967295.999" */
+
+/* Section 8.2.6.1: "If there is a delay in generating the response, the UAS SHOULD add a delay value into the
+ * Timestamp value in the response. This value MUST contain the difference between the time of sending of the
+ * response and receipt of the request, measured in seconds." Absent when there is nothing to add, or no
+ * memory. */
+static struct slice delayed_timestamp(struct proxy_context *c)
+{
+    struct proxy *p = c->req.proxy;
+    struct slice sent = sip_msg_value(&c->req.msg, SIP_HDR_TIMESTAMP);
+    ms_t delay_ms = p->wheel.now_ms - c->received_ms;
+    struct buf out;
+    char *memory;
+
+    if (delay_ms == 0 || sent.len == 0 || slice_find(sent, ' ') < sent.len)
+        return SLICE_NULL;
+    memory = arena_alloc(&p->scratch, sent.len + DELAY_BYTES);
+    if (!memory)
+        return SLICE_NULL;
+    buf_init(&out, memory, sent.len + DELAY_BYTES);
+    buf_put(&out, sent);
+    buf_printf(&out, " %u.%03u", (unsigned)(delay_ms / 1000), (unsigned)(delay_ms % 1000));
+    return buf_slice(&out);
+}
+
 void proxy_reply_trying(struct proxy_context *c)
 {
-    const struct local_response trying = {.status = 100, .phrase = SLICE_NULL};
+    struct sip_extra extra[] = {{.id = SIP_HDR_TIMESTAMP, .value = delayed_timestamp(c)},
+                                {.id = SIP_HDR_OTHER}};
+    const struct local_response trying = {.status = 100,
+                                          .extra = slice_is_null(extra[0].value) ? NULL : extra};
 
     /* A stateless proxy makes no provisional response (section 16.11). Without memory it is left out: it is a
      * courtesy. */

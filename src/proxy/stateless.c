@@ -89,7 +89,7 @@ static struct proxy_target *choose_target(struct proxy_context *c)
 
         hash_begin(&st, &req->proxy->opts->secret);
         hash_add(&st, sip_msg_call_id(&req->msg));
-        hash_add(&st, t->uri_text);
+        hash_add(&st, t->uri.text);
         weight = hash_end64(&st);
         if (!chosen || weight > best) {
             chosen = t;

@@ -53,16 +53,33 @@ static bool is_present(const struct proxy_request *req, const struct sip_uri *ur
     return false;
 }
 
-int proxy_add_target(struct proxy_request *req, const struct proxy_binding *binding)
+/* As it will stand in the Request-URI: without what is not allowed there (section 16.6 step 2). */
+static int parse_target(struct proxy_request *req, struct slice text, struct sip_uri *ret_uri)
 {
-    struct proxy_target *target;
     struct sip_uri uri;
-    int rc = sip_uri_parse(binding->uri, &uri);
+    int rc = sip_uri_parse(text, &uri);
 
     if (rc < 0)
         return rc;
     if (uri.scheme != SIP_SCHEME_SIP && uri.scheme != SIP_SCHEME_SIPS)
         return ERR_UNSUPPORTED;
+    text = proxy_uri_for_request(&uri, &req->arena);
+    if (slice_is_null(text))
+        return ERR_NOMEM;
+    if (text.len != uri.text.len)
+        return sip_uri_parse(text, ret_uri);
+    *ret_uri = uri;
+    return 0;
+}
+
+int proxy_add_target(struct proxy_request *req, const struct proxy_binding *binding)
+{
+    struct proxy_target *target;
+    struct sip_uri uri;
+    int rc = parse_target(req, binding->uri, &uri);
+
+    if (rc < 0)
+        return rc;
     if (is_present(req, &uri))
         return ERR_EXISTS;
     target = arena_zalloc(&req->arena, sizeof(*target));
@@ -71,7 +88,6 @@ int proxy_add_target(struct proxy_request *req, const struct proxy_binding *bind
     if (!make_room(req, binding->q_milli))
         return ERR_LIMIT;
     *target = (struct proxy_target){
-        .uri_text = binding->uri,
         .uri = uri,
         .path = binding->path,
         .q_milli = binding->q_milli,

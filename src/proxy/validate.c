@@ -44,14 +44,20 @@ static bool check_max_forwards(struct proxy_context *c)
     return refuse(c, 483, SLICE_NULL, NULL, "Max-Forwards is 0 (16.3 item 3)");
 }
 
-static bool is_loop(struct proxy_context *c, const struct sip_via *via, uint64_t hash,
-                    uint64_t hash_stateless)
+static uint64_t loop_hash(struct proxy_context *c, bool is_stateless)
+{
+    return proxy_branch_loop_hash(&c->req.proxy->opts->secret, &c->req.msg, c->req.from.listener,
+                                  is_stateless);
+}
+
+static bool is_loop(struct proxy_context *c, bool is_stateless, const struct sip_via *via)
 {
     struct proxy_branch_id id;
 
     if (!proxy_via_is_ours(c->req.proxy->opts, via) || !proxy_branch_id_parse(via->branch, &id))
         return false;
-    return id.loop == (id.is_stateless ? hash_stateless : hash);
+    /* It may have been forwarded the other way when it came by before. */
+    return id.loop == (id.is_stateless == is_stateless ? c->loop_hash : loop_hash(c, id.is_stateless));
 }
 
 /* RFC 5393 section 4.2.2: "Each Via header field value in the request whose sent-by value matches a value
@@ -59,17 +65,14 @@ static bool is_loop(struct proxy_context *c, const struct sip_via *via, uint64_t
  * wrote and cannot be read is passed over (4.2.4). */
 static bool check_loop(struct proxy_context *c)
 {
-    const struct proxy_opts *opts = c->req.proxy->opts;
-    struct sip_msg *msg = &c->req.msg;
-    struct sip_values it = sip_values_of(msg, SIP_HDR_VIA);
-    uint64_t hash = proxy_branch_loop_hash(&opts->secret, msg, c->req.from.listener, false);
-    uint64_t hash_stateless = proxy_branch_loop_hash(&opts->secret, msg, c->req.from.listener, true);
+    bool is_stateless = c->is_stateless || c->req.msg.method == SIP_METHOD_CANCEL;
+    struct sip_values it = sip_values_of(&c->req.msg, SIP_HDR_VIA);
     struct slice element;
     struct sip_via via;
 
-    c->loop_hash = c->is_stateless || msg->method == SIP_METHOD_CANCEL ? hash_stateless : hash;
-    while (opts->loop_detection && sip_values_next(&it, &element) == 0) {
-        if (sip_via_parse(element, &via) == 0 && is_loop(c, &via, hash, hash_stateless))
+    c->loop_hash = loop_hash(c, is_stateless);
+    while (c->req.proxy->opts->loop_detection && sip_values_next(&it, &element) == 0) {
+        if (sip_via_parse(element, &via) == 0 && is_loop(c, is_stateless, &via))
             return refuse(c, 482, SLICE_NULL, NULL, "the request has looped (RFC 5393 section 4.2.2)");
     }
     return true;

@@ -62,10 +62,259 @@ static void call_goes_end_to_end_and_leaves_nothing(void **state)
     world_stop(&w);
 }
 
+/* Section 17.2.1: what we answered ourselves is acknowledged to us, and absorbed; also when nothing is left
+ * of it. */
+static void acks_of_our_own_finals_are_absorbed(void **state)
+{
+    struct world w;
+    const char *to;
+
+    (void)state;
+    world_with_bob(&w);
+    request(&w, &(struct call){.method = "INVITE", .ruri = "sip:nosuch@example.com"});
+    to = header(take_starting(&w, "SIP/2.0 404"), "To", 0);
+    request(&w, &(struct call){.method = "ACK", .ruri = "sip:nosuch@example.com", .to = to});
+    assert_silence(&w);
+    world_advance(&w, 100000);
+    assert_int_equal(proxy_transactions(w.proxy), 0);
+    request(&w, &(struct call){.method = "ACK", .ruri = "sip:bob@example.com", .to = to});
+    assert_silence(&w);
+    world_stop(&w);
+}
+
+/* Section 8.2.6.2, for what was refused before it had a transaction. */
+static void malformed_requests_are_answered_and_other_rubbish_is_dropped(void **state)
+{
+    struct world w;
+    const struct sent *sent;
+    char text[WORLD_TEXT_MAX];
+
+    (void)state;
+    world_with_bob(&w);
+    strcpy(text, request_text(&(struct call){.method = "MESSAGE", .ruri = "sip:bob@example.com"}));
+    memcpy(strstr(text, "CSeq: 1"), "CSeq: x", 7);
+    world_receive(&w, UDP4, "192.0.2.10:7777", text);
+    sent = take_starting(&w, "SIP/2.0 400 Bad CSeq\r\n");
+    assert_goes_to(sent, ALICE);
+    assert_has(sent, ";tag=vd");
+    memcpy(strstr(text, "MESSAGE"), "ACK    ", 7);
+    world_receive(&w, UDP4, ALICE, text);
+    world_receive(&w, UDP4, ALICE, "SIP/2.0 200 OK\r\n\r\n");
+    world_receive(&w, UDP4, ALICE, "\001\002\003");
+    world_receive(&w, UDP4, ALICE, "");
+    strcpy(text, request_text(&(struct call){.method = "MESSAGE", .ruri = "sip:bob@example.com"}));
+    memcpy(strstr(text, "SIP/2.0\r\n"), "SIP/7.0\r\n", 9);
+    world_receive(&w, UDP4, ALICE, text);
+    (void)take_starting(&w, "SIP/2.0 505 ");
+    assert_silence(&w);
+    assert_int_equal(counter_get(&w.counters, COUNTER_RX_BAD), 6);
+    world_stop(&w);
+}
+
+static void lost_framing_of_a_stream_is_answered(void **state)
+{
+    struct world w;
+    struct sip_hop from = hop_from(TCP4, "192.0.2.10:40000", 5);
+    const char *text = request_text(&(struct call){.method = "MESSAGE", .ruri = "sip:bob@example.com"});
+
+    (void)state;
+    world_with_bob(&w);
+    proxy_receive_bad(w.proxy, slice_from_cstr(text), &from, 400, "Two Content-Length");
+    assert_int_equal(take_starting(&w, "SIP/2.0 400 Two Content-Length\r\n")->hop.flow, 5);
+    proxy_receive_bad(w.proxy, slice_from_cstr(text), &from, 513, NULL);
+    (void)take_starting(&w, "SIP/2.0 513 Message Too Large\r\n");
+    proxy_receive_bad(w.proxy, SLICE("SIP/2.0 200 OK\r\n\r\n"), &from, 400, NULL);
+    proxy_receive_bad(w.proxy, SLICE("rubbish"), &from, 400, NULL);
+    assert_silence(&w);
+    world_stop(&w);
+}
+
+/* Draining: what begins something gets 503 with Retry-After, what is under way goes on. */
+static void a_draining_proxy_begins_nothing(void **state)
+{
+    struct world w;
+    const struct sent *inv, *sent;
+
+    (void)state;
+    world_with_bob(&w);
+    invite(&w);
+    (void)take_starting(&w, "SIP/2.0 100");
+    inv = take_starting(&w, "INVITE");
+    proxy_set_draining(w.proxy, true);
+    assert_int_equal(proxy_pending(w.proxy), 2);
+    request(&w, &(struct call){.method = "INVITE", .ruri = "sip:bob@example.com", .branch = "z9hG4bK2"});
+    sent = take_starting(&w, "SIP/2.0 503 ");
+    assert_string_equal(header(sent, "Retry-After", 0), "7");
+    request(&w, &(struct call){.method = "ACK",
+                               .ruri = "sip:bob@example.com",
+                               .branch = "z9hG4bK2",
+                               .to = header(sent, "To", 0)});
+    assert_silence(&w);
+    respond(&w, inv, 200, "b");
+    (void)take_starting(&w, "SIP/2.0 200");
+    assert_int_equal(proxy_pending(w.proxy), 0);
+    request(&w, &(struct call){.method = "BYE",
+                               .ruri = "sip:bob@192.0.2.20",
+                               .branch = "z9hG4bK3",
+                               .to = "<sip:bob@example.com>;tag=b"});
+    respond(&w, take_starting(&w, "BYE "), 200, NULL);
+    (void)take_starting(&w, "SIP/2.0 200");
+    proxy_set_draining(w.proxy, false);
+    request(&w, &(struct call){.method = "MESSAGE", .ruri = "sip:bob@example.com", .branch = "z9hG4bK4"});
+    (void)take_starting(&w, "MESSAGE");
+    world_stop(&w);
+}
+
+static void a_full_proxy_sheds(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    set_user(&w, "sip:bob@example.com", bob_once, 1);
+    w.opts.max_transactions = 2;
+    world_start(&w);
+    invite(&w);
+    (void)take_starting(&w, "SIP/2.0 100");
+    (void)take_starting(&w, "INVITE");
+    request(&w, &(struct call){.method = "INVITE", .ruri = "sip:bob@example.com", .branch = "z9hG4bK2"});
+    assert_string_equal(header(take_starting(&w, "SIP/2.0 503"), "Retry-After", 0), "7");
+    assert_int_equal(counter_get(&w.counters, COUNTER_SHED), 1);
+    world_advance(&w, 100000);
+    w.n_taken = w.n_sent;
+    world_stop(&w);
+}
+
+/* A client of RFC 2543 sends its ACK to a 2xx with the branch of its INVITE, or none: it goes on (RFC 6026
+ * section 6). */
+static void the_ack_of_an_rfc2543_client_to_a_2xx_goes_on(void **state)
+{
+    struct world w;
+    const struct sent *inv;
+
+    (void)state;
+    world_with_bob(&w);
+    request(&w, &(struct call){.method = "INVITE", .ruri = "sip:bob@example.com", .branch = "1"});
+    (void)take_starting(&w, "SIP/2.0 100");
+    inv = take_starting(&w, "INVITE");
+    respond(&w, inv, 200, "b");
+    (void)take_starting(&w, "SIP/2.0 200");
+    request(&w, &(struct call){.method = "ACK",
+                               .ruri = "sip:bob@example.com",
+                               .branch = "1",
+                               .to = "<sip:bob@example.com>;tag=b"});
+    (void)take_starting(&w, "ACK sip:bob@192.0.2.20 ");
+    world_stop(&w);
+}
+
+static void options_out_of_range_are_refused(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    w.opts.timer_c_ms = 180000; /* "The timer MUST be larger than 3 minutes" */
+    assert_int_equal(proxy_new(&w.opts, &w.ports, &w.counters, 0, &w.proxy), ERR_RANGE);
+    w.opts.timer_c_ms = 180001;
+    w.opts.max_breadth = 0;
+    assert_int_equal(proxy_new(&w.opts, &w.ports, &w.counters, 0, &w.proxy), ERR_RANGE);
+    w.opts.max_breadth = 60;
+    w.opts.worker = 255;
+    assert_int_equal(proxy_new(&w.opts, &w.ports, &w.counters, 0, &w.proxy), ERR_RANGE);
+    free(w.sent);
+}
+
+static void the_server_header_is_added_where_there_is_one(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    w.opts.server_name = SLICE("Viaduct");
+    world_start(&w);
+    request(&w, &(struct call){.method = "OPTIONS", .ruri = "sip:example.com"});
+    assert_string_equal(header(take(&w), "Server", 0), "Viaduct");
+    world_stop(&w);
+}
+
+static void what_is_under_way_is_dropped_in_silence_at_the_end(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_with_bob(&w);
+    invite(&w);
+    w.resolve_later = true;
+    request(&w, &(struct call){.method = "INVITE", .ruri = "sip:bob@example.com", .branch = "z9hG4bK2"});
+    w.resolve_later = false;
+    request(&w, &(struct call){.method = "INVITE", .ruri = "sip:bob@example.com", .branch = "z9hG4bK3"});
+    respond(&w, &w.sent[w.n_sent - 1], 200, "b");
+    w.n_taken = w.n_sent;
+    proxy_free(w.proxy);
+    assert_silence(&w);
+    assert_int_equal(mem_held_bytes(), w.held_before);
+    free(w.sent);
+}
+
+/* Every allocation of a forked call fails once: whatever happens, nothing is left and nothing is broken. */
+static void play_a_call(struct world *w, int64_t successes)
+{
+    static const struct proxy_binding two[] = {
+        {.uri = TEXT("sip:b@192.0.2.20"), .q_milli = 500},
+        {.uri = TEXT("sip:b@192.0.2.21;transport=tcp"), .path = TEXT("<sip:192.0.2.40>"), .q_milli = 500}};
+
+    world_init(w);
+    set_user(w, "sip:bob@example.com", two, 2);
+    w->opts.recurse_3xx = true;
+    mem_fail_after(successes);
+    w->held_before = mem_held_bytes();
+    if (proxy_new(&w->opts, &w->ports, &w->counters, 0, &w->proxy) == 0) {
+        invite(w);
+        for (size_t i = 0; i < w->n_sent; i++) {
+            static const unsigned statuses[] = {180, 302, 401, 200};
+
+            if (strncmp(w->sent[i].text, "INVITE", 6) != 0)
+                continue;
+            for (size_t s = 0; s < 4 && w->n_sent < 100; s++)
+                respond_with(w, &w->sent[i], statuses[(s + i) % 4], "t",
+                             "WWW-Authenticate: x\r\nContact: <sip:c@192.0.2.22>, <tel:1>\r\n");
+        }
+        request(w, &(struct call){.method = "CANCEL", .ruri = "sip:bob@example.com"});
+        mem_fail_after(-1);
+        w->n_taken = 0;
+        for (int i = 0; i < 20; i++)
+            world_advance(w, 40000);
+        world_stop(w);
+    } else {
+        mem_fail_after(-1);
+        assert_int_equal(mem_held_bytes(), w->held_before);
+        free(w->sent);
+    }
+}
+
+static void memory_may_give_out_anywhere(void **state)
+{
+    struct world w;
+
+    (void)state;
+    for (int64_t successes = 0; successes < 120; successes++)
+        play_a_call(&w, successes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(call_goes_end_to_end_and_leaves_nothing),
+        cmocka_unit_test(acks_of_our_own_finals_are_absorbed),
+        cmocka_unit_test(malformed_requests_are_answered_and_other_rubbish_is_dropped),
+        cmocka_unit_test(lost_framing_of_a_stream_is_answered),
+        cmocka_unit_test(a_draining_proxy_begins_nothing),
+        cmocka_unit_test(a_full_proxy_sheds),
+        cmocka_unit_test(the_ack_of_an_rfc2543_client_to_a_2xx_goes_on),
+        cmocka_unit_test(options_out_of_range_are_refused),
+        cmocka_unit_test(the_server_header_is_added_where_there_is_one),
+        cmocka_unit_test(what_is_under_way_is_dropped_in_silence_at_the_end),
+        cmocka_unit_test(memory_may_give_out_anywhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -299,27 +299,27 @@ static void do_resolve(struct walk *k)
 
 static void set_up(struct walk *k, unsigned seed)
 {
-    static const struct proxy_binding one[] = {{.uri = {"sip:one@192.0.2.20", 18}, .q_milli = 1000}};
+    static const struct proxy_binding one[] = {{.uri = TEXT("sip:one@192.0.2.20"), .q_milli = 1000}};
     static const struct proxy_binding fork[] = {
-        {.uri = {"sip:a@192.0.2.20", 16}, .q_milli = 500},
-        {.uri = {"sip:b@192.0.2.21", 16}, .q_milli = 500},
-        {.uri = {"sip:c@192.0.2.22;transport=tcp", 30}, .q_milli = 500}};
-    static const struct proxy_binding serial[] = {{.uri = {"sip:a@192.0.2.20", 16}, .q_milli = 900},
-                                                  {.uri = {"sip:b@192.0.2.21", 16}, .q_milli = 500},
-                                                  {.uri = {"sip:c@192.0.2.22", 16}, .q_milli = 100}};
+        {.uri = TEXT("sip:a@192.0.2.20"), .q_milli = 500},
+        {.uri = TEXT("sip:b@192.0.2.21"), .q_milli = 500},
+        {.uri = TEXT("sip:c@192.0.2.22;transport=tcp"), .q_milli = 500}};
+    static const struct proxy_binding serial[] = {{.uri = TEXT("sip:a@192.0.2.20"), .q_milli = 900},
+                                                  {.uri = TEXT("sip:b@192.0.2.21"), .q_milli = 500},
+                                                  {.uri = TEXT("sip:c@192.0.2.22"), .q_milli = 100}};
     static const struct proxy_binding mixed[] = {
-        {.uri = {"sip:a@192.0.2.20", 16}, .path = {"<sip:192.0.2.30;lr>", 19}, .q_milli = 900},
-        {.uri = {"sip:b@192.0.2.21", 16}, .q_milli = 900},
-        {.uri = {"sip:one@example.com", 19}, .q_milli = 500},
-        {.uri = {"sip:d@192.0.2.23;transport=foo", 30}, .q_milli = 500},
-        {.uri = {"sip:e@gone.example.net", 22}, .q_milli = 500}};
+        {.uri = TEXT("sip:a@192.0.2.20"), .path = TEXT("<sip:192.0.2.30;lr>"), .q_milli = 900},
+        {.uri = TEXT("sip:b@192.0.2.21"), .q_milli = 900},
+        {.uri = TEXT("sip:one@example.com"), .q_milli = 500},
+        {.uri = TEXT("sip:d@192.0.2.23;transport=foo"), .q_milli = 500},
+        {.uri = TEXT("sip:e@gone.example.net"), .q_milli = 500}};
     static const struct proxy_binding spiral[] = {
-        {.uri = {"sip:fork@example.com;maddr=192.0.2.1", 36}, .q_milli = 900},
-        {.uri = {"sip:one@example.com;x=y", 23}, .q_milli = 900},
-        {.uri = {"sip:f@192.0.2.24", 16}, .q_milli = 900}};
-    static const struct proxy_binding lost[] = {{.uri = {"sip:e@gone.example.net", 22}, .q_milli = 500}};
-    static const struct proxy_binding circle[] = {{.uri = {"sip:circle@example.com;y=z", 26}, .q_milli = 900},
-                                                  {.uri = {"sip:g@192.0.2.25", 16}, .q_milli = 900}};
+        {.uri = TEXT("sip:fork@example.com;maddr=192.0.2.1"), .q_milli = 900},
+        {.uri = TEXT("sip:one@example.com;x=y"), .q_milli = 900},
+        {.uri = TEXT("sip:f@192.0.2.24"), .q_milli = 900}};
+    static const struct proxy_binding lost[] = {{.uri = TEXT("sip:e@gone.example.net"), .q_milli = 500}};
+    static const struct proxy_binding circle[] = {{.uri = TEXT("sip:circle@example.com;y=z"), .q_milli = 900},
+                                                  {.uri = TEXT("sip:g@192.0.2.25"), .q_milli = 900}};
     k->random = seed * 2654435761u + 1;
     k->seed = seed;
     k->n_asked = k->n_copies = 0;

@@ -98,7 +98,7 @@ static inline int world_resolve(void *ctx, const struct sip_uri *uri, uint64_t t
     }
     if (!slice_is_null(uri->maddr) && addr_parse_ip(uri->maddr, &hop.addr) < 0)
         return ERR_NOTFOUND;
-    if (slice_eq(uri->host, SLICE("example.com")))
+    if (slice_is_null(uri->maddr) && slice_eq(uri->host, SLICE("example.com")))
         hop.addr = addr_of("192.0.2.1");
     if (hop.addr.family == ADDR_NONE)
         return ERR_NOTFOUND;
@@ -382,9 +382,13 @@ static inline void set_user(struct world *w, const char *aor, const struct proxy
     w->users[w->n_users++] = (struct user){aor, bindings, count};
 }
 
-#define BINDING(text, q) ((struct proxy_binding){.uri = SLICE(text), .q_milli = (q)})
+/* SLICE for static initialisers. */
+#define TEXT(literal)                                                                                        \
+    {                                                                                                        \
+        "" literal, sizeof(literal) - 1                                                                      \
+    }
 
-static const struct proxy_binding bob_once[] = {{.uri = {"sip:bob@192.0.2.20", 18}, .q_milli = 1000}};
+static const struct proxy_binding bob_once[] = {{.uri = TEXT("sip:bob@192.0.2.20"), .q_milli = 1000}};
 
 /* bob@example.com at BOB; started. */
 static inline void world_with_bob(struct world *w)
