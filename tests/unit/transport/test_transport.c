@@ -347,7 +347,10 @@ static void test_tcp_response_on_same_connection(void **state)
     int fd = peer_connect();
     peer_write(fd, options, sizeof(options) - 1);
     WAIT_FOR(rig->n_received == 1);
-    assert_int_equal(send_text(&rig->received[0].hop, SLICE("SIP/2.0 200 OK\r\n\r\n"), 0), 0);
+    /* The address says where to open another one to when it is gone: the port of sent-by (section 18.2.2). */
+    struct sip_hop back = rig->received[0].hop;
+    back.addr.port = free_port();
+    assert_int_equal(send_text(&back, SLICE("SIP/2.0 200 OK\r\n\r\n"), 0), 0);
     char answer[19] = "";
     bool end;
     assert_int_equal(peer_read(fd, answer, 18, &end), 18);
