@@ -6,6 +6,10 @@
 /* First size of the buffer of a connection that holds part of a message. */
 #define INPUT_FIRST_BYTES 4096
 
+/* When no more will come of the peer (its end, or lost framing), how long the answers to what came before may
+ * take: they are perhaps with another worker, or wait for the disk. */
+#define CLOSING_MS 2000
+
 /* A message with a token, until the kernel has taken its last octet. */
 struct unsent {
     struct list node;
@@ -29,6 +33,9 @@ struct connection {
     ms_t message_since_ms; /* first octet of the unfinished message */
 
     struct list unsent; /* struct unsent, oldest first */
+    bool closing;       /* nothing more is read; closing_ms: until when answers are waited for */
+    bool shut;          /* nothing more is sent either */
+    ms_t closing_ms;
     bool doomed;
 };
 
@@ -57,6 +64,8 @@ static void doom(struct connection *c, const char *why)
 static ms_t deadline(const struct connection *c)
 {
     const struct transport_limits *limits = c->owner->limits;
+    if (c->closing)
+        return c->closing_ms;
     if (c->opened_ms != MS_NEVER)
         return c->opened_ms + limits->connect_ms;
     ms_t idle = c->last_octet_ms + limits->idle_ms;
@@ -64,15 +73,24 @@ static ms_t deadline(const struct connection *c)
     return idle < partial ? idle : partial;
 }
 
+static void shut(struct connection *c)
+{
+    c->shut = true;
+    c->closing_ms += NET_STREAM_LINGER_MS + CLOSING_MS;
+    net_stream_shutdown(c->stream);
+}
+
 /* The timer is not moved with each octet: when it fires too early it is set again. */
 static void on_timer(struct timer_wheel *wheel, struct timer *timer)
 {
     struct connection *c = (struct connection *)(void *)((char *)timer - offsetof(struct connection, timer));
+    if (!c->doomed && c->closing && !c->shut && deadline(c) <= wheel->now_ms)
+        shut(c);
     if (!c->doomed && deadline(c) > wheel->now_ms) {
         timer_set(wheel, timer, deadline(c));
         return;
     }
-    if (!c->doomed)
+    if (!c->doomed && !c->closing)
         log_closed(c, c->opened_ms != MS_NEVER ? "no connection in time"
                       : c->input_len > 0       ? "unfinished message"
                                                : "idle");
@@ -139,13 +157,22 @@ static void on_keepalive(struct connection *c, uint32_t octets)
     wire_unref(pong);
 }
 
+static void begin_closing(struct connection *c)
+{
+    if (c->doomed || c->closing)
+        return;
+    c->closing = true;
+    c->closing_ms = now_ms(c) + CLOSING_MS;
+    timer_set(c->owner->wheel, &c->timer, c->closing_ms);
+}
+
 static void on_bad(struct connection *c, struct slice head)
 {
     counter_inc(c->owner->counters, COUNTER_RX_BAD);
     log_closed(c, c->framer.error.phrase != NULL ? c->framer.error.phrase : "framing lost");
     if (c->framer.error.status != 0)
         c->owner->ops->bad(c->owner->ctx, head, &c->hop, c->framer.error.status, c->framer.error.phrase);
-    net_stream_shutdown(c->stream);
+    begin_closing(c);
 }
 
 /* Takes all whole messages off the front of data. Returns how many octets are done with; all of them when
@@ -209,7 +236,7 @@ static void on_receive(void *ctx, struct net_stream *stream, struct slice data)
 {
     struct connection *c = ctx;
     (void)stream;
-    if (c->doomed)
+    if (c->doomed || c->closing)
         return;
     c->last_octet_ms = now_ms(c);
     if (c->input_len == 0) {
@@ -247,6 +274,13 @@ static void on_open(void *ctx, struct net_stream *stream)
     c->last_octet_ms = now_ms(c);
 }
 
+/* The peer has said all it will say, and may still read (section 18.2.2: responses go by this connection). */
+static void on_ended(void *ctx, struct net_stream *stream)
+{
+    (void)stream;
+    begin_closing(ctx);
+}
+
 static void on_closed(void *ctx, struct net_stream *stream, int error)
 {
     struct connection *c = ctx;
@@ -256,7 +290,8 @@ static void on_closed(void *ctx, struct net_stream *stream, int error)
     c->owner->dead(c->owner, c);
 }
 
-static const struct net_stream_ops stream_ops = {.open = on_open, .receive = on_receive, .closed = on_closed};
+static const struct net_stream_ops stream_ops = {
+    .open = on_open, .receive = on_receive, .ended = on_ended, .closed = on_closed};
 
 static struct connection *connection_new(struct connection_owner *owner, const struct sip_hop *hop)
 {

@@ -392,6 +392,32 @@ static void test_tcp_lost_framing_closes(void **state)
     close(fd);
 }
 
+/* Section 18.2.2: what was asked before the peer ended its side, or lost its framing, is answered on the same
+ * connection. */
+static void test_tcp_answers_after_the_end_of_requests(void **state)
+{
+    (void)state;
+    static const char bad[] = "OPTIONS sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\n";
+    for (int loses_framing = 0; loses_framing < 2; loses_framing++) {
+        int fd = peer_connect();
+        char answer[18];
+        bool end;
+        rig->n_received = 0;
+        peer_write(fd, options, sizeof(options) - 1);
+        if (loses_framing)
+            peer_write(fd, bad, sizeof(bad) - 1);
+        else
+            shutdown(fd, SHUT_WR);
+        WAIT_FOR(rig->n_received == 1);
+        turn_for(50);
+        assert_int_equal(send_text(&rig->received[0].hop, SLICE("SIP/2.0 200 OK\r\n\r\n"), 0), 0);
+        assert_int_equal(peer_read(fd, answer, 18, &end), 18);
+        assert_true(peer_is_closed(fd));
+        assert_int_equal(rig->n_received, 1);
+        close(fd);
+    }
+}
+
 /* Section 18.1.1: a request to an address that a connection exists with goes over that connection, whoever
  * opened it. */
 static void test_tcp_reuse(void **state)
@@ -661,6 +687,7 @@ int main(void)
         TEST(test_tcp_response_on_same_connection, rig_default),
         TEST(test_tcp_keepalive_pong, rig_default),
         TEST(test_tcp_lost_framing_closes, rig_default),
+        TEST(test_tcp_answers_after_the_end_of_requests, rig_default),
         TEST(test_tcp_reuse, rig_default),
         TEST(test_tcp_gone_flow_opens_another, rig_default),
         TEST(test_tcp_refused_connection_is_told, rig_default),
