@@ -513,6 +513,19 @@ static const struct proxy_domain *domain_named(const struct proxy_opts *proxy, c
     return NULL;
 }
 
+/* Where nobody can register without credentials, who is not among the users has no bindings, whatever is left
+ * from when he was. */
+static bool is_for_users_only(const struct location_registrar *r, const struct proxy_domain *domain)
+{
+    const struct proxy_opts *proxy = r->opts.proxy;
+
+    for (size_t i = 0; i < proxy->n_listeners; i++) {
+        if (proxy->listeners[i].auth_register == PROXY_AUTH_NONE)
+            return false;
+    }
+    return domain->auth_register == PROXY_AUTH_REQUIRED;
+}
+
 int location_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,
                     const struct proxy_binding **ret_bindings, size_t *ret_count)
 {
@@ -521,16 +534,20 @@ int location_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *a
     char text[AOR_BYTES];
     struct owner owner;
     struct sip_uri uri;
+    bool is_user;
     int rc;
 
     if (sip_uri_parse(aor, &uri) != 0 || owner_in(domain_named(r->opts.proxy, &uri), &uri, text, &owner) != 0)
+        return ERR_NOTFOUND;
+    is_user = r->opts.user_exists(r->opts.ctx, owner.domain->name, owner.user);
+    if (!is_user && is_for_users_only(r, owner.domain))
         return ERR_NOTFOUND;
     rc = location_store_get(location_storage_store(r->opts.storage), owner.aor, arena, &record);
     if (rc == 0)
         return list_bindings(r, record, now_s, arena, max, ret_bindings, ret_count);
     if (rc != ERR_NOTFOUND)
         return rc;
-    if (!r->opts.user_exists(r->opts.ctx, owner.domain->name, owner.user))
+    if (!is_user)
         return ERR_NOTFOUND;
     *ret_bindings = NULL;
     *ret_count = 0;

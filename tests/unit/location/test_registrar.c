@@ -537,6 +537,27 @@ static void test_16_5_unknown_and_unregistered_users(void **state)
     }
 }
 
+/* A user who was deleted cannot be called any more, although a binding of his is left; where anybody may
+ * register without credentials there is no such thing as a deleted user. */
+static void test_16_5_who_is_no_user_any_more(void **state)
+{
+    struct world *w = *state;
+
+    w->registrar_opts.unknown_users = true;
+    in_memory(w);
+    assert_int_equal(answer_to(w, &(struct send){.to = "<sip:nobody@example.com>",
+                                                 .headers = "Contact: <sip:nobody@192.0.2.9>\r\n"}),
+                     200);
+    assert_int_equal(locate(w, "sip:nobody@example.com", 8).count, 1);
+    forget();
+    w->domains[0].auth_register = PROXY_AUTH_REQUIRED;
+    assert_int_equal(locate(w, "sip:nobody@example.com", 8).rc, ERR_NOTFOUND);
+    forget();
+    w->listeners[1].auth_register = PROXY_AUTH_NONE;
+    assert_int_equal(locate(w, "sip:nobody@example.com", 8).count, 1);
+    forget();
+}
+
 static void test_16_6_best_q_first_with_path(void **state)
 {
     struct world *w = *state;
@@ -658,6 +679,7 @@ int main(void)
         TEST(test_a_full_queue_is_503_with_retry_after),
         TEST(test_a_failing_database_is_500),
         TEST(test_16_5_unknown_and_unregistered_users),
+        TEST(test_16_5_who_is_no_user_any_more),
         TEST(test_16_6_best_q_first_with_path),
         TEST(test_the_dead_are_not_found),
         TEST(test_7118_5_by_its_connection_where_a_uri_leads_nowhere),
