@@ -360,6 +360,21 @@ static bool run_resolve(struct run *run, const struct stmt *stmt)
     return true;
 }
 
+static bool run_hold(struct run *run, const struct stmt *stmt)
+{
+    (void)stmt;
+    services_hold(run->world.services);
+    return true;
+}
+
+static bool run_release(struct run *run, const struct stmt *stmt)
+{
+    if (!run_check_silence(run, stmt))
+        return false;
+    services_release(run->world.services);
+    return true;
+}
+
 static bool run_drain(struct run *run, const struct stmt *stmt)
 {
     (void)stmt;
@@ -411,6 +426,8 @@ static const struct {
     {"resolve", run_resolve},
     {"drain", run_drain},
     {"restart", run_restart},
+    {"hold", run_hold},
+    {"release", run_release},
     {"set", run_set},
     {"end", run_end},
 };

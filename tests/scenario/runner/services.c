@@ -6,6 +6,7 @@
 
 #define CHAIN_MAX  12
 #define NONCE_USES 1024
+#define HELD_MAX   16
 
 struct services {
     struct world *world;
@@ -16,6 +17,9 @@ struct services {
     struct auth_nonces *nonces;
     struct auth_opts auth;
     struct proxy_step chain[CHAIN_MAX];
+    bool is_holding;
+    uint64_t held[HELD_MAX]; /* tickets */
+    size_t n_held;
 };
 
 void services_opts_default(struct services_opts *opts)
@@ -46,14 +50,44 @@ static bool user_exists(void *ctx, struct slice domain, struct slice user)
     return false;
 }
 
+/* Stands for any step that has to wait for an answer from outside. */
+static enum proxy_verdict hold_step(struct proxy_request *req, void *ctx)
+{
+    struct services *s = ctx;
+
+    if (!s->is_holding || req->resumed || s->n_held == HELD_MAX)
+        return PROXY_NEXT;
+    s->held[s->n_held++] = proxy_wait_ticket(req);
+    return PROXY_WAIT;
+}
+
+void services_hold(struct services *s)
+{
+    s->is_holding = true;
+}
+
+void services_release(struct services *s)
+{
+    s->is_holding = false;
+    for (size_t i = 0; i < s->n_held; i++)
+        proxy_resume(s->world->proxy, s->held[i], s);
+    s->n_held = 0;
+}
+
 static void build_chain(struct services *s)
 {
     const struct proxy_step steps[] = {
-        {"validate", proxy_step_validate, NULL}, {"route", proxy_step_route, NULL},
-        {"self", proxy_step_self, NULL},         {"require", location_require_step, s->registrar},
-        {"auth", auth_step, &s->auth},           {"registrar", location_registrar_step, s->registrar},
-        {"relay", proxy_step_relay, NULL},       {"targets", proxy_step_targets, NULL},
-        {"forward", proxy_step_forward, NULL},   {NULL, NULL, NULL},
+        {"validate", proxy_step_validate, NULL},
+        {"route", proxy_step_route, NULL},
+        {"self", proxy_step_self, NULL},
+        {"require", location_require_step, s->registrar},
+        {"auth", auth_step, &s->auth},
+        {"hold", hold_step, s},
+        {"registrar", location_registrar_step, s->registrar},
+        {"relay", proxy_step_relay, NULL},
+        {"targets", proxy_step_targets, NULL},
+        {"forward", proxy_step_forward, NULL},
+        {NULL, NULL, NULL},
     };
 
     _Static_assert(sizeof(steps) <= sizeof(s->chain), "CHAIN_MAX");

@@ -27,4 +27,8 @@ const struct proxy_step *services_chain(struct services *s);
 MUST_USE int services_locate(struct services *s, struct slice aor, unix_s_t now_s, struct arena *arena,
                              size_t max, const struct proxy_binding **ret_bindings, size_t *ret_count);
 
+/* From now on every request waits in a step of the chain, as for a slow database, until it is released. */
+void services_hold(struct services *s);
+void services_release(struct services *s);
+
 #endif
