@@ -7,6 +7,7 @@ import pathlib
 import re
 import signal
 import socket
+import struct
 import time
 
 from . import env
@@ -134,6 +135,8 @@ class Proxy:
             sock.settimeout(seconds)
             try:
                 sock.connect((listener.host, listener.port))
+                if stream:  # ends by a reset, so that nothing of it is left at the proxy
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 our_host, our_port = sock.getsockname()[:2]
                 fields = {
                     "host": _bracketed(listener.host), "port": listener.port, "transport": listener.transport.upper(),
