@@ -50,7 +50,8 @@ enum proxy_verdict proxy_reply(struct proxy_request *req, unsigned status, struc
  * ERR_NOMEM. */
 MUST_USE int proxy_add_target(struct proxy_request *req, const struct proxy_binding *binding);
 
-/* Is this URI this proxy (a listener's address and port, an alias)? Is it one of our domains? A port that is
+/* Is this URI this proxy (a listener's address and port, an alias)? Is it one of our domains? The first
+ * domain answers for the proxy's own addresses and aliases too: sip:bob@192.0.2.1 is its bob. A port that is
  * no listener's is somebody else, even on our host. */
 bool proxy_uri_is_self(const struct proxy_opts *opts, const struct sip_uri *uri);
 const struct proxy_domain *proxy_uri_domain(const struct proxy_opts *opts, const struct sip_uri *uri);

@@ -90,20 +90,26 @@ bool proxy_uri_is_self(const struct proxy_opts *opts, const struct sip_uri *uri)
     return false;
 }
 
+static const struct proxy_domain *domain_named(const struct proxy_opts *opts, const struct host *host)
+{
+    for (size_t i = 0; i < opts->n_domains; i++) {
+        if (is_named(host, opts->domains[i].name))
+            return &opts->domains[i];
+    }
+    return NULL;
+}
+
 const struct proxy_domain *proxy_uri_domain(const struct proxy_opts *opts, const struct sip_uri *uri)
 {
     struct host host = host_of(uri->host);
+    const struct proxy_domain *domain = domain_named(opts, &host);
 
     /* Section 16.5: where a maddr is left after section 16.4, it alone decides. */
     if (!is_sip(uri) || !slice_is_null(uri->maddr))
         return NULL;
-    for (size_t i = 0; i < opts->n_domains; i++) {
-        if (is_named(&host, opts->domains[i].name))
-            return is_port_open(uri, &host) || is_any_port(opts, sip_uri_effective_port(uri))
-                       ? &opts->domains[i]
-                       : NULL;
-    }
-    return NULL;
+    if (domain)
+        return is_port_open(uri, &host) || is_any_port(opts, sip_uri_effective_port(uri)) ? domain : NULL;
+    return opts->n_domains > 0 && proxy_uri_is_self(opts, uri) ? &opts->domains[0] : NULL;
 }
 
 bool proxy_host_is_ours(const struct proxy_opts *opts, struct slice text)
