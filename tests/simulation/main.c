@@ -115,7 +115,7 @@ static void on_sent(void *ctx, const struct world_sent *sent)
         printf("%10.3f  proxy > %-8.*s %.*s [%.*s]\n", (double)(s->world.now_ms - WORLD_START_MS) / 1000,
                ua ? (int)ua->contact.len : 6, ua ? ua->contact.ptr : "nobody", SLICE_ARG(m.start),
                SLICE_ARG(plain_value(s->heap, &m, "Via")));
-    oracle_sent(s, &m, sent->hop.transport);
+    oracle_sent(s, &m, sent->hop.transport, ua);
     if (ua && (is_stream ? conn != NULL : ua->transport == SIP_TRANSPORT_UDP))
         net_to_ua(s, ua, sent->bytes, conn ? conn->flow : 0);
 }
@@ -124,31 +124,31 @@ static void on_sent(void *ctx, const struct world_sent *sent)
 
 static void deliver_to_proxy(struct sim *s, const struct event *e)
 {
-    struct plain m;
     struct world *w = &s->world;
+    struct world_conn *conn = world_conn_by_flow(w, e->flow);
+    struct plain m;
 
+    if (conn && !conn->open)
+        return; /* lost with its connection */
     if (!e->is_hostile && plain_parse(s->heap, e->bytes, &m)) {
         if (s->verbose)
             printf("%10.3f  %.*s > proxy %.*s [%.*s]\n", (double)(w->now_ms - WORLD_START_MS) / 1000,
                    SLICE_ARG(e->ua->contact), SLICE_ARG(m.start), SLICE_ARG(plain_value(s->heap, &m, "Via")));
         oracle_before(s, &m);
     }
-    if (e->ua->transport == SIP_TRANSPORT_UDP) {
+    if (e->ua->transport == SIP_TRANSPORT_UDP)
         world_receive_datagram(w, 0, &e->ua->addr, e->bytes);
-    } else {
-        struct world_conn *conn = world_conn_by_flow(w, e->flow);
-
-        if (!conn || !conn->open)
-            conn = world_connect(w, &e->ua->addr, 1, false);
-        world_receive_stream(w, conn, e->bytes);
-    }
+    else
+        world_receive_stream(w, conn ? conn : world_connect(w, &e->ua->addr, 1, false), e->bytes);
 }
 
 static void deliver_to_ua(struct sim *s, const struct event *e)
 {
     struct plain m;
 
-    if (!plain_parse(s->heap, e->bytes, &m))
+    if (!plain_parse(s->heap, e->bytes, &m) || e->ua->is_dead)
+        return;
+    if (e->flow != 0 && !world_conn_by_flow(&s->world, e->flow)->open)
         return;
     if (m.is_request)
         phone_request(s, e->ua, &m, e->flow);
@@ -166,6 +166,28 @@ static void begin_call(struct sim *s)
     snprintf(address, sizeof(address), "10.2.%zu.%zu:5060", n / 250, n % 250 + 1);
     ua = add_ua(s, UA_CALLER, address, sim_random(s, SIM_USERS));
     client_request(s, ua, sim_chance(s, 800) ? SLICE("INVITE") : SLICE("MESSAGE"), uri, SLICE(""));
+}
+
+/* Some connection breaks; what is on its way is lost. */
+static void break_connection(struct sim *s)
+{
+    if (s->world.n_conns > 0)
+        s->world.conns[sim_random(s, (uint32_t)s->world.n_conns)].open = false;
+}
+
+/* A phone goes out of reach, and the network says so: at once, or a moment later. */
+static void die(struct sim *s)
+{
+    struct ua *ua = s->uas[sim_random(s, (uint32_t)s->n_uas)];
+
+    if (ua->kind != UA_PHONE)
+        return;
+    ua->is_dead = true;
+    world_far(&s->world, &ua->addr, ua->transport)->fault =
+        sim_chance(s, 500) ? WORLD_REFUSE : WORLD_UNREACHABLE;
+    for (size_t i = 0; i < s->world.n_conns; i++)
+        if (addr_eq_ip(&s->world.conns[i].remote, &ua->addr))
+            s->world.conns[i].open = false;
 }
 
 static void crash(struct sim *s)
@@ -205,6 +227,12 @@ static void happen(struct sim *s, const struct event *e)
         break;
     case EVENT_CRASH:
         crash(s);
+        break;
+    case EVENT_BREAK:
+        break_connection(s);
+        break;
+    case EVENT_DIE:
+        die(s);
         break;
     }
     oracle_after(s);
@@ -291,6 +319,9 @@ static void populate(struct sim *s)
     }
     for (unsigned i = 0; i < s->params.calls; i++)
         net_at(s, 5000 + sim_random(s, SPREAD_MS), (struct event){.kind = EVENT_CALL});
+    for (unsigned i = 0; s->params.breaks && i < 20; i++)
+        net_at(s, 5000 + sim_random(s, SPREAD_MS),
+               (struct event){.kind = i % 5 == 0 ? EVENT_DIE : EVENT_BREAK});
     if (s->params.crash)
         net_at(s, 5000 + sim_random(s, SPREAD_MS), (struct event){.kind = EVENT_CRASH});
 }
@@ -314,6 +345,7 @@ static void choose_params(struct sim *s, unsigned calls)
     s->params.delay_ms = delays[sim_random(s, 5)];
     s->params.auth = sim_chance(s, 300);
     s->params.crash = sim_chance(s, 200);
+    s->params.breaks = sim_chance(s, 300);
     s->params.calls = calls;
 }
 
@@ -355,11 +387,12 @@ static bool run_world(uint64_t seed, unsigned calls, bool verbose, struct totals
     totals->worlds++;
     ok = slice_is_null(s->failure);
     if (!ok)
-        printf("FAILED seed %llu (loss %u/1000, duplication %u/1000, delay up to %llu ms%s%s)\n  %.*s\n"
+        printf("FAILED seed %llu (loss %u/1000, duplication %u/1000, delay up to %llu ms%s%s%s)\n  %.*s\n"
                "  alone, with every message: simulation -v --seed %llu --calls %u\n",
                (unsigned long long)seed, s->params.loss, s->params.duplication,
                (unsigned long long)s->params.delay_ms, s->params.auth ? ", authentication" : "",
-               s->params.crash ? ", a crash" : "", SLICE_ARG(s->failure), (unsigned long long)seed, calls);
+               s->params.crash ? ", a crash" : "", s->params.breaks ? ", connections break" : "",
+               SLICE_ARG(s->failure), (unsigned long long)seed, calls);
     world_done(&s->world);
     free(s);
     return ok;

@@ -25,6 +25,7 @@ struct leg {
     struct leg *next;
     struct upstream *up;
     struct slice branch, bytes, cancel_bytes, final_tag;
+    const struct ua *ua; /* where it went; NULL: nobody */
     bool is_stream;
     bool got_1xx;
     unsigned final_status;
@@ -90,7 +91,7 @@ static bool leg_is_pending(const struct sim *s, const struct leg *leg)
 {
     ms_t now = s->world.now_ms;
 
-    if (leg->final_status != 0)
+    if (leg->final_status != 0 || (leg->ua && leg->ua->is_dead))
         return false;
     if (leg->cancel_bytes.len > 0 && now - leg->cancel_ms >= ALIVE_MS)
         return false;
@@ -168,7 +169,7 @@ void oracle_before(struct sim *s, const struct plain *m)
 
 /* Out of the proxy. */
 
-static void leaving_branch(struct sim *s, const struct plain *m, bool is_stream)
+static void leaving_branch(struct sim *s, const struct plain *m, bool is_stream, const struct ua *ua)
 {
     struct oracle *o = s->oracle;
     struct slice branch = path(s, m, "Via[0].branch"), key = key_of(s, branch, m->method);
@@ -190,6 +191,7 @@ static void leaving_branch(struct sim *s, const struct plain *m, bool is_stream)
     *leg = (struct leg){.up = up,
                         .branch = branch,
                         .bytes = m->bytes,
+                        .ua = ua,
                         .is_stream = is_stream,
                         .sent_ms = s->world.now_ms,
                         .alive_until_ms = s->world.now_ms + ALIVE_MS,
@@ -217,7 +219,7 @@ static void leaving_cancel(struct sim *s, const struct plain *m)
     leg->cancel_ms = s->world.now_ms;
 }
 
-static void leaving_request(struct sim *s, const struct plain *m, bool is_stream)
+static void leaving_request(struct sim *s, const struct plain *m, bool is_stream, const struct ua *ua)
 {
     struct pending *p = &s->oracle->pending;
 
@@ -229,7 +231,7 @@ static void leaving_request(struct sim *s, const struct plain *m, bool is_stream
     if (slice_eq(m->method, SLICE("CANCEL")))
         leaving_cancel(s, m);
     else
-        leaving_branch(s, m, is_stream);
+        leaving_branch(s, m, is_stream, ua);
 }
 
 /* Sections 16.7-5 and 16.7-6. */
@@ -294,10 +296,10 @@ static void leaving_response(struct sim *s, const struct plain *m, uint8_t trans
         sim_fail(s, "RFC 4320 section 4.2: a 408 to a non-INVITE:\n%.*s", SLICE_ARG(m->bytes));
 }
 
-void oracle_sent(struct sim *s, const struct plain *m, uint8_t transport)
+void oracle_sent(struct sim *s, const struct plain *m, uint8_t transport, const struct ua *ua)
 {
     if (m->is_request)
-        leaving_request(s, m, transport != SIP_TRANSPORT_UDP);
+        leaving_request(s, m, transport != SIP_TRANSPORT_UDP, ua);
     else
         leaving_response(s, m, transport);
 }
@@ -310,7 +312,7 @@ static void check_cancelled(struct sim *s, struct upstream *up)
     if (!is_invite(up) || !up->is_closed)
         return;
     for (struct leg *leg = up->legs; leg; leg = leg->next)
-        if (leg->got_1xx && leg->final_status == 0 && leg->cancel_bytes.len == 0)
+        if (leg->got_1xx && leg->cancel_bytes.len == 0 && leg_is_pending(s, leg))
             sim_fail(s, "section 16.7-10: the branch %.*s is pending and was not cancelled",
                      SLICE_ARG(leg->branch));
 }
@@ -322,7 +324,7 @@ void oracle_after(struct sim *s)
     if (o->pending.wants_2xx && !o->pending.has_2xx)
         sim_fail(s, "section 16.7-5: a 2xx was not forwarded at once (branch %.*s)",
                  SLICE_ARG(o->pending.leg->branch));
-    if (o->pending.wants_ack && !o->pending.has_ack)
+    if (o->pending.wants_ack && !o->pending.has_ack && !(o->pending.leg->ua && o->pending.leg->ua->is_dead))
         sim_fail(s, "section 17.1.1.3: no ACK for a %u (branch %.*s)", o->pending.status,
                  SLICE_ARG(o->pending.leg->branch));
     for (size_t i = 0; i < o->n_touched; i++)

@@ -42,6 +42,7 @@ struct ua {
     unsigned user; /* whose phone */
     struct slice aor, contact;
     unsigned q_milli;
+    bool is_dead;         /* the network cannot reach it any more */
     uint64_t flow;        /* its connection, if it has one */
     ms_t last_arrival_ms; /* a stream keeps its order */
 };
@@ -95,7 +96,9 @@ enum event_kind {
     EVENT_SERVER,
     EVENT_REPEAT,
     EVENT_CALL,
-    EVENT_CRASH
+    EVENT_CRASH,
+    EVENT_BREAK,
+    EVENT_DIE
 };
 
 struct event {
@@ -113,7 +116,7 @@ struct event {
 struct params {
     unsigned loss, duplication; /* in a thousand */
     unsigned delay_ms;          /* at most */
-    bool auth, crash;
+    bool auth, crash, breaks;
     unsigned calls;
 };
 
@@ -172,7 +175,7 @@ void oracle_forget(struct sim *s); /* the process has died */
 /* An honest message is about to be given to the proxy, or has been. */
 void oracle_before(struct sim *s, const struct plain *msg);
 void oracle_after(struct sim *s);
-void oracle_sent(struct sim *s, const struct plain *msg, uint8_t transport);
+void oracle_sent(struct sim *s, const struct plain *msg, uint8_t transport, const struct ua *ua);
 void oracle_end(struct sim *s);
 
 #endif
