@@ -120,6 +120,7 @@ static int look_up(struct proxy_request *req, const struct proxy_binding **ret_b
 
     uri.port = 0;
     uri.host = req->domain->name;
+    uri.addr.family = ADDR_NONE;
     uri.scheme = SIP_SCHEME_SIP;
     uri.scheme_text = SLICE("sip");
     buf_init(&aor, memory, sizeof(memory));
