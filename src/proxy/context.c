@@ -189,7 +189,6 @@ static void let_go(struct proxy *p, struct proxy_branch *b, struct proxy_link *l
     } else {
         txn_client_set_user(b->client, NULL);
     }
-    b->client = NULL;
 }
 
 void proxy_context_release(struct proxy_context *c)

@@ -179,7 +179,7 @@ struct proxy_context {
     bool is_trying_sent, is_final_sent;
     bool is_closed;    /* no new branches: cancelled, answered, or 6xx */
     bool is_cancelled; /* by the caller */
-    bool is_advancing, is_released;
+    bool is_released;
     char to_tag[18];
 };
 
@@ -384,10 +384,10 @@ void proxy_send_quietly(struct proxy *p, const struct sip_hop *hop, struct wire 
 
 /* explain.c: every decision with its reason. */
 
-void proxy_explain(const struct proxy_context *c, const struct proxy_branch *b, const char *event,
-                   unsigned status, const char *why);
+void proxy_explain(struct proxy_context *c, const struct proxy_branch *b, const char *event, unsigned status,
+                   const char *why);
 void proxy_explain_message(struct proxy *p, enum proxy_log_kind kind, enum log_level level, const char *event,
-                           const struct sip_msg *msg, unsigned status, const char *why);
+                           struct sip_msg *msg, unsigned status, const char *why);
 
 /* self.c */
 bool proxy_host_is_ours(const struct proxy_opts *opts, struct slice host);

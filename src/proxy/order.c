@@ -99,13 +99,10 @@ static void set_ring_timer(struct proxy_context *c)
 
 void proxy_context_advance(struct proxy_context *c)
 {
-    /* A branch that ends while it is being started comes back here: the loop below sees to it. */
-    if (c->is_advancing || c->is_released)
+    if (c->is_released)
         return;
-    c->is_advancing = true;
     while (!c->is_closed && start_some(c))
         ;
-    c->is_advancing = false;
     if (activity_of(c).branches > 0) {
         set_ring_timer(c);
         return;

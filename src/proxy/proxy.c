@@ -349,10 +349,8 @@ static int arrive(struct proxy *p, struct sip_msg *msg, const struct sip_hop *fr
     int rc = sip_msg_top_via(msg, &via);
 
     /* A request that is refused may have a Via of which only the part is good that says where to answer. */
-    if (rc < 0) {
-        via = &head;
+    if (rc < 0)
         rc = sip_msg_top_via_head(msg, &head);
-    }
     if (rc < 0)
         return rc;
     sip_via_route_reply(via, from, &arrival.reply_hop);
@@ -379,7 +377,7 @@ static void receive_request(struct proxy *p, struct sip_msg *msg, const struct s
     begin(p, &arrival, is_stateless);
 }
 
-static void drop_response(struct proxy *p, const struct sip_msg *msg, const char *why)
+static void drop_response(struct proxy *p, struct sip_msg *msg, const char *why)
 {
     counter_inc(p->counters, COUNTER_RESPONSES_DROPPED);
     proxy_explain_message(p, PROXY_LOG_DROPPED, LOG_DEBUG, "proxy.response_dropped", msg, msg->status, why);

@@ -106,6 +106,10 @@ static void loop_hash_varies_with_all_that_routing_depends_on(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         assert_true(loop_hash(&others[i], 0, false) != hash);
+    assert_true(loop_hash(&(struct call){.method = "INVITE",
+                                         .ruri = "sip:bob@example.com",
+                                         .extra = "Route: <sip:192.0.2.8;lr>\r\n"},
+                          0, false) != loop_hash(&others[1], 0, false));
     /* A maddr is judged by where the request came in (section 16.4). */
     assert_true(loop_hash(&base, 1, false) != hash);
 }

@@ -235,6 +235,27 @@ static void step_7_a_binding_with_a_flow_is_reached_by_it(void **state)
 }
 
 /* Step 8, with RFC 3581 section 3, and what section 18.2.1 adds to the Via below. */
+/* Step 7: "if the Request-URI specifies a SIPS resource, the proxy MUST follow the procedures of [4] as if
+ * the input URI were a SIPS URI." */
+static void step_7_a_sips_request_uri_makes_the_look_up_secure(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    world_start(&w);
+    (void)forwarded(&w, &(struct call){.method = "MESSAGE",
+                                       .ruri = "sips:carol@192.0.2.30",
+                                       .extra = "Route: <sip:192.0.2.50;lr>\r\n"});
+    assert_int_equal(w.resolved_scheme, SIP_SCHEME_SIPS);
+    (void)forwarded(&w, &(struct call){.method = "MESSAGE",
+                                       .ruri = "sip:carol@192.0.2.30",
+                                       .branch = "z9hG4bK2",
+                                       .extra = "Route: <sip:192.0.2.50;lr>\r\n"});
+    assert_int_equal(w.resolved_scheme, SIP_SCHEME_SIP);
+    world_stop(&w);
+}
+
 static void step_8_via_goes_on_top(void **state)
 {
     struct world w;
@@ -466,6 +487,7 @@ int main(void)
         cmocka_unit_test(step_6_the_path_of_a_binding_leads),
         cmocka_unit_test(step_6_a_strict_router_downstream_gets_what_it_expects),
         cmocka_unit_test(step_7_a_binding_with_a_flow_is_reached_by_it),
+        cmocka_unit_test(step_7_a_sips_request_uri_makes_the_look_up_secure),
         cmocka_unit_test(step_8_via_goes_on_top),
         cmocka_unit_test(step_9_content_length_is_added_for_a_stream),
         cmocka_unit_test(a_request_within_200_octets_of_the_mtu_goes_over_tcp),

@@ -123,7 +123,10 @@ static void lost_framing_of_a_stream_is_answered(void **state)
     assert_int_equal(take_starting(&w, "SIP/2.0 400 Two Content-Length\r\n")->hop.flow, 5);
     proxy_receive_bad(w.proxy, slice_from_cstr(text), &from, 513, NULL);
     (void)take_starting(&w, "SIP/2.0 513 Message Too Large\r\n");
-    proxy_receive_bad(w.proxy, SLICE("SIP/2.0 200 OK\r\n\r\n"), &from, 400, NULL);
+    proxy_receive_bad(
+        w.proxy,
+        SLICE("SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bK1\r\nCSeq: 1 BYE\r\n\r\n"),
+        &from, 400, NULL);
     proxy_receive_bad(w.proxy, SLICE("rubbish"), &from, 400, NULL);
     assert_silence(&w);
     world_stop(&w);
@@ -168,6 +171,7 @@ static void a_draining_proxy_begins_nothing(void **state)
 static void a_full_proxy_sheds(void **state)
 {
     struct world w;
+    char body[6000];
 
     (void)state;
     world_init(&w);
@@ -177,7 +181,10 @@ static void a_full_proxy_sheds(void **state)
     invite(&w);
     (void)take_starting(&w, "SIP/2.0 100");
     (void)take_starting(&w, "INVITE");
-    request(&w, &(struct call){.method = "INVITE", .ruri = "sip:bob@example.com", .branch = "z9hG4bK2"});
+    memset(body, 'x', sizeof(body) - 1);
+    body[sizeof(body) - 1] = 0;
+    request(&w, &(struct call){
+                    .method = "INVITE", .ruri = "sip:bob@example.com", .branch = "z9hG4bK2", .body = body});
     assert_string_equal(header(take_starting(&w, "SIP/2.0 503"), "Retry-After", 0), "7");
     assert_int_equal(counter_get(&w.counters, COUNTER_SHED), 1);
     world_advance(&w, 100000);
@@ -222,6 +229,24 @@ static void options_out_of_range_are_refused(void **state)
     w.opts.worker = 255;
     assert_int_equal(proxy_new(&w.opts, &w.ports, &w.counters, 0, &w.proxy), ERR_RANGE);
     free(w.sent);
+}
+
+/* Section 8.2.6.1: "any Timestamp header field present in the request MUST be copied into this 100 (Trying)
+ * response". */
+static void timestamp_is_copied_into_the_100_alone(void **state)
+{
+    struct world w;
+    const struct sent *inv;
+
+    (void)state;
+    world_with_bob(&w);
+    request(&w, &(struct call){
+                    .method = "INVITE", .ruri = "sip:bob@example.com", .extra = "Timestamp: 54.2\r\n"});
+    assert_string_equal(header(take_starting(&w, "SIP/2.0 100"), "Timestamp", 0), "54.2");
+    inv = take_starting(&w, "INVITE");
+    proxy_send_failed(w.proxy, inv->token);
+    assert_int_equal(count_headers(take_starting(&w, "SIP/2.0 500"), "Timestamp"), 0);
+    world_stop(&w);
 }
 
 static void the_server_header_is_added_where_there_is_one(void **state)
@@ -312,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_full_proxy_sheds),
         cmocka_unit_test(the_ack_of_an_rfc2543_client_to_a_2xx_goes_on),
         cmocka_unit_test(options_out_of_range_are_refused),
+        cmocka_unit_test(timestamp_is_copied_into_the_100_alone),
         cmocka_unit_test(the_server_header_is_added_where_there_is_one),
         cmocka_unit_test(what_is_under_way_is_dropped_in_silence_at_the_end),
         cmocka_unit_test(memory_may_give_out_anywhere),

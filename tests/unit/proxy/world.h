@@ -48,6 +48,7 @@ struct world {
     size_t n_users;
     struct sent *sent;
     size_t n_sent, n_taken;
+    enum sip_scheme resolved_scheme; /* of the last look-up */
     bool resolve_later;
     uint64_t ticket; /* of the last look-up put off, and of all */
     uint64_t tickets[512];
@@ -89,6 +90,8 @@ static inline int world_resolve(void *ctx, const struct sip_uri *uri, uint64_t t
 {
     struct world *w = ctx;
     struct sip_hop hop = {.addr = uri->addr};
+
+    w->resolved_scheme = uri->scheme;
 
     if (w->resolve_later) {
         w->ticket = ticket;
