@@ -32,7 +32,8 @@ static uint8_t transport_of(enum config_transport transport)
     return transport == CONFIG_UDP ? SIP_TRANSPORT_UDP : SIP_TRANSPORT_TCP;
 }
 
-static int add_listener(struct snapshot *s, const struct config_listener *from, const struct addr *addr)
+static int add_one(struct snapshot *s, const struct config_listener *from, uint8_t transport,
+                   const struct addr *addr)
 {
     if (s->n_listeners == SNAPSHOT_LISTENERS_MAX)
         return ERR_LIMIT;
@@ -43,7 +44,7 @@ static int add_listener(struct snapshot *s, const struct config_listener *from, 
     addr_format_ip(addr, true, &host);
     bool advertised = from->advertise.host[0] != '\0';
     *to = (struct proxy_listener){
-        .transport = transport_of(from->transport),
+        .transport = transport,
         .addr = *addr,
         .host = advertised ? slice_from_cstr(from->advertise.host) : buf_slice(&host),
         .port = advertised && from->advertise.port != 0 ? from->advertise.port : addr->port,
@@ -54,6 +55,21 @@ static int add_listener(struct snapshot *s, const struct config_listener *from, 
     s->sockets[s->n_listeners] = (struct transport_listener){.transport = to->transport, .addr = *addr};
     s->n_listeners++;
     return 0;
+}
+
+static bool is_there(const struct snapshot *s, uint8_t transport, const struct addr *addr)
+{
+    for (size_t i = 0; i < s->n_listeners; i++)
+        if (s->listeners[i].transport == transport && addr_eq(&s->listeners[i].addr, addr))
+            return true;
+    return false;
+}
+
+/* An address may have come already: by a wildcard, or as the TCP side of a UDP listener. */
+static int add_listener(struct snapshot *s, const struct config_listener *from, uint8_t transport,
+                        const struct addr *addr)
+{
+    return is_there(s, transport, addr) ? 0 : add_one(s, from, transport, addr);
 }
 
 static bool is_usable(const struct ifaddrs *i, uint8_t family, struct addr *ret_addr)
@@ -72,31 +88,43 @@ static bool is_usable(const struct ifaddrs *i, uint8_t family, struct addr *ret_
            ret_addr->scope_id == 0;
 }
 
-static int add_wildcard(struct snapshot *s, const struct config_listener *from)
+static int add_wildcard(struct snapshot *s, const struct config_listener *from, uint8_t transport)
 {
     struct ifaddrs *all;
     if (getifaddrs(&all) != 0)
         return ERR_IO;
     int rc = 0;
-    size_t before = s->n_listeners;
+    bool found = false;
     for (const struct ifaddrs *i = all; i != NULL && rc == 0; i = i->ifa_next) {
         struct addr addr;
         if (!is_usable(i, from->address.family, &addr))
             continue;
         addr.port = from->address.port;
-        rc = add_listener(s, from, &addr);
+        found = true;
+        rc = add_listener(s, from, transport, &addr);
     }
     freeifaddrs(all);
-    return rc == 0 && s->n_listeners == before ? ERR_NOTFOUND : rc;
+    return rc == 0 && !found ? ERR_NOTFOUND : rc;
+}
+
+static int add_transport(struct snapshot *s, const struct config_listener *from, uint8_t transport)
+{
+    return addr_is_any(&from->address) ? add_wildcard(s, from, transport)
+                                       : add_listener(s, from, transport, &from->address);
 }
 
 static int add_listeners(struct snapshot *s)
 {
+    const struct config *c = s->config;
     int rc = 0;
-    for (size_t i = 0; i < s->config->n_listeners && rc == 0; i++) {
-        const struct config_listener *from = &s->config->listeners[i];
-        rc = addr_is_any(&from->address) ? add_wildcard(s, from) : add_listener(s, from, &from->address);
-    }
+    for (size_t i = 0; i < c->n_listeners && rc == 0; i++)
+        rc = add_transport(s, &c->listeners[i], transport_of(c->listeners[i].transport));
+    /* Section 18.2.1: "For any port and interface that a server listens on for UDP, it MUST listen on that
+     * same port and interface for TCP." After those that are listed, which may say otherwise how they are
+     * advertised. */
+    for (size_t i = 0; i < c->n_listeners && rc == 0; i++)
+        if (c->listeners[i].transport == CONFIG_UDP && !c->listeners[i].udp_alone)
+            rc = add_transport(s, &c->listeners[i], SIP_TRANSPORT_TCP);
     return rc;
 }
 

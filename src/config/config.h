@@ -41,6 +41,7 @@ struct config_listener {
     struct addr address;               /* what to bind; the port is never 0 */
     struct config_host_port advertise; /* what others see; host "": the address itself */
     enum config_mode mode;
+    bool udp_alone; /* of UDP: no TCP at the same address unless it is listed itself */
     struct config_auth_rules auth;
 };
 

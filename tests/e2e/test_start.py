@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -83,6 +84,21 @@ def test_a_wildcard_listens_on_each_address_under_its_own_name(folder, ports):
         server.wait_for("start.ready")
         assert re.search(r"start.listening transport=UDP address=127.0.0.1:\d+ host=127.0.0.1 ", server.err.read_text())
         assert "0.0.0.0" not in server.err.read_text()
+
+
+@pytest.mark.parametrize("alone", ("no", "yes"))
+def test_tcp_comes_with_udp_unless_told_otherwise(folder, ports, alone):
+    """RFC 3261 section 18.2.1: a server that listens for UDP MUST listen on the same port for TCP."""
+    port = ports.take()
+    config = folder / "udp.yaml"
+    config.write_text(
+        f'listeners: [ {{ transport: udp, address: "127.0.0.1:{port}", udp_alone: {alone} }} ]\n'
+        f"domains: [ {{ name: other.test }} ]\nstore: {{ path: {folder / 'other.db'} }}\n"
+    )
+    with Started([env.VIADUCT, "run", "--config", config], folder) as server:
+        server.wait_for("start.ready")
+        with socket.socket() as sock:
+            assert (sock.connect_ex(("127.0.0.1", port)) == 0) == (alone == "no")
 
 
 def test_without_a_file_it_says_how_to_add_a_user_and_register(folder):
