@@ -242,7 +242,7 @@ static void all_mistakes_are_found_in_one_run(void **state)
         "c.yaml:9: listeners[2]: has no \"address\"; add it: write 192.0.2.1:5060 or \"[2001:db8::1]:5060\"\n"
         "c.yaml:10: listeners[3]: is a value and must be a mapping; write its keys below it, indented: "
         "transport, "
-        "address, advertise, mode, auth\n"
+        "address, advertise, mode, udp_alone, auth\n"
         "c.yaml:12: log: is a list and must be a mapping; write its keys below it, indented: level, format\n";
     struct config_errors errors;
     struct config *config = NULL;
