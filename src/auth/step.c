@@ -173,13 +173,12 @@ static const char *verify(struct proxy_request *req, const struct auth_opts *opt
  * and some clients write the address of the proxy. */
 static bool is_taken_for(const struct proxy_request *req, struct slice digest_uri)
 {
-    const struct proxy_opts *opts = proxy_get_opts(req->proxy);
     struct sip_uri uri;
     if (slice_eq(digest_uri, req->msg.ruri))
         return true;
     if (sip_uri_parse(digest_uri, &uri) != 0)
         return false;
-    return proxy_uri_is_self(opts, &uri) || proxy_uri_domain(opts, &uri) != NULL ||
+    return proxy_uri_domain(proxy_get_opts(req->proxy), &uri) != NULL ||
            slice_eq_nocase(uri.host, req->ruri.host);
 }
 

@@ -129,8 +129,8 @@ def fails(copy, test):
         return run.returncode != 0
     output = run.stdout + run.stderr
     begun = re.findall(r"\[ RUN +\] (\w+)", output)
-    # A crash ends the run in the test that was under way.
-    return re.search(rf"\[ +FAILED +\] {function}\b", output) is not None or (run.returncode < 0 and begun[-1:] == [function])
+    # A crash ends the run in the test that was under way; ERROR is a failure of its tear-down.
+    return re.search(rf"\[ +(?:FAILED|ERROR) +\] {function}\b", output) is not None or (run.returncode < 0 and begun[-1:] == [function])
 
 
 def mutate(copy, block):
