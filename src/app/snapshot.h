@@ -21,7 +21,7 @@ struct snapshot {
 /* A wildcard address becomes one listener for each address of this machine, so that a Via always names the
  * address its packet leaves from. config must outlive the snapshot. ERR_NOMEM; ERR_NOTFOUND: a wildcard that
  * matches no address; ERR_LIMIT: more than SNAPSHOT_LISTENERS_MAX. */
-#define SNAPSHOT_LISTENERS_MAX 256
+#define SNAPSHOT_LISTENERS_MAX 255
 MUST_USE int snapshot_new(const struct config *config, unsigned n_workers, struct snapshot **ret_snapshot);
 void snapshot_free(struct snapshot *snapshot);
 
