@@ -13,9 +13,13 @@
 #define APPLICATION_ID 0x56696164 /* "Viad": so that no other program's database is taken for ours */
 /* How long to wait for a lock that another process holds, such as `viaduct user add`. */
 #define BUSY_TIMEOUT_MS 1000
-/* A commit that makes the log this long also moves it into the database: seldom, but before reading it back
- * at the next start costs more than a moment. */
-#define CHECKPOINT_PAGES 4096
+/* A refresh changes one row somewhere, and what is written is its page: a small one, of a few rows, is
+ * written faster. */
+#define PAGE_BYTES 1024
+/* A commit that makes the log this long (64 MB) also moves it into the database: seldom, for a page that
+ * changed many times is moved once; but reading it back at the next start must not cost more than a moment.
+ */
+#define CHECKPOINT_PAGES 65536
 
 void location_why_set(struct location_why *why, const char *format, ...)
 {
@@ -110,7 +114,8 @@ static int check_mark(sqlite3 *db)
         return rc;
     if (id != 0 || objects != 0)
         return SQLITE_NOTADB;
-    snprintf(sql, sizeof(sql), "PRAGMA application_id = %d", APPLICATION_ID);
+    snprintf(sql, sizeof(sql), "PRAGMA page_size = %d; PRAGMA application_id = %d", PAGE_BYTES,
+             APPLICATION_ID);
     return sqlite3_exec(db, sql, NULL, NULL, NULL);
 }
 

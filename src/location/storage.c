@@ -298,37 +298,44 @@ size_t location_storage_pending(struct location_storage *s)
 /* --- Start and stop. --------------------------------------------------------------------------------------
  */
 
-static void writer_init(struct location_storage *s)
+static int open_database(struct location_storage *s, struct location_why *ret_why, size_t *ret_expected)
 {
+    int rc = location_db_lock(s->opts.path, ret_why, &s->lock_fd);
+
     s->writer.path = s->opts.path;
     s->writer.listeners = s->opts.listeners;
     s->writer.n_listeners = s->opts.n_listeners;
-    s->writer.store = s->store;
-    s->writer.limits = (struct location_job_limits){&s->opts.limits, s->store, s->opts.bindings_max};
+    return rc == 0 ? location_writer_open(&s->writer, ret_why, ret_expected) : rc;
+}
+
+static int draw_keys(struct location_storage *s, struct hash_key *ret_key)
+{
+    int rc = crypto_random_bytes(ret_key, sizeof(*ret_key));
+
+    if (rc == 0)
+        rc = crypto_random_bytes(&s->writer.staged_key, sizeof(s->writer.staged_key));
+    return rc == 0 ? crypto_random_bytes(s->writer.secret, sizeof(s->writer.secret)) : rc;
 }
 
 static int set_up(struct location_storage *s, struct location_why *ret_why)
 {
     struct hash_key key;
-    int rc;
+    size_t expected = 0;
+    int rc = draw_keys(s, &key);
 
     location_why_set(ret_why, "out of memory or random numbers");
-    rc = crypto_random_bytes(&key, sizeof(key));
-    if (rc == 0)
-        rc = crypto_random_bytes(&s->writer.staged_key, sizeof(s->writer.staged_key));
-    if (rc == 0)
-        rc = crypto_random_bytes(s->writer.secret, sizeof(s->writer.secret));
     if (rc == 0)
         rc = map_init(&s->writer.staged, BATCH_MAX);
+    if (rc == 0 && s->opts.path)
+        rc = open_database(s, ret_why, &expected);
     if (rc == 0)
-        rc = location_store_new(&key, 0, &s->store);
+        rc = location_store_new(&key, expected, &s->store);
     if (rc != 0)
         return rc;
-    writer_init(s);
+    s->writer.store = s->store;
+    s->writer.limits = (struct location_job_limits){&s->opts.limits, s->store, s->opts.bindings_max};
     if (s->opts.path)
-        rc = location_db_lock(s->opts.path, ret_why, &s->lock_fd);
-    if (rc == 0 && s->opts.path)
-        rc = location_writer_open(&s->writer, ret_why);
+        rc = location_writer_load(&s->writer, ret_why);
     return rc == 0 ? start_thread(s) : rc;
 }
 

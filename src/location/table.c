@@ -20,6 +20,10 @@ static const char *const schema_steps[] = {
     NULL,
 };
 
+/* Pages of the database that are kept in memory: 32 MB, once that much is in use. */
+#define CACHE_SQL "PRAGMA cache_size = -32768"
+#define ROW_BYTES 200 /* of an ordinary binding */
+
 /* Where a REGISTER came from: transport, peer and, since the number of a listener may be another one after
  * the next start, the address of the listener. Family 0 stands for no listener. */
 #define HOP_BYTES_MAX (1 + 2 * (1 + 16 + 2))
@@ -134,7 +138,8 @@ int location_table_open(const char *path, const struct proxy_listener *listeners
 
     if (rc == 0)
         rc = location_db_migrate(t.db, "location", schema_steps, ret_why);
-    if (rc == 0 && prepare_all(&t) != SQLITE_OK) {
+    if (rc == 0 &&
+        (sqlite3_exec(t.db, CACHE_SQL, NULL, NULL, NULL) != SQLITE_OK || prepare_all(&t) != SQLITE_OK)) {
         location_why_set(ret_why, "the tables in %s are not as expected: %s; move it away", path,
                          sqlite3_errmsg(t.db));
         rc = ERR_CORRUPT;
@@ -163,6 +168,19 @@ static struct slice column(sqlite3_stmt *stmt, int index)
     const char *ptr = sqlite3_column_blob(stmt, index);
 
     return slice_make(ptr ? ptr : "", (size_t)sqlite3_column_bytes(stmt, index));
+}
+
+int location_table_estimate(struct location_table *table, size_t *ret_bindings)
+{
+    sqlite3_stmt *stmt;
+    int rc = sqlite3_prepare_v2(
+        table->db, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size", -1, &stmt, NULL);
+
+    if (rc != SQLITE_OK)
+        return rc;
+    if (sqlite3_step(stmt) == SQLITE_ROW)
+        *ret_bindings = (size_t)sqlite3_column_int64(stmt, 0) / ROW_BYTES;
+    return sqlite3_finalize(stmt);
 }
 
 static int take_row(struct location_table *table, sqlite3_stmt *stmt, location_table_take_fn *take, void *ctx)

@@ -27,6 +27,8 @@ MUST_USE int location_table_open(const char *path, const struct proxy_listener *
                                  struct location_why *ret_why, struct location_table *ret_table);
 void location_table_close(struct location_table *table);
 
+/* About how many bindings there are, by the size of the file: what to make room for. */
+MUST_USE int location_table_estimate(struct location_table *table, size_t *ret_bindings);
 /* Calls take for every binding, in the order in which they were first stored; its slices live during the
  * call. Nonzero ends the walk and is returned, as is an SQLite error. Of a binding that came over a
  * connection the hop is not given: the connection has not survived. */

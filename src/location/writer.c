@@ -355,35 +355,41 @@ struct load {
     size_t dead;
 };
 
+/* A row on its way into the store. */
+struct loaded {
+    struct slice aor;
+    const struct location_binding *binding;
+    int rc;
+};
+
+static bool add_loaded(const struct location_record *old, void *ctx, struct location_record **ret_record)
+{
+    struct loaded *l = ctx;
+    struct location_binding all[LOCATION_CONTACTS_MAX + 1];
+    size_t count = 0;
+
+    for (; old && count < old->count; count++)
+        all[count] = location_record_get(old, count);
+    all[count++] = *l->binding;
+    l->rc = location_record_new(l->aor, all, count, ret_record);
+    return l->rc == 0;
+}
+
 static int load_binding(void *ctx, struct slice aor, const struct location_binding *binding)
 {
     struct load *l = ctx;
-    struct location_writer *w = l->writer;
-    struct location_binding all[LOCATION_CONTACTS_MAX + 1];
-    const struct location_record *old;
-    struct location_record *record;
-    size_t count = 0;
-    int rc;
+    struct loaded loaded = {.aor = aor, .binding = binding};
 
-    w->last_row = binding->row;
+    l->writer->last_row = binding->row;
     if (!location_binding_is_live(binding, l->now_s)) {
         l->dead++;
         return 0;
     }
-    old = location_store_peek(w->store, aor);
-    while (old && count < old->count) {
-        all[count] = location_record_get(old, count);
-        count++;
-    }
-    all[count++] = *binding;
-    rc = location_record_new(aor, all, count, &record);
-    if (rc == ERR_LIMIT) {
-        log_event(LOG_WARN, "storage.row_skipped", log_u64("row", binding->row), log_slice("aor", aor));
-        return 0;
-    }
-    if (rc == 0)
-        location_store_put(w->store, record);
-    return rc;
+    location_store_update(l->writer->store, aor, add_loaded, &loaded);
+    if (loaded.rc != ERR_LIMIT)
+        return loaded.rc;
+    log_event(LOG_WARN, "storage.row_skipped", log_u64("row", binding->row), log_slice("aor", aor));
+    return 0;
 }
 
 static int load_secret(struct location_writer *w)
@@ -393,9 +399,18 @@ static int load_secret(struct location_writer *w)
     return rc == SQLITE_NOTFOUND ? location_table_put_secret(&w->table, w->secret) : rc;
 }
 
-int location_writer_open(struct location_writer *w, struct location_why *ret_why)
+static int explain(const struct location_writer *w, int rc, struct location_why *ret_why)
 {
-    struct load l = {.writer = w, .now_s = clock_unix_s()};
+    if (rc == SQLITE_OK)
+        return 0;
+    location_why_set(ret_why, "cannot load %s: %s; %s", w->path,
+                     rc < 0 ? err_name(rc) : sqlite3_errmsg(w->table.db),
+                     rc < 0 ? "give it more memory" : remedy(rc));
+    return rc < 0 ? rc : ERR_IO;
+}
+
+int location_writer_open(struct location_writer *w, struct location_why *ret_why, size_t *ret_expected)
+{
     int rc = location_table_open(w->path, w->listeners, w->n_listeners, ret_why, &w->table);
 
     if (rc != 0)
@@ -403,15 +418,18 @@ int location_writer_open(struct location_writer *w, struct location_why *ret_why
     w->is_open = true;
     rc = load_secret(w);
     if (rc == SQLITE_OK)
-        rc = location_table_load(&w->table, load_binding, &l);
+        rc = location_table_estimate(&w->table, ret_expected);
+    return explain(w, rc, ret_why);
+}
+
+int location_writer_load(struct location_writer *w, struct location_why *ret_why)
+{
+    struct load l = {.writer = w, .now_s = clock_unix_s()};
+    int rc = location_table_load(&w->table, load_binding, &l);
+
     if (rc == SQLITE_OK && l.dead > 0)
         rc = location_table_remove_expired(&w->table, l.now_s);
-    if (rc == SQLITE_OK)
-        return 0;
-    location_why_set(ret_why, "cannot load %s: %s; %s", w->path,
-                     rc < 0 ? err_name(rc) : sqlite3_errmsg(w->table.db),
-                     rc < 0 ? "give it more memory" : remedy(rc));
-    return rc < 0 ? rc : ERR_IO;
+    return explain(w, rc, ret_why);
 }
 
 void location_writer_close(struct location_writer *w)

@@ -12,7 +12,7 @@ struct location_writer {
     const char *path;
     const struct proxy_listener *listeners;
     size_t n_listeners;
-    struct location_store *store;
+    struct location_store *store; /* before location_writer_load() */
     struct location_job_limits limits;
 
     uint8_t secret[LOCATION_SECRET_BYTES];
@@ -29,9 +29,12 @@ struct location_writer {
     _Atomic uint64_t failed, commits; /* read by anyone */
 };
 
-/* Opens the database and loads it into the store, which is empty. Errors of location_table_open(), with
+/* Opens the database; about how many bindings it holds is said. Errors of location_table_open(), with
  * ret_why; what is open then is closed by location_writer_close(), as always. */
-MUST_USE int location_writer_open(struct location_writer *w, struct location_why *ret_why);
+MUST_USE int location_writer_open(struct location_writer *w, struct location_why *ret_why,
+                                  size_t *ret_expected);
+/* Loads it into the store, which is empty. */
+MUST_USE int location_writer_load(struct location_writer *w, struct location_why *ret_why);
 void location_writer_close(struct location_writer *w);
 
 /* Runs all jobs from first up to end (not included) and fills in their results: one transaction, or none of

@@ -11,7 +11,7 @@ struct world {
     struct proxy *proxy;
     struct proxy_opts opts;
     struct proxy_ports ports;
-    struct proxy_listener listeners[2];
+    struct proxy_listener listeners[3];
     struct proxy_domain domains[2];
     struct proxy_step chain[6];
     struct counters counters;
@@ -116,12 +116,14 @@ static int set_up(void **state)
                                 .port = 5060};
     w->listeners[1] = w->listeners[0];
     w->listeners[1].transport = SIP_TRANSPORT_WS;
+    w->listeners[2] = w->listeners[0];
+    w->listeners[2].port = w->listeners[2].addr.port = 5080;
     w->domains[0] =
         (struct proxy_domain){SLICE("example.com"), SLICE("example.com"), PROXY_AUTH_NONE, PROXY_AUTH_NONE};
     w->domains[1] =
         (struct proxy_domain){SLICE("example.net"), SLICE("example.net"), PROXY_AUTH_NONE, PROXY_AUTH_NONE};
     w->opts = (struct proxy_opts){.listeners = w->listeners,
-                                  .n_listeners = 2,
+                                  .n_listeners = 3,
                                   .domains = w->domains,
                                   .n_domains = 2,
                                   .limits = sip_limits_default,
@@ -264,6 +266,7 @@ static const struct {
     {"10.3.4: his own", "alice", NULL, "<sip:alice@example.com>", 200},
     {"10.3.5: his own, in other words", "alice", NULL, "\"A\" <sips:%61lice:pw@EXAMPLE.com:5060;user=phone>",
      200},
+    {"10.3.5: by another port of ours", "alice", NULL, "<sip:alice@example.com:5080>", 200},
     {"10.3.4: another's", "bob", NULL, "<sip:alice@example.com>", 403},
     {"10.3.4: users differ by case", "Alice", NULL, "<sip:alice@example.com>", 403},
     {"10.3.4: of the same name elsewhere", "alice", "sip:example.net", "<sip:alice@example.net>", 403},
