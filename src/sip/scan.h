@@ -1,4 +1,5 @@
-/* A cursor over one header value or URI: what every parser of this folder is made of. Private to src/sip. */
+/* A cursor over one header value or URI: what every parser of this folder is made of, and those of the
+ * folders above that read header values of their own (src/auth). */
 #ifndef SIP_SCAN_H
 #define SIP_SCAN_H
 
