@@ -15,14 +15,6 @@ static struct slice value(struct sim *s, const struct plain *m, const char *name
     return plain_value(s->heap, m, name);
 }
 
-static struct slice path(struct sim *s, const struct plain *m, const char *p)
-{
-    struct slice text = SLICE("");
-
-    plain_path(s->heap, m, slice_from_cstr(p), &text);
-    return text;
-}
-
 static struct slice addr_text(struct sim *s, const struct addr *addr)
 {
     struct buf b;
@@ -142,10 +134,10 @@ void client_cancel(struct sim *s, struct client *c)
     c->has_cancel = true;
     text_init(&t, s->heap);
     text_printf(&t, "CANCEL %.*s SIP/2.0\r\nVia: %.*s\r\nMax-Forwards: 70\r\nFrom: %.*s\r\nTo: %.*s\r\n",
-                SLICE_ARG(c->msg.ruri), SLICE_ARG(path(s, &c->msg, "Via[0]")),
+                SLICE_ARG(c->msg.ruri), SLICE_ARG(sim_path(s, &c->msg, "Via[0]")),
                 SLICE_ARG(value(s, &c->msg, "From")), SLICE_ARG(value(s, &c->msg, "To")));
     text_printf(&t, "Call-ID: %.*s\r\nCSeq: %.*s CANCEL\r\nContent-Length: 0\r\n\r\n",
-                SLICE_ARG(value(s, &c->msg, "Call-ID")), SLICE_ARG(path(s, &c->msg, "CSeq.number")));
+                SLICE_ARG(value(s, &c->msg, "Call-ID")), SLICE_ARG(sim_path(s, &c->msg, "CSeq.number")));
     start(s, c->ua, SLICE("CANCEL"), c->branch, text_slice(&t))->of = c;
 }
 
@@ -156,10 +148,10 @@ static void ack_failure(struct sim *s, struct client *c, const struct plain *res
 
     text_init(&t, s->heap);
     text_printf(&t, "ACK %.*s SIP/2.0\r\nVia: %.*s\r\nMax-Forwards: 70\r\nFrom: %.*s\r\nTo: %.*s\r\n",
-                SLICE_ARG(c->msg.ruri), SLICE_ARG(path(s, &c->msg, "Via[0]")),
+                SLICE_ARG(c->msg.ruri), SLICE_ARG(sim_path(s, &c->msg, "Via[0]")),
                 SLICE_ARG(value(s, &c->msg, "From")), SLICE_ARG(value(s, response, "To")));
     text_printf(&t, "Call-ID: %.*s\r\nCSeq: %.*s ACK\r\nContent-Length: 0\r\n\r\n",
-                SLICE_ARG(value(s, &c->msg, "Call-ID")), SLICE_ARG(path(s, &c->msg, "CSeq.number")));
+                SLICE_ARG(value(s, &c->msg, "Call-ID")), SLICE_ARG(sim_path(s, &c->msg, "CSeq.number")));
     net_to_proxy(s, c->ua, text_slice(&t), 0, false);
 }
 
@@ -194,14 +186,15 @@ static bool dialog_known(const struct client *c, struct slice tag, unsigned *ret
 /* Section 13.2.2.4: every 2xx is acknowledged, in its own dialog; then somebody hangs up. */
 static void accept(struct sim *s, struct client *c, const struct plain *response)
 {
-    struct slice tag = path(s, response, "To.tag"), target = path(s, response, "Contact[0].uri"), *routes;
+    struct slice tag = sim_path(s, response, "To.tag"), target = sim_path(s, response, "Contact[0].uri"),
+                 *routes;
     struct slice from = value(s, response, "From"), to = value(s, response, "To"),
                  call_id = value(s, response, "Call-ID");
     unsigned i;
 
     if (!dialog_known(c, tag, &i) && c->n_dialogs < 8) {
         size_t n = plain_values(s->heap, response, SLICE("Record-Route"), &routes);
-        unsigned cseq = (unsigned)strtoul(heap_cstr(s->heap, path(s, &c->msg, "CSeq.number")), NULL, 10);
+        unsigned cseq = (unsigned)strtoul(heap_cstr(s->heap, sim_path(s, &c->msg, "CSeq.number")), NULL, 10);
 
         for (size_t k = 0; k < n / 2; k++) {
             struct slice t = routes[k];
@@ -237,7 +230,7 @@ static void final_response(struct sim *s, struct client *c, const struct plain *
 void client_response(struct sim *s, struct ua *ua, const struct plain *response)
 {
     struct client *c =
-        dict_get(&s->clients, key_of(s, path(s, response, "Via[0].branch"), response->cseq_method));
+        dict_get(&s->clients, key_of(s, sim_path(s, response, "Via[0].branch"), response->cseq_method));
 
     if (!c || c->ua != ua) {
         sim_fail(s, "a user agent got a response to what it never asked:\n%.*s", SLICE_ARG(response->bytes));

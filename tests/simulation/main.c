@@ -39,6 +39,14 @@ void sim_fail(struct sim *s, const char *format, ...)
                              SLICE_ARG(s->failure));
 }
 
+struct slice sim_path(struct sim *s, const struct plain *m, const char *path)
+{
+    struct slice text = SLICE("");
+
+    plain_path(s->heap, m, slice_from_cstr(path), &text);
+    return text;
+}
+
 static size_t bucket(struct slice key)
 {
     size_t h = 5381;

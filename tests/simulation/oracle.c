@@ -49,14 +49,6 @@ struct oracle {
     size_t n_touched;
 };
 
-static struct slice path(struct sim *s, const struct plain *m, const char *p)
-{
-    struct slice text = SLICE("");
-
-    plain_path(s->heap, m, slice_from_cstr(p), &text);
-    return text;
-}
-
 static struct slice key_of(struct sim *s, struct slice branch, struct slice method)
 {
     return heap_printf(s->heap, "%.*s/%.*s", SLICE_ARG(branch), SLICE_ARG(method));
@@ -103,7 +95,7 @@ static bool leg_is_pending(const struct sim *s, const struct leg *leg)
 static void arriving_request(struct sim *s, const struct plain *m)
 {
     struct oracle *o = s->oracle;
-    struct slice branch = path(s, m, "Via[0].branch");
+    struct slice branch = sim_path(s, m, "Via[0].branch");
     struct upstream *up;
 
     if (slice_eq(m->method, SLICE("ACK")))
@@ -136,13 +128,13 @@ static bool is_accepting(const struct sim *s, const struct leg *leg)
 static void arriving_response(struct sim *s, const struct plain *m)
 {
     struct oracle *o = s->oracle;
-    struct leg *leg = dict_get(&o->legs, key_of(s, path(s, m, "Via[0].branch"), m->cseq_method));
+    struct leg *leg = dict_get(&o->legs, key_of(s, sim_path(s, m, "Via[0].branch"), m->cseq_method));
     struct pending *p = &o->pending;
 
     if (!leg)
         return;
     touch(o, leg->up);
-    *p = (struct pending){.leg = leg, .status = m->status, .to_tag = path(s, m, "To.tag")};
+    *p = (struct pending){.leg = leg, .status = m->status, .to_tag = sim_path(s, m, "To.tag")};
     if (m->status < 200) {
         leg->got_1xx = leg->got_1xx || leg_is_pending(s, leg);
         return;
@@ -172,8 +164,8 @@ void oracle_before(struct sim *s, const struct plain *m)
 static void leaving_branch(struct sim *s, const struct plain *m, bool is_stream, const struct ua *ua)
 {
     struct oracle *o = s->oracle;
-    struct slice branch = path(s, m, "Via[0].branch"), key = key_of(s, branch, m->method);
-    struct upstream *up = dict_get(&o->upstreams, key_of(s, path(s, m, "Via[1].branch"), m->method));
+    struct slice branch = sim_path(s, m, "Via[0].branch"), key = key_of(s, branch, m->method);
+    struct upstream *up = dict_get(&o->upstreams, key_of(s, sim_path(s, m, "Via[1].branch"), m->method));
     struct leg *leg = dict_get(&o->legs, key);
 
     if (leg) {
@@ -203,7 +195,7 @@ static void leaving_branch(struct sim *s, const struct plain *m, bool is_stream,
 
 static void leaving_cancel(struct sim *s, const struct plain *m)
 {
-    struct leg *leg = dict_get(&s->oracle->legs, key_of(s, path(s, m, "Via[0].branch"), SLICE("INVITE")));
+    struct leg *leg = dict_get(&s->oracle->legs, key_of(s, sim_path(s, m, "Via[0].branch"), SLICE("INVITE")));
 
     if (!leg)
         return;
@@ -224,7 +216,7 @@ static void leaving_request(struct sim *s, const struct plain *m, bool is_stream
     struct pending *p = &s->oracle->pending;
 
     if (slice_eq(m->method, SLICE("ACK"))) {
-        if (p->leg && slice_eq(p->leg->branch, path(s, m, "Via[0].branch")))
+        if (p->leg && slice_eq(p->leg->branch, sim_path(s, m, "Via[0].branch")))
             p->has_ack = true;
         return;
     }
@@ -273,14 +265,14 @@ static void leaving_final(struct sim *s, struct upstream *up, const struct plain
 static void leaving_response(struct sim *s, const struct plain *m, uint8_t transport)
 {
     struct oracle *o = s->oracle;
-    struct upstream *up = dict_get(&o->upstreams, key_of(s, path(s, m, "Via[0].branch"), m->cseq_method));
+    struct upstream *up = dict_get(&o->upstreams, key_of(s, sim_path(s, m, "Via[0].branch"), m->cseq_method));
     struct pending *p = &o->pending;
 
     if (!up)
         return;
     touch(o, up);
     if (m->status >= 200) {
-        if (p->leg && p->leg->up == up && m->status < 300 && slice_eq(p->to_tag, path(s, m, "To.tag")))
+        if (p->leg && p->leg->up == up && m->status < 300 && slice_eq(p->to_tag, sim_path(s, m, "To.tag")))
             p->has_2xx = true;
         leaving_final(s, up, m);
     } else if (!is_invite(up)) {

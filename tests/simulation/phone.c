@@ -8,14 +8,6 @@ static struct slice key_of(struct sim *s, struct ua *ua, struct slice branch, st
     return heap_printf(s->heap, "%p/%.*s/%.*s", (void *)ua, SLICE_ARG(branch), SLICE_ARG(method));
 }
 
-static struct slice path(struct sim *s, const struct plain *m, const char *p)
-{
-    struct slice text = SLICE("");
-
-    plain_path(s->heap, m, slice_from_cstr(p), &text);
-    return text;
-}
-
 static void copy(struct text *t, const struct plain *m, const char *name)
 {
     for (size_t i = 0; i < m->n_hdrs; i++)
@@ -27,7 +19,7 @@ static struct slice build(struct sim *s, const struct server *t, unsigned status
                           const char *more)
 {
     struct text out;
-    bool has_tag = path(s, &t->msg, "To.tag").len > 0;
+    bool has_tag = sim_path(s, &t->msg, "To.tag").len > 0;
 
     text_init(&out, s->heap);
     text_printf(&out, "SIP/2.0 %u Whatever\r\n", status);
@@ -127,8 +119,6 @@ static void hostile(struct sim *s, struct server *t)
         bad = slice_sub(good, 0, 30 + sim_random(s, 60));
         break;
     case 2: /* a branch of nobody's */
-        bad = heap_dup(s->heap, good);
-        memcpy(heap_cstr(s->heap, bad), bad.ptr, bad.len);
         bad = heap_printf(s->heap, "%.*sXX%.*s", (int)branch, good.ptr, (int)(good.len - branch),
                           good.ptr + branch);
         break;
@@ -217,7 +207,7 @@ static struct server *add_server(struct sim *s, struct ua *ua, const struct plai
 
     *t = (struct server){.ua = ua, .msg = *request, .plan = choose_plan(s)};
     t->to_tag = new_tag(s, t);
-    dict_put(s->heap, &s->servers, key_of(s, ua, path(s, request, "Via[0].branch"), request->method), t);
+    dict_put(s->heap, &s->servers, key_of(s, ua, sim_path(s, request, "Via[0].branch"), request->method), t);
     return t;
 }
 
@@ -225,7 +215,7 @@ static struct server *add_server(struct sim *s, struct ua *ua, const struct plai
 static void cancel(struct sim *s, struct ua *ua, struct server *t)
 {
     struct server *invite =
-        dict_get(&s->servers, key_of(s, ua, path(s, &t->msg, "Via[0].branch"), SLICE("INVITE")));
+        dict_get(&s->servers, key_of(s, ua, sim_path(s, &t->msg, "Via[0].branch"), SLICE("INVITE")));
 
     if (!invite) {
         respond(s, t, 481, "");
@@ -243,10 +233,11 @@ static void cancel(struct sim *s, struct ua *ua, struct server *t)
 
 static void acknowledge(struct sim *s, struct ua *ua, const struct plain *ack)
 {
-    struct server *t = dict_get(&s->servers, key_of(s, ua, path(s, ack, "Via[0].branch"), SLICE("INVITE")));
+    struct server *t =
+        dict_get(&s->servers, key_of(s, ua, sim_path(s, ack, "Via[0].branch"), SLICE("INVITE")));
 
     if (!t)
-        t = dict_get(&s->dialogs, path(s, ack, "To.tag"));
+        t = dict_get(&s->dialogs, sim_path(s, ack, "To.tag"));
     if (t)
         t->is_acked = true;
 }
@@ -261,7 +252,7 @@ void phone_request(struct sim *s, struct ua *ua, const struct plain *request, ui
         acknowledge(s, ua, request);
         return;
     }
-    t = dict_get(&s->servers, key_of(s, ua, path(s, request, "Via[0].branch"), request->method));
+    t = dict_get(&s->servers, key_of(s, ua, sim_path(s, request, "Via[0].branch"), request->method));
     if (t) {
         if (t->last.len > 0)
             net_to_proxy(s, ua, t->last, ua->flow, false);
@@ -271,7 +262,7 @@ void phone_request(struct sim *s, struct ua *ua, const struct plain *request, ui
     if (slice_eq(request->method, SLICE("CANCEL")))
         cancel(s, ua, t);
     else if (slice_eq(request->method, SLICE("BYE")))
-        respond(s, t, dict_get(&s->dialogs, path(s, request, "To.tag")) ? 200 : 481, "");
+        respond(s, t, dict_get(&s->dialogs, sim_path(s, request, "To.tag")) ? 200 : 481, "");
     else
         net_at(s, sim_random(s, 2000), (struct event){.kind = EVENT_SERVER, .server = t});
 }

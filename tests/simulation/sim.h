@@ -142,6 +142,8 @@ struct sim {
 uint32_t sim_random(struct sim *s, uint32_t below);
 bool sim_chance(struct sim *s, unsigned per_thousand);
 void sim_fail(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* See plain.h; empty when the message has no such part. */
+struct slice sim_path(struct sim *s, const struct plain *m, const char *path);
 struct ua *sim_ua_at(struct sim *s, const struct addr *addr);
 
 /* net.c */

@@ -325,68 +325,56 @@ static const struct proxy_ports ports = {
     .random = world_random,
 };
 
-void world_receive_datagram(struct world *w, uint16_t listener, const struct addr *from, struct slice bytes)
+/* The core may look at the octets only during the call: a copy that is gone afterwards proves it. */
+static void hand_over(struct world *w, struct slice bytes, const struct sip_hop *from, bool is_datagram)
 {
-    struct sip_hop hop = {.addr = *from, .listener = listener, .transport = w->listeners[listener].transport};
-    /* The core may look at the octets only during the call: a copy that is gone afterwards proves it. */
     char *copy = malloc(bytes.len + 1);
 
     if (!copy)
         abort();
-    memcpy(copy, bytes.ptr, bytes.len);
-    proxy_receive(w->proxy, slice_make(copy, bytes.len), &hop, true);
+    if (bytes.len > 0)
+        memcpy(copy, bytes.ptr, bytes.len);
+    proxy_receive(w->proxy, slice_make(copy, bytes.len), from, is_datagram);
     free(copy);
     tell_failures(w);
 }
 
-static void receive_frame(struct world *w, struct world_conn *conn, struct slice bytes)
+void world_receive_datagram(struct world *w, uint16_t listener, const struct addr *from, struct slice bytes)
 {
-    struct sip_hop hop = {.addr = conn->remote,
-                          .flow = conn->flow,
-                          .listener = conn->listener,
-                          .transport = w->listeners[conn->listener].transport};
-    char *copy = malloc(bytes.len + 1);
+    struct sip_hop hop = {.addr = *from, .listener = listener, .transport = w->listeners[listener].transport};
 
-    if (!copy)
-        abort();
-    memcpy(copy, bytes.ptr, bytes.len);
-    proxy_receive(w->proxy, slice_make(copy, bytes.len), &hop, false);
-    free(copy);
-    tell_failures(w);
+    hand_over(w, bytes, &hop, true);
 }
 
 void world_receive_stream(struct world *w, struct world_conn *conn, struct slice bytes)
 {
-    uint64_t flow = conn->flow;
+    const struct sip_hop hop = {.addr = conn->remote,
+                                .flow = conn->flow,
+                                .listener = conn->listener,
+                                .transport = w->listeners[conn->listener].transport};
 
     text_put(&conn->unread, bytes);
     for (;;) {
-        struct slice unread = text_slice(&conn->unread);
+        struct slice unread = text_slice(&conn->unread), message;
         struct sip_framer framer = {0};
         enum sip_frame_result r = sip_frame_next(&framer, unread, &w->opts.limits);
-        struct slice message = slice_sub(unread, 0, framer.message_len);
 
         if (unread.len == 0 || r == SIP_FRAME_MORE)
             return;
         if (r == SIP_FRAME_BAD) {
-            struct sip_hop hop = {.addr = conn->remote,
-                                  .flow = flow,
-                                  .listener = conn->listener,
-                                  .transport = w->listeners[conn->listener].transport};
-
             if (framer.error.status != 0)
                 proxy_receive_bad(w->proxy, unread, &hop, framer.error.status, framer.error.phrase);
-            world_close(w, world_conn_by_flow(w, flow));
+            world_close(w, world_conn_by_flow(w, hop.flow));
             tell_failures(w);
             return;
         }
-        message = heap_dup(&w->heap, message);
+        message = heap_dup(&w->heap, slice_sub(unread, 0, framer.message_len));
         unread = slice_sub(unread, framer.message_len, unread.len);
         text_init(&conn->unread, &w->heap);
         text_put(&conn->unread, unread);
         if (r == SIP_FRAME_MESSAGE)
-            receive_frame(w, conn, message);
-        conn = world_conn_by_flow(w, flow); /* the array may have moved */
+            hand_over(w, message, &hop, false);
+        conn = world_conn_by_flow(w, hop.flow); /* the array may have moved */
     }
 }
 
