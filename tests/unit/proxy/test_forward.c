@@ -355,6 +355,7 @@ static void a_long_request_falls_back_to_udp_with_a_new_branch(void **state)
     assert_string_not_equal(header(tcp, "Via", 0), header(udp, "Via", 0));
     proxy_send_failed(w.proxy, udp->token);
     (void)take_starting(&w, "SIP/2.0 500 ");
+    assert_int_equal(proxy_used_bytes(w.proxy), 0);
     assert_silence(&w);
     world_stop(&w);
 }
@@ -391,6 +392,45 @@ static void the_next_address_is_tried_after_failure_timeout_and_503(void **state
     respond(&w, fourth, 200, "b");
     (void)take_starting(&w, "SIP/2.0 200 ");
     world_stop(&w);
+}
+
+static void an_address_that_has_answered_otherwise_is_the_last(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_with_bob(&w);
+    w.extra_hops[0] = (struct sip_hop){.addr = addr_of(BOB2), .transport = SIP_TRANSPORT_UDP};
+    w.n_extra_hops = 1;
+    request(&w, &(struct call){.method = "MESSAGE", .ruri = "sip:bob@example.com"});
+    respond(&w, take_starting(&w, "MESSAGE"), 486, "b");
+    (void)take_starting(&w, "SIP/2.0 486");
+    assert_silence(&w);
+    world_stop(&w);
+}
+
+/* No TCP to go over, and too long for a datagram with what is added. */
+static void a_request_that_fits_nowhere_gives_513(void **state)
+{
+    struct world w;
+    struct sip_hop from = hop_from(UDP4, ALICE, 0);
+    char *text = malloc(70000);
+    int len;
+
+    (void)state;
+    world_init(&w);
+    set_user(&w, "sip:bob@example.com", bob_once, 1);
+    w.opts.n_listeners = 1;
+    world_start(&w);
+    len = snprintf(text, 70000,
+                   "MESSAGE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP "
+                   "192.0.2.10;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n"
+                   "To: <sip:bob@example.com>\r\nCall-ID: x\r\nCSeq: 1 MESSAGE\r\n\r\n");
+    memset(text + len, 'x', 65507 - (size_t)len);
+    proxy_receive(w.proxy, slice_make(text, 65507), &from, true);
+    (void)take_starting(&w, "SIP/2.0 513 Message Too Large\r\n");
+    world_stop(&w);
+    free(text);
 }
 
 static void an_address_that_has_answered_is_not_given_up_for_a_timeout(void **state)
@@ -493,6 +533,8 @@ int main(void)
         cmocka_unit_test(a_request_within_200_octets_of_the_mtu_goes_over_tcp),
         cmocka_unit_test(a_long_request_falls_back_to_udp_with_a_new_branch),
         cmocka_unit_test(the_next_address_is_tried_after_failure_timeout_and_503),
+        cmocka_unit_test(an_address_that_has_answered_otherwise_is_the_last),
+        cmocka_unit_test(a_request_that_fits_nowhere_gives_513),
         cmocka_unit_test(an_address_that_has_answered_is_not_given_up_for_a_timeout),
         cmocka_unit_test(the_answer_of_the_resolver_may_come_later),
         cmocka_unit_test(a_next_hop_without_an_address_gives_500),

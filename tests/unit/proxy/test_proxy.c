@@ -59,6 +59,41 @@ static void call_goes_end_to_end_and_leaves_nothing(void **state)
     respond(&w, bye, 200, NULL);
     (void)take_starting(&w, "SIP/2.0 200 ");
     assert_silence(&w);
+    assert_int_equal(counter_get(&w.counters, COUNTER_REQUESTS), 3);
+    assert_int_equal(counter_get(&w.counters, COUNTER_RESPONSES_LOCAL), 0); /* a 100 is no answer */
+    assert_int_equal(counter_get(&w.counters, COUNTER_RESPONSES_FORWARDED), 3);
+    world_stop(&w);
+}
+
+static enum proxy_verdict answer(struct proxy_request *req, void *ctx)
+{
+    (void)ctx;
+    return proxy_reply(req, 200, SLICE("Fine"), NULL, "a step of its own");
+}
+
+/* Section 12.1.1: a response that makes a dialog carries the Record-Route of its request, no other does. */
+static void record_route_goes_into_what_makes_a_dialog_alone(void **state)
+{
+    static const struct proxy_step chain[] = {{"answer", answer, NULL}, {NULL, NULL, NULL}};
+    static const struct {
+        const char *method;
+        unsigned count;
+    } cases[] = {{"INVITE", 1}, {"SUBSCRIBE", 1}, {"REFER", 1}, {"MESSAGE", 0}, {"REGISTER", 0}};
+    struct world w;
+    const struct sent *sent;
+
+    (void)state;
+    world_init(&w);
+    w.opts.chain = chain;
+    world_start(&w);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        request(&w, &(struct call){.method = cases[i].method,
+                                   .ruri = "sip:example.com",
+                                   .extra = "Record-Route: <sip:a;lr>\r\n"});
+        sent = take_starting(&w, "SIP/2.0 200 Fine\r\n");
+        assert_int_equal(count_headers(sent, "Record-Route"), cases[i].count);
+    }
+    assert_int_equal(counter_get(&w.counters, COUNTER_RESPONSES_LOCAL), 5);
     world_stop(&w);
 }
 
@@ -128,6 +163,7 @@ static void lost_framing_of_a_stream_is_answered(void **state)
         SLICE("SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bK1\r\nCSeq: 1 BYE\r\n\r\n"),
         &from, 400, NULL);
     proxy_receive_bad(w.proxy, SLICE("rubbish"), &from, 400, NULL);
+    assert_int_equal(counter_get(&w.counters, COUNTER_RX_BAD), 4);
     assert_silence(&w);
     world_stop(&w);
 }
@@ -330,6 +366,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(call_goes_end_to_end_and_leaves_nothing),
+        cmocka_unit_test(record_route_goes_into_what_makes_a_dialog_alone),
         cmocka_unit_test(acks_of_our_own_finals_are_absorbed),
         cmocka_unit_test(malformed_requests_are_answered_and_other_rubbish_is_dropped),
         cmocka_unit_test(lost_framing_of_a_stream_is_answered),

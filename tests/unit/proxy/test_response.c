@@ -358,6 +358,27 @@ static void contacts_of_a_3xx_are_tried(void **state)
     world_stop(&w);
 }
 
+/* "a proxy SHOULD NOT recurse to a non-SIPS URI if the Request-URI of the original request was a SIPS URI."
+ */
+static void a_sips_target_is_not_traded_for_a_sip_one(void **state)
+{
+    static const struct proxy_binding secure[] = {
+        {.uri = TEXT("sips:b@192.0.2.20;transport=udp"), .q_milli = 1000}};
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    set_user(&w, "sip:bob@example.com", secure, 1);
+    w.opts.recurse_3xx = true;
+    world_start(&w);
+    request(&w, &(struct call){.method = "MESSAGE", .ruri = "sips:bob@example.com:5060"});
+    respond_with(&w, take_starting(&w, "MESSAGE sips:b@"), 302, "a",
+                 "Contact: <sip:c@192.0.2.22>, <sips:d@192.0.2.23;transport=udp>\r\n");
+    respond(&w, take_starting(&w, "MESSAGE sips:d@"), 404, "d");
+    assert_string_equal(header(take_starting(&w, "SIP/2.0 302"), "Contact", 0), "<sip:c@192.0.2.22>");
+    world_stop(&w);
+}
+
 /* "If the proxy is not responsible for that URI, it will not recurse on 3xx"; nor if it is not told to. */
 static void a_3xx_goes_up_as_it_is_where_the_proxy_does_not_recurse(void **state)
 {
@@ -422,6 +443,7 @@ int main(void)
         cmocka_unit_test(a_non_invite_that_times_out_is_not_answered),
         cmocka_unit_test(an_invite_that_nobody_answers_gets_408),
         cmocka_unit_test(contacts_of_a_3xx_are_tried),
+        cmocka_unit_test(a_sips_target_is_not_traded_for_a_sip_one),
         cmocka_unit_test(a_3xx_goes_up_as_it_is_where_the_proxy_does_not_recurse),
         cmocka_unit_test(a_response_is_changed_in_its_top_via_alone),
     };

@@ -92,6 +92,7 @@ static void a_route_that_is_used_and_cannot_be_read_gives_400(void **state)
                "SIP/2.0 400 Bad Route\r\n");
     assert_has(message(&w, "sip:carol@192.0.2.30", "Route: <sip:192.0.2.1;lr>, sip:@\r\n"),
                "SIP/2.0 400 Bad Route\r\n");
+    assert_has(message(&w, "sip:carol@192.0.2.30", "Route: <tel:123>\r\n"), "SIP/2.0 400 Bad Request\r\n");
     /* Behind one that is somebody else's it is theirs to judge. */
     assert_has(message(&w, "sip:carol@192.0.2.30", "Route: <sip:192.0.2.40;lr>, <what:ever>\r\n"),
                "MESSAGE sip:carol");
@@ -224,7 +225,7 @@ static void relay(struct world *w, const struct relay_case *cases, size_t n)
 static void a_stranger_may_reach_our_users_and_nobody_else(void **state)
 {
     struct world w;
-    char ours[128], from_callee[128], forged[128], token[PROXY_ROUTE_TOKEN_BYTES + 1];
+    char ours[128], from_callee[128], forged[128], strict[128], token[PROXY_ROUTE_TOKEN_BYTES + 1];
     const struct relay_case cases[] = {
         {"own user", "sip:bob@example.com", "", NULL, true},
         {"foreign domain", "sip:carol@192.0.2.30", "", NULL, false},
@@ -237,6 +238,8 @@ static void a_stranger_may_reach_our_users_and_nobody_else(void **state)
         {"dialog of ours, from the caller", "sip:carol@192.0.2.30", ours, "<sip:x@y>;tag=b1", true},
         {"dialog of ours, from the callee", "sip:carol@192.0.2.30", from_callee, "<sip:x@y>;tag=caller",
          true},
+        {"dialog of ours, by way of a strict router", strict, "Route: <sip:carol@192.0.2.30>\r\n",
+         "<sip:x@y>;tag=b1", true},
         {"a forged token", "sip:carol@192.0.2.30", forged, "<sip:x@y>;tag=b1", false},
     };
 
@@ -244,6 +247,7 @@ static void a_stranger_may_reach_our_users_and_nobody_else(void **state)
     world_with_bob(&w);
     make_token(token, "a1");
     snprintf(ours, sizeof(ours), "Route: <sip:%s@192.0.2.1:5060;lr>\r\n", token);
+    snprintf(strict, sizeof(strict), "sip:%s@192.0.2.1:5060", token);
     make_token(token, "caller");
     snprintf(from_callee, sizeof(from_callee), "Route: <sip:%s@192.0.2.1:5060;lr>\r\n", token);
     make_token(token, "another");

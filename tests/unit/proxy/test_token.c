@@ -81,6 +81,7 @@ static void to_tag_depends_on_the_request_and_the_secret(void **state)
     assert_true(slice_eq(tag, proxy_to_tag_format(&secret, SLICE("call"), SLICE("from"), 1, b)));
     assert_false(slice_eq(tag, proxy_to_tag_format(&secret, SLICE("call"), SLICE("from"), 2, b)));
     assert_false(slice_eq(tag, proxy_to_tag_format(&secret, SLICE("call"), SLICE("fron"), 1, b)));
+    assert_false(slice_eq(tag, proxy_to_tag_format(&secret, SLICE("calm"), SLICE("from"), 1, b)));
     assert_false(slice_eq(tag, proxy_to_tag_format(&secret, SLICE("callf"), SLICE("rom"), 1, b)));
     assert_false(
         slice_eq(tag, proxy_to_tag_format(&(struct hash_key){7, 9}, SLICE("call"), SLICE("from"), 1, b)));

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "proxy/internal.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "sip/msg.h"
@@ -409,6 +410,8 @@ static inline void world_stop(struct world *w)
     assert_int_equal(proxy_transactions(w->proxy), 0);
     assert_int_equal(proxy_pending(w->proxy), 0);
     assert_int_equal(proxy_next_ms(w->proxy), MS_NEVER);
+    assert_int_equal(proxy_used_bytes(w->proxy), 0);
+    assert_int_equal(w->proxy->links.in_use, 0);
     proxy_free(w->proxy);
     assert_int_equal(mem_held_bytes(), w->held_before);
     free(w->sent);
