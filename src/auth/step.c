@@ -228,8 +228,6 @@ static enum proxy_verdict step_register(struct proxy_request *req, const struct 
 {
     const struct sip_name_addr *to;
     struct sip_uri uri;
-    if (req->domain == NULL && !req->to_self)
-        return PROXY_NEXT; /* for another's registrar */
     if (sip_msg_to(&req->msg, &to) != 0)
         return PROXY_NEXT;
     struct demand demand = by_registrar;
@@ -289,7 +287,8 @@ enum proxy_verdict auth_step(struct proxy_request *req, void *ctx)
     case SIP_METHOD_CANCEL:
         return PROXY_NEXT;
     case SIP_METHOD_REGISTER:
-        return step_register(req, opts);
+        /* For another's registrar it is a request like any (section 10.3 step 1). */
+        return req->domain != NULL || req->to_self ? step_register(req, opts) : step_call(req, opts);
     default:
         return step_call(req, opts);
     }
