@@ -17,8 +17,12 @@ from harness.proxy import Options  # noqa: E402
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "heavy: floods, storms and thousands of calls; a sanitizer run leaves them out")
-    config.addinivalue_line("markers", "viaduct: depends on Viaduct's own configuration; skipped against another proxy")
+    config.addinivalue_line(
+        "markers", "heavy: floods, storms and thousands of calls; a sanitizer run leaves them out"
+    )
+    config.addinivalue_line(
+        "markers", "viaduct: depends on Viaduct's own configuration; skipped against another proxy"
+    )
     config.addinivalue_line("markers", "tools(*names): programs without which the test cannot run")
 
 
@@ -48,7 +52,9 @@ def pytest_runtest_makereport(item, call):
         report.sections.append(("kept in", str(folder)))
         for path in sorted(folder.rglob("*")):
             if path.suffix in (".out", ".err") and path.stat().st_size:
-                report.sections.append((path.name, "\n".join(path.read_text(errors="replace").splitlines()[-30:])))
+                report.sections.append(
+                    (path.name, "\n".join(path.read_text(errors="replace").splitlines()[-30:]))
+                )
 
 
 @pytest.fixture
@@ -72,8 +78,8 @@ def module_folder(request, tmp_path_factory):
 
 @pytest.fixture
 def start_proxy(folder, ports):
-    """start_proxy(**options) runs a proxy of the test's own; at the end it must still be alive and end with status 0,
-    unless the test itself ended it."""
+    """start_proxy(**options) runs a proxy of the test's own; at the end it must still be alive and end with
+    status 0, unless the test itself ended it."""
     started = []
 
     def start(*, autostart=True, **options):
@@ -107,7 +113,7 @@ def shared_proxy(module_folder):
         yield made
 
 
-SHARED_USERS = 110
+SHARED_USERS = 64
 
 
 @pytest.fixture

@@ -40,7 +40,9 @@ def test_rfc8760_each_algorithm_is_accepted(new_phone, algorithm, transport):
     request = callee.register_request(f"<{callee.contact}>", expires=600)
     assert callee.ask_with_digest(request, algorithm=algorithm).status == 200
     challenge = caller.ask(caller.request("INVITE", callee.aor))
-    invite = caller.send(caller.authorize(caller.request("INVITE", callee.aor), challenge, algorithm=algorithm))
+    invite = caller.send(
+        caller.authorize(caller.request("INVITE", callee.aor), challenge, algorithm=algorithm)
+    )
     callee.reply(callee.expect("INVITE"), 603)
     assert caller.final(invite).status == 603
 
@@ -66,17 +68,31 @@ def test_a_nonce_that_was_never_issued_is_not_accepted(new_phone):
     request = phone.register_request(f"<{phone.contact}>")
     challenge = digest.challenges(phone.ask(request))[0]
     for nonce in ("", "x", challenge["nonce"][:-1], challenge["nonce"] + "A", "A" * len(challenge["nonce"])):
-        value = digest.credentials({**challenge, "nonce": nonce}, "REGISTER", request.uri, phone.user, "secret")
+        value = digest.credentials(
+            {**challenge, "nonce": nonce}, "REGISTER", request.uri, phone.user, "secret"
+        )
         forged = phone.register_request(f"<{phone.contact}>").with_(("Authorization", value))
         assert phone.ask(forged).status in (400, 401, 403), nonce
 
 
 @pytest.mark.parametrize(
     "field, value",
-    [("response", '"00000000000000000000000000000000"'), ("username", '"somebody"'), ("realm", '"elsewhere"'),
-     ("nc", "0000000g"), ("nc", None), ("cnonce", None), ("response", None), ("nonce", None), ("uri", None),
-     ("username", None), ("realm", None), ("algorithm", "SHA-1"), ("qop", "auth-int")],
-)  # fmt: skip
+    [
+        ("response", '"00000000000000000000000000000000"'),
+        ("username", '"somebody"'),
+        ("realm", '"elsewhere"'),
+        ("nc", "0000000g"),
+        ("nc", None),
+        ("cnonce", None),
+        ("response", None),
+        ("nonce", None),
+        ("uri", None),
+        ("username", None),
+        ("realm", None),
+        ("algorithm", "SHA-1"),
+        ("qop", "auth-int"),
+    ],
+)
 def test_damaged_credentials_never_pass(new_phone, field, value):
     phone = new_phone()
     request = phone.register_request(f"<{phone.contact}>")
@@ -96,7 +112,9 @@ def test_rfc7616_3_4_a_response_made_for_another_method_does_not_pass(new_phone)
 
 def test_22_4_the_uri_in_the_credentials_need_not_be_the_request_uri(new_phone):
     phone = new_phone()
-    response = phone.ask_with_digest(phone.register_request(f"<{phone.contact}>"), uri=f"sip:{phone.proxy.hostport}")
+    response = phone.ask_with_digest(
+        phone.register_request(f"<{phone.contact}>"), uri=f"sip:{phone.proxy.hostport}"
+    )
     assert response.status == 200
 
 
@@ -104,18 +122,29 @@ def test_rfc7616_3_4_a_nonce_may_be_used_again_with_the_next_count(new_phone):
     phone = new_phone()
     challenge = phone.ask(phone.register_request(f"<{phone.contact}>"))
     for nc in (1, 2, 3, 10):
-        assert phone.ask(phone.authorize(phone.register_request(f"<{phone.contact}>"), challenge, nc=nc)).status == 200
+        assert (
+            phone.ask(phone.authorize(phone.register_request(f"<{phone.contact}>"), challenge, nc=nc)).status
+            == 200
+        )
     for nc in (10, 3, 1):
-        assert phone.ask(phone.authorize(phone.register_request(f"<{phone.contact}>"), challenge, nc=nc)).status == 401
+        assert (
+            phone.ask(phone.authorize(phone.register_request(f"<{phone.contact}>"), challenge, nc=nc)).status
+            == 401
+        )
 
 
 def replays(phone, request, value, count):
-    """The same credentials in new requests: other Call-ID, branch and source port, so that any worker may get them."""
+    """The same credentials in new requests: other Call-ID, branch and source port, so for any worker."""
 
     def replay(_):
         with type(phone)(phone.proxy, phone.user) as thief:
-            copy = thief.request("REGISTER", request.uri, to=request["To"], from_=request["From"],
-                                 headers=[("Contact", f"<sip:thief@{thief.hostport}>"), ("Authorization", value)])  # fmt: skip
+            copy = thief.request(
+                "REGISTER",
+                request.uri,
+                to=request["To"],
+                from_=request["From"],
+                headers=[("Contact", f"<sip:thief@{thief.hostport}>"), ("Authorization", value)],
+            )
             return thief.ask(copy).status
 
     with concurrent.futures.ThreadPoolExecutor(count) as pool:

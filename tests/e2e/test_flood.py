@@ -1,7 +1,7 @@
 """One million malformed and mutated datagrams, at a bounded rate, and what is left of the proxy afterwards.
 
-The flood comes from a loopback address of its own, where nothing else listens: whatever the proxy answers to a
-damaged Via ends there. Calls to one user are forwarded to a callee who answers with damaged responses.
+The flood comes from a loopback address of its own, where nothing else listens: whatever the proxy answers to
+a damaged Via ends there. Calls to one user are forwarded to a callee who answers with damaged responses.
 """
 
 import dataclasses
@@ -38,8 +38,8 @@ To: Bob <sip:bob@example.test>\r
 Call-ID: 987asjd97y7atg-{method}\r
 CSeq: 986759 {method}\r
 Contact: <sip:carol@127.0.0.1:5060>;q=0.5;expires=60\r
-Authorization: Digest username="carol", realm="example.test", nonce="MTIz", uri="sip:example.test", qop=auth, nc=00000001, \
-cnonce="0a4f113b", response="6629fae49393a05397450978507c4ef1", algorithm=MD5\r
+Authorization: Digest username="carol", realm="example.test", nonce="MTIz", uri="sip:example.test", \
+qop=auth, nc=00000001, cnonce="0a4f113b", response="6629fae49393a05397450978507c4ef1", algorithm=MD5\r
 Record-Route: <sip:{proxy};lr>\r
 Path: <sip:127.0.0.1:5060;lr>\r
 Supported: path, outbound\r
@@ -48,7 +48,20 @@ Content-Length: 5\r
 \r
 v=0\r
 """
-METHODS = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "MESSAGE", "SUBSCRIBE", "NOTIFY", "REFER", "PRACK", "UPDATE"]
+METHODS = [
+    "INVITE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "OPTIONS",
+    "REGISTER",
+    "MESSAGE",
+    "SUBSCRIBE",
+    "NOTIFY",
+    "REFER",
+    "PRACK",
+    "UPDATE",
+]
 
 
 class Flood:
@@ -127,8 +140,12 @@ class Flood:
             self.calls += 1
             if self.random.random() < 0.5:
                 continue
-            status = self.random.choice((b"180 R", b"200 OK", b"302 M", b"401 U", b"486 B", b"503 S", b"603 D"))
-            lines = [line for line in request.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:] if ECHOED.match(line)]
+            status = self.random.choice(
+                (b"180 R", b"200 OK", b"302 M", b"401 U", b"486 B", b"503 S", b"603 D")
+            )
+            lines = [
+                line for line in request.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:] if ECHOED.match(line)
+            ]
             response = b"\r\n".join([b"SIP/2.0 " + status, *lines, b"Content-Length: 0", b"", b""])
             if self.random.random() < 0.5:
                 response = mutate.Mutator([response], self.random.getrandbits(32)).next()
@@ -179,7 +196,17 @@ def aftermath(module_folder):
             user.pump(1)
         rested = proxy.rss_kb()
         flood.run(count - count * 9 // 10)
-        yield Aftermath(proxy, flood, start, rested, proxy.rss_kb(), proxy.udp_backlog(flood.sockets)[1], user, idle, lively)
+        yield Aftermath(
+            proxy,
+            flood,
+            start,
+            rested,
+            proxy.rss_kb(),
+            proxy.udp_backlog(flood.sockets)[1],
+            user,
+            idle,
+            lively,
+        )
         for each in (flood, bob, user):
             each.close()
 

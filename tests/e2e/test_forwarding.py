@@ -5,7 +5,7 @@ import time
 import pytest
 
 from harness import sip
-from harness.phone import Dialog, call, hang_up
+from harness.phone import answer, call, cancel, cancelled, confirm, hang_up, refuse, ring
 
 
 @pytest.fixture
@@ -16,18 +16,12 @@ def pair(new_phone):
     return caller, callee
 
 
-def end(caller, callee, invite, arrived, status=486):
-    callee.reply(arrived, status)
-    response = caller.final(invite)
-    assert response.status == status
-    assert callee.expect("ACK").branch == arrived.branch
-    return response
-
-
 def test_16_6_what_is_added_and_what_is_not(pair):
     caller, callee = pair
     body = b"v=0\r\n" + bytes(range(256)) + b"\xd0\xb0\r\n\r\nno header: this\r\n"
-    invite = caller.invite(callee.aor, body=body, max_forwards=33, headers=[("Subject", "tea"), ("X-Mine", "a , b;;")])
+    invite = caller.invite(
+        callee.aor, body=body, max_forwards=33, headers=[("Subject", "tea"), ("X-Mine", "a , b;;")]
+    )
     arrived = callee.expect("INVITE")
     assert arrived.uri == callee.contact
     assert arrived["Max-Forwards"] == "32"
@@ -40,7 +34,7 @@ def test_16_6_what_is_added_and_what_is_not(pair):
     assert arrived.body == body
     for name in ("From", "To", "Call-ID", "CSeq", "Contact", "Subject", "X-Mine", "Content-Type"):
         assert arrived.lines(name) == invite.lines(name)
-    end(caller, callee, invite, arrived)
+    refuse(caller, callee, invite, arrived)
 
 
 UNTOUCHED = [
@@ -86,17 +80,26 @@ def test_7_3_compact_folded_and_odd_spelling_of_what_is_used(start_proxy, phone)
         f"v:  SIP / 2.0\r\n / UDP {caller.hostport}\r\n\t;branch ={branch}; rport\r\n"
         "v: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKa,\r\n  SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKb\r\n"
         'f: "A \\"quoted\\" ; name"\r\n  <sip:alice@example.test>  ; tag=folded\r\n'
-        f"t : <{bob.aor}>\r\ni:\r\n  odd-call-id{branch}\r\nMAX-forwards:  0012\r\ncSeQ: 0007\r\n   INVITE\r\n"
+        f"t : <{bob.aor}>\r\ni:\r\n  odd-call-id{branch}\r\nMAX-forwards:  0012\r\n"
+        f"cSeQ: 0007\r\n   INVITE\r\n"
         f"m: <{caller.contact}>\r\nl: 3\r\n\r\nabc"
     )
     caller.send(raw.encode())
     arrived = bob.expect("INVITE")
     assert arrived["Max-Forwards"] == "11"
-    assert [sip.params_of(via).get("branch") for via in arrived.all("Via")[1:]] == [branch, "z9hG4bKa", "z9hG4bKb"]
+    assert [sip.params_of(via).get("branch") for via in arrived.all("Via")[1:]] == [
+        branch,
+        "z9hG4bKa",
+        "z9hG4bKb",
+    ]
     assert arrived.body == b"abc"
     bob.reply(arrived, 486)
     refusal = caller.expect(486)
-    assert [sip.params_of(via).get("branch") for via in refusal.all("Via")] == [branch, "z9hG4bKa", "z9hG4bKb"]
+    assert [sip.params_of(via).get("branch") for via in refusal.all("Via")] == [
+        branch,
+        "z9hG4bKa",
+        "z9hG4bKb",
+    ]
     assert refusal["CSeq"].split() == ["7", "INVITE"] or refusal["CSeq"].split() == ["0007", "INVITE"]
 
 
@@ -109,35 +112,32 @@ def test_17_2_1_the_caller_hears_100_at_once_and_never_the_callees(pair):
     arrived = callee.expect("INVITE")
     callee.reply(arrived, 100)
     caller.expect_nothing(0.2, 100)
-    end(caller, callee, invite, arrived)
+    refuse(caller, callee, invite, arrived)
 
 
 def test_17_2_1_a_repeated_invite_is_not_forwarded_twice(pair):
     caller, callee = pair
-    invite = caller.invite(callee.aor)
-    arrived = callee.expect("INVITE")
-    callee.reply(arrived, 180)
-    ringing = caller.expect(180)
+    invite, arrived = ring(caller, callee)
+    progress = callee.reply(arrived, 183)
+    heard = caller.expect(183)
     caller.send(invite)
     callee.expect_nothing(0.3, "INVITE")
     caller.pump(0)
+    assert progress.status == heard.status
     assert callee.retransmissions == 0
-    assert caller.copies_of(ringing) == 2
-    end(caller, callee, invite, arrived)
+    assert caller.copies_of(heard) == 2
+    refuse(caller, callee, invite, arrived)
 
 
 def test_16_7_step_5_every_2xx_is_forwarded_also_a_repeated_one(pair):
     caller, callee = pair
     invite = caller.invite(callee.aor)
     arrived = callee.expect("INVITE")
-    answer = callee.reply(arrived, 200, contact=True)
-    ok = caller.expect(200)
-    callee.udp.sendto(answer.octets(), arrived.source[1])
+    near, far = answer(caller, callee, invite, arrived)
+    ok = near.response
+    callee.udp.sendto(far.response.octets(), arrived.source[1])
     caller.expect_nothing(0.3)
     assert caller.copies_of(ok) == 2
-    near, far = Dialog(caller, invite, ok, caller=True), Dialog(callee, arrived, answer, caller=False)
-    caller.send(near.request("ACK"))
-    callee.expect("ACK")
     hang_up(near, far)
 
 
@@ -176,27 +176,33 @@ def test_16_6_all_contacts_ring_the_first_answer_wins_and_the_others_are_cancell
     assert len({each.branch for each in arrived}) == 3
     for callee, each in zip(callees, arrived):
         callee.reply(each, 180)
-    answer = callees[1].reply(arrived[1], 200, contact=True)
-    ok = caller.expect(200)
+    near, far = answer(caller, callees[1], invite, arrived[1])
     for i in (0, 2):
-        cancel = callees[i].expect("CANCEL")
+        reached = callees[i].expect("CANCEL")
         # Section 9.1: the INVITE's Via and Request-URI, one Via only.
-        assert cancel.all("Via") == arrived[i].all("Via")[:1]
-        assert (cancel.uri, cancel["Call-ID"], cancel.cseq[0]) == (arrived[i].uri, invite.call_id, invite.cseq[0])
-        callees[i].reply(cancel, 200)
+        assert reached.all("Via") == arrived[i].all("Via")[:1]
+        assert (reached.uri, reached["Call-ID"], reached.cseq[0]) == (
+            arrived[i].uri,
+            invite.call_id,
+            invite.cseq[0],
+        )
+        callees[i].reply(reached, 200)
         callees[i].reply(arrived[i], 487)
         assert callees[i].expect("ACK").branch == arrived[i].branch
     caller.expect_nothing(0.3, lambda m: m.status and m.status >= 300)
-    near, far = Dialog(caller, invite, ok, caller=True), Dialog(callees[1], arrived[1], answer, caller=False)
-    caller.send(near.request("ACK"))
-    callees[1].expect("ACK")
     hang_up(near, far)
     callees[1].expect_nothing(0.1)
 
 
 @pytest.mark.parametrize(
     "statuses, best",
-    [((486, 404, 500), {404, 486}), ((503, 503), {500}), ((486, 401), {401}), ((302, 486), {302}), ((500, 404), {404})],
+    [
+        ((486, 404, 500), {404, 486}),
+        ((503, 503), {500}),
+        ((486, 401), {401}),
+        ((302, 486), {302}),
+        ((500, 404), {404}),
+    ],
 )
 def test_16_7_step_6_the_best_of_the_refusals_is_forwarded_when_all_have_come(new_phone, statuses, best):
     caller, callees = fork(new_phone, len(statuses))
@@ -215,8 +221,7 @@ def test_16_7_step_5_a_6xx_cancels_the_rest_and_wins(new_phone):
     arrived = [callee.expect("INVITE") for callee in callees]
     callees[1].reply(arrived[1], 180)
     callees[0].reply(arrived[0], 603)
-    cancel = callees[1].expect("CANCEL")
-    callees[1].reply(cancel, 200)
+    callees[1].reply(callees[1].expect("CANCEL"), 200)
     callees[1].reply(arrived[1], 487)
     assert caller.final(invite).status == 603
 
@@ -232,18 +237,7 @@ def test_16_7_step_7_challenges_of_several_branches_are_put_together(new_phone):
 
 def test_16_10_a_cancelled_call(pair):
     caller, callee = pair
-    invite = caller.invite(callee.aor)
-    arrived = callee.expect("INVITE")
-    callee.reply(arrived, 180)
-    caller.expect(180)
-    cancel = caller.cancel_of(invite)
-    assert caller.ask(cancel).status == 200
-    reached = callee.expect("CANCEL")
-    assert reached.branch == arrived.branch
-    callee.reply(reached, 200)
-    callee.reply(arrived, 487)
-    callee.expect("ACK")
-    assert caller.final(invite).status == 487
+    cancel(caller, callee, *ring(caller, callee))
 
 
 def test_9_1_a_cancel_waits_for_the_first_provisional_response(pair):
@@ -253,25 +247,16 @@ def test_9_1_a_cancel_waits_for_the_first_provisional_response(pair):
     assert caller.ask(caller.cancel_of(invite)).status == 200
     callee.expect_nothing(0.3, "CANCEL")
     callee.reply(arrived, 180)
-    callee.reply(callee.expect("CANCEL"), 200)
-    callee.reply(arrived, 487)
-    assert caller.final(invite).status == 487
+    cancelled(caller, callee, invite, arrived)
 
 
 def test_9_1_an_answer_that_crosses_the_cancel_reaches_the_caller(pair):
     caller, callee = pair
-    invite = caller.invite(callee.aor)
-    arrived = callee.expect("INVITE")
-    callee.reply(arrived, 180)
-    caller.expect(180)
+    invite, arrived = ring(caller, callee)
     assert caller.ask(caller.cancel_of(invite)).status == 200
-    answer = callee.reply(arrived, 200, contact=True)
-    ok = caller.expect(200, branch=invite.branch)
+    crossing = callee.reply(arrived, 200, contact=True)
     callee.reply(callee.expect("CANCEL"), 200)
-    near, far = Dialog(caller, invite, ok, caller=True), Dialog(callee, arrived, answer, caller=False)
-    caller.send(near.request("ACK"))
-    callee.expect("ACK")
-    hang_up(near, far)
+    hang_up(*confirm(caller, callee, invite, arrived, crossing))
 
 
 def test_16_10_a_cancel_that_matches_nothing_is_answered_and_makes_no_call(pair):
@@ -280,29 +265,20 @@ def test_16_10_a_cancel_that_matches_nothing_is_answered_and_makes_no_call(pair)
     caller.send(caller.cancel_of(invite))
     # Forwarded statelessly, or 481 by ourselves (section 9.2); the callee has no such call either.
     callee.pump(0.3)
-    for cancel in callee.inbox:
-        callee.reply(cancel, 481)
+    for request in callee.inbox:
+        callee.reply(request, 481)
     assert caller.final(caller.cancel_of(invite)).status == 481
 
 
 def test_a_repeated_cancel_gets_the_same_200(pair):
     caller, callee = pair
-    invite = caller.invite(callee.aor)
-    arrived = callee.expect("INVITE")
-    callee.reply(arrived, 180)
-    caller.expect(180)
-    cancel = caller.cancel_of(invite)
-    ok = caller.ask(cancel)
-    caller.send(cancel)
+    invite, arrived = ring(caller, callee)
+    request = caller.cancel_of(invite)
+    ok = caller.ask(request)
+    caller.send(request)
     caller.expect_nothing(0.2, lambda m: m.status and m.status >= 300)
     assert caller.copies_of(ok) == 2
-    callee.reply(callee.expect("CANCEL"), 200)
-    assert end_cancelled(caller, callee, invite, arrived)
-
-
-def end_cancelled(caller, callee, invite, arrived):
-    callee.reply(arrived, 487)
-    return caller.final(invite).status == 487
+    cancelled(caller, callee, invite, arrived)
 
 
 def test_16_3_max_forwards_0_is_483_and_options_is_answered(new_phone):
@@ -322,7 +298,10 @@ def test_16_3_an_unknown_proxy_require_is_420_with_the_tags_listed(new_phone):
 
 def test_16_3_an_unknown_scheme_is_416(new_phone):
     caller = new_phone()
-    assert caller.ask(caller.request("INVITE", "nobodyKnowsThisScheme:totallyopaque", to="<sip:x@y>")).status == 416
+    assert (
+        caller.ask(caller.request("INVITE", "nobodyKnowsThisScheme:totallyopaque", to="<sip:x@y>")).status
+        == 416
+    )
 
 
 def test_16_3_another_version_is_505(new_phone):
@@ -352,7 +331,7 @@ def test_16_7_step_3_a_response_that_is_not_ours_is_dropped(pair):
         forged.headers = [("Via", via), ("Via", arrived.all("Via")[1]), *forged.headers]
         callee.send(forged.octets())
     caller.expect_nothing(0.3)
-    end(caller, callee, invite, arrived)
+    refuse(caller, callee, invite, arrived)
 
 
 def test_a_re_invite_of_the_callee_and_a_cancelled_one_of_the_caller(pair):
@@ -369,10 +348,7 @@ def test_a_re_invite_of_the_callee_and_a_cancelled_one_of_the_caller(pair):
     arrived = callee.expect("INVITE")
     callee.reply(arrived, 180)
     caller.expect(180, branch=third.branch)
-    assert caller.ask(caller.cancel_of(third)).status == 200
-    callee.reply(callee.expect("CANCEL"), 200)
-    callee.reply(arrived, 487)
-    assert caller.final(third).status == 487
+    cancel(caller, callee, third, arrived)
     hang_up(near, far)
 
 

@@ -50,7 +50,9 @@ def test_credentials_never_reach_the_log(start_proxy, phone):
     request = alice.register_request(f"<{alice.contact}>")
     good = alice.authorize(request, alice.ask(request))
     challenge = alice.ask(alice.register_request())
-    wrong = alice.authorize(alice.register_request(f"<{alice.contact}>"), challenge, damage={"response": '"0bad0bad"'})
+    wrong = alice.authorize(
+        alice.register_request(f"<{alice.contact}>"), challenge, damage={"response": '"0bad0bad"'}
+    )
     assert alice.ask(good).status == 200
     assert alice.ask(wrong).status == 401
     said, sent = proxy.log(), digest.parse(good["Authorization"])
@@ -64,9 +66,15 @@ def test_a_stranger_cannot_forge_a_line(start_proxy, phone, log_format):
     proxy = start_proxy(extra={"log": {"level": "debug", "format": log_format}}, call_auth=False)
     stranger = phone(proxy, "stranger")
     for evil in ('x"y', "\x1b[31mred", "a\x7fb", "back\\slash", "\xc2\x85next", "{}", "a=b why=forged"):
-        request = stranger.request("INVITE", f"sip:nobody@{proxy.domain}", call_id=evil, headers=[("Subject", evil)])
+        request = stranger.request(
+            "INVITE", f"sip:nobody@{proxy.domain}", call_id=evil, headers=[("Subject", evil)]
+        )
         stranger.send(request)
-        stranger.send(request.octets().replace(b"Subject: ", b"Subject:\n2026-01-01T00:00:00.000Z notice forged.event\n"))
+        stranger.send(
+            request.octets().replace(
+                b"Subject: ", b"Subject:\n2026-01-01T00:00:00.000Z notice forged.event\n"
+            )
+        )
     stranger.pump(0.3)
     assert proxy.answers_options()
     said = proxy.process.err_path.read_bytes()

@@ -1,4 +1,4 @@
-"""Real phones register with digest and call each other: baresip with baresip, linphone with baresip either way.
+"""Real phones register with digest and call each other: baresip baresip, linphone baresip and the other way.
 
 Each phone speaks a tone of its own; the call is good when the other one's recording holds it.
 """

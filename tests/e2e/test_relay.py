@@ -151,7 +151,11 @@ def test_a_route_of_ours_opens_no_relay_for_a_new_dialog(new_phone):
 def test_an_ack_is_no_way_around_the_rules(new_phone):
     stranger, target = new_phone(), new_phone()
     stranger.send(stranger.request("ACK", elsewhere(target), from_=STRANGER))
-    stranger.send(stranger.request("ACK", elsewhere(target), from_=STRANGER, routes=[f"<sip:{stranger.proxy.hostport};lr>"]))
+    stranger.send(
+        stranger.request(
+            "ACK", elsewhere(target), from_=STRANGER, routes=[f"<sip:{stranger.proxy.hostport};lr>"]
+        )
+    )
     target.expect_nothing(0.3)
     stranger.expect_nothing(0.1)
 
@@ -162,7 +166,9 @@ def test_16_4_a_phone_on_our_host_at_another_port_is_not_the_proxy(start_proxy, 
     options = caller.send(caller.request("OPTIONS", f"sip:{target.hostport}"))
     target.reply(target.expect("OPTIONS"), 200)
     assert caller.final(options).reason == "Because"
-    through = caller.send(caller.request("OPTIONS", "sip:nowhere.invalid", routes=[f"<sip:{target.hostport};lr>"]))
+    through = caller.send(
+        caller.request("OPTIONS", "sip:nowhere.invalid", routes=[f"<sip:{target.hostport};lr>"])
+    )
     arrived = target.expect("OPTIONS")
     assert arrived.all("Route") == [f"<sip:{target.hostport};lr>"]
     target.reply(arrived, 200)

@@ -1,5 +1,5 @@
-"""Situations that a proxy meets once it is left alone: itself as a target, no file descriptors, peers that vanish, another
-proxy before or behind it, a listener without state."""
+"""What a proxy meets once it is left alone: itself as a target, no file descriptors, peers that vanish,
+another proxy before or behind it, a listener without state."""
 
 import os
 import resource
@@ -8,7 +8,7 @@ import time
 
 import pytest
 from harness.env import patience
-from harness.phone import Dialog, call, hang_up
+from harness.phone import answer, call, cancel, hang_up, ring
 from harness.proxy import Listener
 
 
@@ -110,26 +110,12 @@ def test_a_call_through_two_proxies_stays_on_both_and_can_be_cancelled(start_pro
     caller, callee = phone(outer, "alice"), phone(inner, "bob")
     assert callee.register().status == 200
     through = [f"<sip:{outer.hostport};lr>", f"<sip:{inner.hostport};lr>"]
-    invite = caller.send(caller.request("INVITE", callee.aor, routes=through))
-    arrived = callee.expect("INVITE")
+    invite, arrived = ring(caller, callee, challenged=False, routes=through)
     assert len(arrived.all("Via")) == 3 and arrived["Max-Forwards"] == "68"
     assert len(arrived.all("Record-Route")) == 2
-    callee.reply(arrived, 180)
-    caller.expect(180)
-    answer = callee.reply(arrived, 200, contact=True)
-    near = Dialog(caller, invite, caller.expect(200), caller=True)
-    far = Dialog(callee, arrived, answer, caller=False)
-    caller.send(near.request("ACK"))
-    callee.expect("ACK")
+    near, far = answer(caller, callee, invite, arrived)
     hang_up(far, near)
-    second = caller.send(caller.request("INVITE", callee.aor, routes=through))
-    arrived = callee.expect("INVITE")
-    callee.reply(arrived, 180)
-    caller.expect(180)
-    assert caller.ask(caller.cancel_of(second)).status == 200
-    callee.reply(callee.expect("CANCEL"), 200)
-    callee.reply(arrived, 487)
-    assert caller.final(second).status == 487
+    cancel(caller, callee, *ring(caller, callee, challenged=False, routes=through))
 
 
 # A listener without state.
@@ -138,7 +124,9 @@ def test_a_call_through_two_proxies_stays_on_both_and_can_be_cancelled(start_pro
 @pytest.fixture
 def stateless(start_proxy, ports):
     port = ports.take()
-    return start_proxy(listeners=[Listener("udp", "127.0.0.1", port, {"mode": "stateless"})], trusted=("127.0.0.1",))
+    return start_proxy(
+        listeners=[Listener("udp", "127.0.0.1", port, {"mode": "stateless"})], trusted=("127.0.0.1",)
+    )
 
 
 @pytest.mark.viaduct

@@ -1,7 +1,7 @@
 """Two thousand calls at 200 a second: none fails, nothing unexpected arrives, nothing is sent twice.
 
-Without credentials the callee is addressed directly and the caller's address is trusted; with them the callers answer
-the proxy's challenge and the callees are found by the location service.
+Without credentials the callee is addressed directly and the caller's address is trusted; with them the
+callers answer the proxy's challenge and the callees are found by the location service.
 """
 
 import pytest
@@ -19,8 +19,19 @@ def run_calls(folder, ports, proxy, transport, caller, users=None, callee_port=N
     callee_port = callee_port or ports.take()
     callee = Sipp("callee", "callee", folder, port=callee_port, transport=transport, calls=calls)
     try:
-        made = Sipp("caller", caller, folder, port=ports.take(), transport=transport, calls=calls, rate=RATE,
-                    remote=proxy.hostport, users=users, domain=proxy.domain, callee_port=callee_port)  # fmt: skip
+        made = Sipp(
+            "caller",
+            caller,
+            folder,
+            port=ports.take(),
+            transport=transport,
+            calls=calls,
+            rate=RATE,
+            remote=proxy.hostport,
+            users=users,
+            domain=proxy.domain,
+            callee_port=callee_port,
+        )
         figures = made.wait(), callee.wait()
     finally:
         callee.process.stop()
@@ -42,8 +53,19 @@ def test_2000_calls_with_digest_to_registered_callees(transport, start_proxy, fo
     proxy = start_proxy(algorithms=("MD5",), users=tuple(users))
     logins = [(user, f"[authentication username={user} password=secret]") for user in users]
     callee_port = ports.take()
-    registrations = Sipp("register", "register", folder, port=ports.take(), transport=transport, calls=CALLEES,
-                         rate=50, remote=proxy.hostport, users=logins, domain=proxy.domain, callee_port=callee_port)  # fmt: skip
+    registrations = Sipp(
+        "register",
+        "register",
+        folder,
+        port=ports.take(),
+        transport=transport,
+        calls=CALLEES,
+        rate=50,
+        remote=proxy.hostport,
+        users=logins,
+        domain=proxy.domain,
+        callee_port=callee_port,
+    )
     seen = registrations.wait()
     assert (seen.succeeded, seen.failed, seen.unexpected) == (CALLEES, 0, 0)
     pairs = [(*login, users[(i + 7) % CALLEES]) for i, login in enumerate(logins)]

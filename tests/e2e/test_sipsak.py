@@ -23,15 +23,51 @@ def test_options_is_answered_200(proxy, folder, transport):
 def test_register_with_digest(start_proxy, folder, transport):
     # sipsak answers the first challenge of a response, and knows MD5 and SHA-256.
     proxy = start_proxy(algorithms=("MD5",))
-    child = sipsak(folder, "register", "-U", "-i", "-p", proxy.hostport, "-E", transport, "-C", "sip:alice@127.0.0.1:7999",
-                   "-s", f"sip:alice@{proxy.domain}", "-u", "alice", "-a", "secret", "-x", "60", "-vv")  # fmt: skip
+    child = sipsak(
+        folder,
+        "register",
+        "-U",
+        "-i",
+        "-p",
+        proxy.hostport,
+        "-E",
+        transport,
+        "-C",
+        "sip:alice@127.0.0.1:7999",
+        "-s",
+        f"sip:alice@{proxy.domain}",
+        "-u",
+        "alice",
+        "-a",
+        "secret",
+        "-x",
+        "60",
+        "-vv",
+    )
     assert child.popen.returncode == 0, child.tail()
 
 
 def test_register_with_a_wrong_password_is_refused(start_proxy, folder):
     proxy = start_proxy(algorithms=("MD5",))
-    child = sipsak(folder, "register", "-U", "-i", "-p", proxy.hostport, "-C", "sip:alice@127.0.0.1:7999",
-                   "-s", f"sip:alice@{proxy.domain}", "-u", "alice", "-a", "wrong", "-x", "60", "-vv")  # fmt: skip
+    child = sipsak(
+        folder,
+        "register",
+        "-U",
+        "-i",
+        "-p",
+        proxy.hostport,
+        "-C",
+        "sip:alice@127.0.0.1:7999",
+        "-s",
+        f"sip:alice@{proxy.domain}",
+        "-u",
+        "alice",
+        "-a",
+        "wrong",
+        "-x",
+        "60",
+        "-vv",
+    )
     assert child.popen.returncode != 0, child.tail()
 
 

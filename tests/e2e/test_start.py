@@ -56,7 +56,7 @@ class Started:
     def __init__(self, argv, folder, **environment):
         self.err = folder / "started.err"
         self.process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=open(self.err, "w"),
-                                        env={**os.environ, **environment})  # fmt: skip
+                                        env={**os.environ, **environment})
 
     def wait_for(self, pattern):
         deadline = time.monotonic() + patience(10)

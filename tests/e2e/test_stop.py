@@ -4,12 +4,19 @@ import signal
 import time
 
 from harness.env import patience
-from harness.phone import Dialog
+from harness.phone import answer, cancel, ring
 
 
 def terminate(proxy):
     proxy.process.send(signal.SIGTERM)
     time.sleep(0.3)
+
+
+def ringing(proxy, phone):
+    """A call that rings: caller, callee, the INVITE as it was sent and as it arrived."""
+    alice, bob = phone(proxy, "alice"), phone(proxy, "bob")
+    bob.register()
+    return alice, bob, *ring(alice, bob)
 
 
 def test_an_idle_proxy_ends_at_once(start_proxy):
@@ -30,12 +37,8 @@ def test_sigint_ends_it_as_well(start_proxy):
 
 def test_new_requests_get_503_with_retry_after_and_a_call_under_way_is_finished(start_proxy, phone):
     proxy = start_proxy(drain_s=30)
-    alice, bob, carol = (phone(proxy, user) for user in ("alice", "bob", "carol"))
-    bob.register()
-    invite = alice.invite(bob.aor)
-    arrived = bob.expect("INVITE")
-    bob.reply(arrived, 180)
-    alice.expect(180)
+    alice, bob, invite, arrived = ringing(proxy, phone)
+    carol = phone(proxy, "carol")
     proxy.ended = True
     terminate(proxy)
     for request in (
@@ -47,38 +50,22 @@ def test_new_requests_get_503_with_retry_after_and_a_call_under_way_is_finished(
         assert refusal.status == 503
         assert int(refusal["Retry-After"].split(";")[0].split("(")[0]) > 0
     assert proxy.alive()
-    answer = bob.reply(arrived, 200, contact=True)
-    ok = alice.expect(200, branch=invite.branch)
-    near = Dialog(alice, invite, ok, caller=True)
-    alice.send(near.request("ACK"))
-    bob.expect("ACK")
-    assert Dialog(bob, arrived, answer, caller=False).routes
+    answer(alice, bob, invite, arrived)
     assert proxy.process.wait(10) == 0
 
 
 def test_a_cancel_of_what_is_under_way_still_works(start_proxy, phone):
     proxy = start_proxy(drain_s=30)
-    alice, bob = phone(proxy, "alice"), phone(proxy, "bob")
-    bob.register()
-    invite = alice.invite(bob.aor)
-    arrived = bob.expect("INVITE")
-    bob.reply(arrived, 180)
-    alice.expect(180)
+    alice, bob, invite, arrived = ringing(proxy, phone)
     proxy.ended = True
     terminate(proxy)
-    assert alice.ask(alice.cancel_of(invite)).status == 200
-    bob.reply(bob.expect("CANCEL"), 200)
-    bob.reply(arrived, 487)
-    assert alice.final(invite).status == 487
+    cancel(alice, bob, invite, arrived)
     assert proxy.process.wait(10) == 0
 
 
 def test_what_does_not_end_is_left_after_the_grace_time(start_proxy, phone):
     proxy = start_proxy(drain_s=2)
-    alice, bob = phone(proxy, "alice"), phone(proxy, "bob")
-    bob.register()
-    alice.invite(bob.aor)
-    bob.reply(bob.expect("INVITE"), 180)
+    ringing(proxy, phone)
     started = time.monotonic()
     proxy.ended = True
     proxy.process.send(signal.SIGTERM)

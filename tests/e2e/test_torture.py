@@ -1,7 +1,7 @@
 """The torture messages of RFC 4475 and RFC 5118 over UDP and TCP, with the verdicts of their EXPECT.tsv.
 
-The proxy serves example.com, and one user of it is registered at a callee who refuses every call. "accept" thus
-means: forwarded to the callee unharmed, or answered by one of the answers that a well-formed request may get here.
+The proxy serves example.com, and one user of it is registered at a callee who refuses every call. "accept"
+thus means: forwarded to the callee, or answered as a well-formed request may be answered here.
 """
 
 import csv
@@ -51,7 +51,9 @@ def verdict(expected, octets):
 
 @pytest.fixture(scope="module")
 def site(module_folder):
-    with proxies.running(folder=module_folder, domain="example.com", register_auth=False, call_auth=False, users=USERS) as proxy:
+    with proxies.running(
+        folder=module_folder, domain="example.com", register_auth=False, call_auth=False, users=USERS
+    ) as proxy:
         with Phone(proxy, "user") as callee:
             yield proxy, callee
 
@@ -59,15 +61,19 @@ def site(module_folder):
 def fresh(octets, serial):
     """The message with branches, and for RFC 2543 a Call-ID, of its own: many of the files share theirs."""
     octets = re.sub(rb"(branch\s*=\s*z9hG4bK[^\s;,]+)", rb"\1.%d" % serial, octets)
-    return re.sub(rb"(?im)^((?:Call-ID|i)[ \t]*:[ \t]*(?:\r\n[ \t]+)?)(\S+)", rb"\g<1>%d.\2" % serial, octets, count=1)
+    return re.sub(
+        rb"(?im)^((?:Call-ID|i)[ \t]*:[ \t]*(?:\r\n[ \t]+)?)(\S+)", rb"\g<1>%d.\2" % serial, octets, count=1
+    )
 
 
 _serial = iter(range(1, 1 << 30))
 
 
 def send_udp(proxy, octets):
-    """Sends from a loopback address of its own and listens where a response may go: the source, or the sent-by port."""
-    via = re.search(rb"(?ims)^(?:via|v)[ \t]*:.*?/.*?/\s*(\w+)\s+(\[[^]]*\]|[^\s:;,]+)(?:\s*:\s*(\d+))?", octets)
+    """Sends from a loopback address of its own, and from the port to which a response will go."""
+    via = re.search(
+        rb"(?ims)^(?:via|v)[ \t]*:.*?/.*?/\s*(\w+)\s+(\[[^]]*\]|[^\s:;,]+)(?:\s*:\s*(\d+))?", octets
+    )
     port = int(via.group(3)) if via and via.group(3) else {b"TLS": 5061}.get(via and via.group(1), 5060)
     for _ in range(50):
         host = f"127.{random.randrange(80, 250)}.{random.randrange(1, 250)}.{random.randrange(1, 250)}"
@@ -135,13 +141,11 @@ def test_over_tcp(site, path, expected):
     elif path.stem in FRAMING_LOST or not re.search(rb"(?im)^(content-length|l)[ \t]*:", octets):
         right = {400}
     with Phone(proxy, "caller", transport="tcp") as sender:
-        stream = sender.stream()
-        stream.send(fresh(octets, next(_serial)))
+        sender.stream().send(fresh(octets, next(_serial)))
         seen = outcome(sender, callee, 0.3 if right == {"silence"} else 3)
         assert seen in right, sender.inbox
         if path.stem in FRAMING_LOST:
-            sender.pump(1)
-            assert stream.closed
+            sender.expect_end()
     assert proxy.answers_options(proxy.listener(transport="tcp"))
 
 

@@ -9,7 +9,7 @@ import pytest
 from harness import env, sip
 from harness import proxy as proxies
 from harness.env import patience
-from harness.phone import call, hang_up
+from harness.phone import call, hang_up, refuse
 
 
 def options(phone, **kinds):
@@ -110,7 +110,18 @@ def test_a_keep_alive_over_udp_is_swallowed(new_phone):
     assert phone.ask(options(phone)).status == 200
 
 
-BAD_LENGTHS = ["-1", "abc", "4294967296", "18446744073709551617", "9" * 26, "0x10", "1 0", "+3", "3\r\nl: 4", ""]
+BAD_LENGTHS = [
+    "-1",
+    "abc",
+    "4294967296",
+    "18446744073709551617",
+    "9" * 26,
+    "0x10",
+    "1 0",
+    "+3",
+    "3\r\nl: 4",
+    "",
+]
 
 
 def test_a_stream_whose_framing_is_lost_is_answered_and_closed(new_phone):
@@ -121,15 +132,8 @@ def test_a_stream_whose_framing_is_lost_is_answered_and_closed(new_phone):
     for phone, length in zip(phones, BAD_LENGTHS):
         assert phone.expect(lambda m: m.status).status in (400, 413, 513), length
     for phone in phones:
-        closed_in_time(phone, phone._outgoing)
+        phone.expect_end()
         phone.expect_nothing(0.05)  # what followed was not taken for a request
-
-
-def closed_in_time(phone, stream, seconds=5):
-    deadline = time.monotonic() + patience(seconds)
-    while not stream.closed and time.monotonic() < deadline:
-        phone.pump(0.1)
-    assert stream.closed
 
 
 def test_20_14_a_request_without_content_length_on_a_stream_is_400(new_phone):
@@ -137,7 +141,7 @@ def test_20_14_a_request_without_content_length_on_a_stream_is_400(new_phone):
     stream = phone.stream()
     stream.send(options(phone).octets().replace(b"Content-Length: 0\r\n", b""))
     assert phone.expect(lambda m: m.status).status == 400
-    closed_in_time(phone, stream)
+    phone.expect_end(stream)
 
 
 def test_rubbish_on_a_stream_closes_it_and_nothing_else(new_phone):
@@ -145,7 +149,7 @@ def test_rubbish_on_a_stream_closes_it_and_nothing_else(new_phone):
     assert other.ask(options(other)).status == 200
     stream = phone.stream()
     stream.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    closed_in_time(phone, stream)
+    phone.expect_end(stream)
     assert other.ask(options(other)).status == 200
     assert not other.stream().closed
 
@@ -174,40 +178,34 @@ def filler(size):
     return b"v=0\r\n" + b"a=filler\r\n" * (size // 10)
 
 
+def arrives_over(caller, callee, body=b""):
+    """The transport by which an INVITE reaches the callee, unharmed."""
+    invite = caller.invite(callee.aor, body=body)
+    arrived = callee.expect("INVITE")
+    assert arrived.body == invite.body
+    assert arrived.all("Via")[0].startswith(f"SIP/2.0/{arrived.source[0].upper()} ")
+    refuse(caller, callee, invite, arrived)
+    return arrived.source[0]
+
+
 @pytest.mark.parametrize("size", LARGE)
 def test_18_1_1_a_large_request_goes_over_tcp(new_phone, size):
     caller, callee = new_phone(), new_phone()
     callee.register()
-    invite = caller.invite(callee.aor, body=filler(size))
-    arrived = callee.expect("INVITE")
-    assert arrived.source[0] == "tcp"
-    assert arrived.all("Via")[0].startswith("SIP/2.0/TCP ")
-    assert arrived.body == invite.body
-    callee.reply(arrived, 486)
-    assert caller.final(invite).status == 486
+    assert arrives_over(caller, callee, filler(size)) == "tcp"
 
 
 @pytest.mark.parametrize("size", LARGE)
 def test_18_1_1_and_falls_back_to_udp_when_tcp_is_refused(new_phone, size):
     caller, callee = new_phone(), new_phone(listen_tcp=False)
     callee.register()
-    invite = caller.invite(callee.aor, body=filler(size))
-    arrived = callee.expect("INVITE")
-    assert arrived.source[0] == "udp"
-    assert arrived.all("Via")[0].startswith("SIP/2.0/UDP ")
-    assert arrived.body == invite.body
-    callee.reply(arrived, 486)
-    assert caller.final(invite).status == 486
+    assert arrives_over(caller, callee, filler(size)) == "udp"
 
 
 def test_18_1_1_a_small_request_stays_on_udp(new_phone):
     caller, callee = new_phone(), new_phone()
     callee.register()
-    invite = caller.invite(callee.aor)
-    arrived = callee.expect("INVITE")
-    assert arrived.source[0] == "udp"
-    callee.reply(arrived, 486)
-    assert caller.final(invite).status == 486
+    assert arrives_over(caller, callee) == "udp"
 
 
 # Address families and transports meet.
@@ -216,7 +214,9 @@ def test_18_1_1_a_small_request_stays_on_udp(new_phone):
 @pytest.mark.parametrize("callee_transport", ["udp", "tcp"])
 @pytest.mark.parametrize("caller_transport", ["udp", "tcp"])
 @pytest.mark.parametrize("hosts", [("::1", "::1"), ("::1", "127.0.0.1"), ("127.0.0.1", "::1")], ids="-".join)
-def test_calls_between_ipv6_and_ipv4_and_udp_and_tcp(dual_stack, phone, hosts, caller_transport, callee_transport):
+def test_calls_between_ipv6_and_ipv4_and_udp_and_tcp(
+    dual_stack, phone, hosts, caller_transport, callee_transport
+):
     caller = phone(dual_stack, "alice", host=hosts[0], transport=caller_transport)
     callee = phone(dual_stack, "bob", host=hosts[1], transport=callee_transport)
     assert callee.register("*", expires=0).status == 200
@@ -275,7 +275,9 @@ def test_a_peer_that_does_not_read_harms_nobody_else(start_proxy, phone):
 @pytest.mark.viaduct
 def test_connections_of_one_source_are_limited(start_proxy, phone):
     proxy = start_proxy(extra={"limits": {"connections_per_source": 4}})
-    crowd, other = phone(proxy, "crowd", transport="tcp"), phone(proxy, "other", transport="tcp", host="127.0.0.2")
+    crowd, other = phone(proxy, "crowd", transport="tcp"), phone(
+        proxy, "other", transport="tcp", host="127.0.0.2"
+    )
     streams = [crowd.connect() for _ in range(4)]
     for stream in streams:
         request = options(crowd)
@@ -286,7 +288,7 @@ def test_connections_of_one_source_are_limited(start_proxy, phone):
         surplus.send(options(crowd).octets())
     except OSError:
         pass
-    closed_in_time(crowd, surplus)
+    crowd.expect_end(surplus)
     assert not any(stream.closed for stream in streams)
     assert other.ask(options(other)).status == 200
     streams[0].reset()
@@ -309,7 +311,7 @@ def test_connections_of_all_sources_are_limited_too(start_proxy, phone):
         surplus.send(options(late).octets())
     except OSError:
         pass
-    closed_in_time(late, surplus)
+    late.expect_end(surplus)
     crowd[0].stream().reset()
     time.sleep(0.2)
     assert late.ask(options(late)).status == 200

@@ -1,10 +1,8 @@
 """Users come and go while the proxy runs: the command line writes, the proxy takes notice."""
 
-import time
-
 import pytest
 from harness import env
-from harness.env import patience
+from harness.env import poll
 from harness.process import Process
 
 pytestmark = pytest.mark.viaduct
@@ -25,10 +23,7 @@ def user(proxy, command, *args, password=None):
 
 def becomes(phone, status):
     """The registration is answered so within a few seconds."""
-    deadline = time.monotonic() + patience(5)
-    while (seen := phone.register().status) != status and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return seen == status
+    return poll(lambda: phone.register().status == status, 5)
 
 
 def test_a_user_added_while_the_proxy_runs_can_register(start_proxy, phone):

@@ -1,1 +1,1 @@
-"""What the end-to-end tests stand on: processes, ports, the proxy under test, phones and a small SIP library."""
+"""What the end-to-end tests stand on: processes, ports, the proxy under test, phones, a small SIP library."""

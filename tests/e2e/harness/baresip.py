@@ -5,9 +5,9 @@ import socket
 import time
 
 from . import tone
-from .env import patience
+from .env import patience, poll
 from .process import Process
-from .realphone import RealPhone, poll
+from .realphone import RealPhone
 
 CONFIG = """\
 sip_listen              127.0.0.1:{sip_port}
@@ -43,9 +43,14 @@ class Baresip(RealPhone):
         rtp_port += rtp_port % 2
         ctrl_port = ports.take()
         (self.folder / "config").write_text(
-            CONFIG.format(sip_port=sip_port, folder=self.folder, rtp_port=rtp_port, rtp_last=rtp_port + RTP_PORTS - 2,
-                          ctrl_port=ctrl_port)
-        )  # fmt: skip
+            CONFIG.format(
+                sip_port=sip_port,
+                folder=self.folder,
+                rtp_port=rtp_port,
+                rtp_last=rtp_port + RTP_PORTS - 2,
+                ctrl_port=ctrl_port,
+            )
+        )
         (self.folder / "accounts").write_text(
             ACCOUNT.format(user=user, domain=proxy.domain, transport=transport, proxy=proxy.hostport)
         )
@@ -112,7 +117,7 @@ class Baresip(RealPhone):
 
     # What a person does with it.
     def registered(self):
-        """Asks until it is: registration began before the control port was there, so its event may be missed."""
+        """Asks until it is: registration began before the control port was there, its event may be missed."""
 
         def ok():
             self._command("reginfo")

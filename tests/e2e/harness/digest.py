@@ -1,4 +1,4 @@
-"""The client's half of digest authentication: RFC 7616 with the algorithms of RFC 8760, and RFC 2069 without qop."""
+"""The client's half of digest authentication: RFC 7616, the algorithms of RFC 8760, RFC 2069 without qop."""
 
 import hashlib
 import os
@@ -23,8 +23,8 @@ def challenges(response):
 
 
 def credentials(challenge, method, uri, user, password, *, nc=1, cnonce=None, damage=None):
-    """The value of Authorization or Proxy-Authorization. damage replaces fields after the hash was made; None leaves
-    one out."""
+    """The value of Authorization or Proxy-Authorization. damage replaces fields after the hash was made; None
+    leaves one out."""
     algorithm = challenge.get("algorithm", "MD5")
 
     def digest(text):

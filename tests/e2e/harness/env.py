@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 E2E = ROOT / "tests" / "e2e"
@@ -19,6 +20,16 @@ PATIENCE = float(os.environ.get("E2E_PATIENCE", "1"))
 
 def patience(seconds):
     return seconds * PATIENCE
+
+
+def poll(done, seconds, every=0.05):
+    """Whether done() became true in time."""
+    deadline = time.monotonic() + patience(seconds)
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(every)
+    return True
 
 
 def scaled(count, least=1):

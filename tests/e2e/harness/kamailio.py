@@ -1,7 +1,8 @@
-"""Debian's Kamailio behind the interface of harness.proxy: a cross-check of these tests, not a thing under test.
+"""Debian's Kamailio behind the interface of harness.proxy: a cross-check of these tests, not a thing under
+test.
 
-With SUT=kamailio the scenarios that do not depend on how Viaduct is configured run against it. A test that fails
-against both is most likely wrong itself.
+With SUT=kamailio the scenarios that do not depend on how Viaduct is configured run against it. A test that
+fails against both is most likely wrong itself.
 """
 
 from .env import patience
@@ -84,7 +85,8 @@ class Kamailio(Proxy):
 
     def prepare(self):
         listen = "\n".join(
-            f"listen={l.transport}:{'[' + l.host + ']' if ':' in l.host else l.host}:{l.port}" for l in self.options.listeners
+            f"listen={l.transport}:{'[' + l.host + ']' if ':' in l.host else l.host}:{l.port}"
+            for l in self.options.listeners
         )
         trusted = " || ".join(f'$si=="{address}"' for address in self.options.trusted) or "0"
         text = CONFIG.format(
@@ -100,7 +102,19 @@ class Kamailio(Proxy):
         (self.folder / "kam.cfg").write_text(text)
 
     def spawn(self):
-        argv = ["kamailio", "-DD", "-E", "-f", self.folder / "kam.cfg", "-m", "64", "-M", "8", "-Y", self.folder]
+        argv = [
+            "kamailio",
+            "-DD",
+            "-E",
+            "-f",
+            self.folder / "kam.cfg",
+            "-m",
+            "64",
+            "-M",
+            "8",
+            "-Y",
+            self.folder,
+        ]
         return Process(self.name, [*argv, "-P", self.folder / "kam.pid"], self.folder)
 
     def add_user(self, user, password="secret"):

@@ -3,8 +3,9 @@
 import os
 import re
 
+from .env import poll
 from .process import Process
-from .realphone import RealPhone, poll
+from .realphone import RealPhone
 
 CONFIG = """\
 [sip]
@@ -46,10 +47,17 @@ class Linphone(RealPhone):
         rtp_port = ports.take(4)
         # With both ports set linphone opens neither.
         (self.folder / "rc").write_text(
-            CONFIG.format(user=user, domain=proxy.domain, proxy=proxy.hostport, transport=transport, port=port,
-                          udp_port=port if transport == "udp" else 0, tcp_port=port if transport == "tcp" else 0,
-                          rtp_port=rtp_port + rtp_port % 2)
-        )  # fmt: skip
+            CONFIG.format(
+                user=user,
+                domain=proxy.domain,
+                proxy=proxy.hostport,
+                transport=transport,
+                port=port,
+                udp_port=port if transport == "udp" else 0,
+                tcp_port=port if transport == "tcp" else 0,
+                rtp_port=rtp_port + rtp_port % 2,
+            )
+        )
         env = {**os.environ, "HOME": str(self.folder)}
         argv = ["linphonec", "-c", self.folder / "rc", "-l", self.folder / "linphone.log", "-d", "6"]
         self.process = Process(user, argv, self.folder, stdin=True, env=env, cwd=self.folder)
@@ -75,7 +83,9 @@ class Linphone(RealPhone):
             return match or not self.process.alive()
 
         if not poll(reached, seconds):
-            raise AssertionError(f"{self.user} never came to {states}\n{self.process.tail()}\n{self.log()[-4000:]}")
+            raise AssertionError(
+                f"{self.user} never came to {states}\n{self.process.tail()}\n{self.log()[-4000:]}"
+            )
 
     # What a person does with it.
     def registered(self):

@@ -8,22 +8,26 @@ import re
 
 from .env import SHARED
 
+# fmt: off
 TOKENS = [
-    b"\r\n", b"\r\n ", b"\n", b"\r", b"\0", b"\t", b";;", b",,", b";", b",", b'"', b"\\", b"<", b">", b"<>", b"::", b"[", b"]",
-    b"[::", b"@", b"@@", b"%", b"%0", b"%00", b"%zz", b"=", b"?", b"SIP/2.0", b"z9hG4bK", b"sip:", b"sips:", b"tel:+1", b"*",
-    b"-1", b"0", b"00000000000000000001", b"255", b"256", b"4294967295", b"4294967296", b"2147483648", b"9" * 40, b"1e9",
-    b"\xff", b"\xc0\x80", b"\xf0\x9f\x98\x80", b";tag=", b";branch=", b";rport", b";rport=0", b";rport=99999", b";lr", b";maddr=",
-    b";received=", b";ttl=256", b"Content-Length: 5\r\n", b"l: 0\r\n", b"Via: \r\n", b"Route: <sip:", b"Max-Forwards: 0\r\n",
-    b"Proxy-Require: x\r\n", b'Authorization: Digest username="', b'Proxy-Authorization: Digest nonce="', b"Contact: *\r\n",
-    b"From: ", b"To: ", b"CSeq: 4294967296 INVITE\r\n", b"Expires: -1\r\n", b"INVITE ", b"ACK ", b"CANCEL ", b"REGISTER ",
-]  # fmt: skip
+    b"\r\n", b"\r\n ", b"\n", b"\r", b"\0", b"\t", b";;", b",,", b";", b",", b'"', b"\\", b"<", b">",
+    b"<>", b"::", b"[", b"]", b"[::", b"@", b"@@", b"%", b"%0", b"%00", b"%zz", b"=", b"?", b"SIP/2.0",
+    b"z9hG4bK", b"sip:", b"sips:", b"tel:+1", b"*", b"-1", b"0", b"00000000000000000001", b"255", b"256",
+    b"4294967295", b"4294967296", b"2147483648", b"9" * 40, b"1e9", b"\xff", b"\xc0\x80",
+    b"\xf0\x9f\x98\x80", b";tag=", b";branch=", b";rport", b";rport=0", b";rport=99999", b";lr",
+    b";maddr=", b";received=", b";ttl=256", b"Content-Length: 5\r\n", b"l: 0\r\n", b"Via: \r\n",
+    b"Route: <sip:", b"Max-Forwards: 0\r\n", b"Proxy-Require: x\r\n", b'Authorization: Digest username="',
+    b'Proxy-Authorization: Digest nonce="', b"Contact: *\r\n", b"From: ", b"To: ",
+    b"CSeq: 4294967296 INVITE\r\n", b"Expires: -1\r\n", b"INVITE ", b"ACK ", b"CANCEL ", b"REGISTER ",
+]
+# fmt: on
 _IPV4 = re.compile(rb"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 _DIGITS = re.compile(rb"\d+")
 _IPV6 = re.compile(rb"\[[0-9a-fA-F:.]*\]")
 
 
 def seeds(own, address):
-    """Our own messages, the torture messages and those of real captures, with every address made `address`."""
+    """Our own messages, the torture messages, those of real captures; with every address made `address`."""
     found = list(own)
     for pattern in ("torture/**/*.dat", "corpus/**/*.sip"):
         found += [path.read_bytes() for path in sorted(SHARED.glob(pattern))]
@@ -98,7 +102,15 @@ class Mutator:
         match = _DIGITS.search(message, at)
         if not match:
             return message
-        extremes = (b"0", b"-1", b"65536", b"4294967296", b"18446744073709551616", b"9" * 60, b"00000" + match.group())
+        extremes = (
+            b"0",
+            b"-1",
+            b"65536",
+            b"4294967296",
+            b"18446744073709551616",
+            b"9" * 60,
+            b"00000" + match.group(),
+        )
         return message[: match.start()] + extremes[self._below(len(extremes))] + message[match.end() :]
 
     def _stretch(self, message):
@@ -106,6 +118,19 @@ class Mutator:
         return message[:at] + bytes((message[at],)) * (1 << self._below(14)) + message[at:]
 
     _OPERATIONS = (
-        _flip, _flip, _put_octet, _insert_token, _insert_token, _replace_by_token, _cut, _truncate, _repeat, _insert_line,
-        _drop_line, _double_line, _splice, _number, _stretch,
-    )  # fmt: skip
+        _flip,
+        _flip,
+        _put_octet,
+        _insert_token,
+        _insert_token,
+        _replace_by_token,
+        _cut,
+        _truncate,
+        _repeat,
+        _insert_line,
+        _drop_line,
+        _double_line,
+        _splice,
+        _number,
+        _stretch,
+    )

@@ -6,8 +6,9 @@ It speaks UDP and TCP on one port, keeps what arrives in an inbox, and a test as
     bob.reply(invite, 180)
     ok = bob.reply(invite, 200, contact=True)
 
-Nothing is sent behind the test's back but one thing: the ACK that the client transaction owes to a final response
-other than 2xx (RFC 3261 section 17.1.1.3). Retransmissions that arrive are counted and left out of the inbox.
+Nothing is sent behind the test's back but one thing: the ACK that the client transaction owes to a final
+response other than 2xx (RFC 3261 section 17.1.1.3). Retransmissions that arrive are counted and left out of
+the inbox.
 """
 
 import itertools
@@ -17,7 +18,7 @@ import struct
 import time
 
 from . import digest, sip
-from .env import patience
+from .env import patience, poll
 from .sip import Message
 
 _counter = itertools.count(1)
@@ -25,8 +26,18 @@ MAX_DATAGRAM = 65535
 
 
 class Phone:
-    def __init__(self, proxy, user="anonymous", *, transport="udp", host="127.0.0.1", port=0, listen_tcp=True,
-                 password="secret", domain=None):  # fmt: skip
+    def __init__(
+        self,
+        proxy,
+        user="anonymous",
+        *,
+        transport="udp",
+        host="127.0.0.1",
+        port=0,
+        listen_tcp=True,
+        password="secret",
+        domain=None,
+    ):
         self.proxy = proxy
         self.user, self.password = user, password
         self.domain = domain or proxy.domain
@@ -96,11 +107,28 @@ class Phone:
         return self.proxy.address(self._family, self.transport)
 
     # Sending.
-    def request(self, method, uri, *, to=None, from_=None, call_id=None, cseq=1, routes=(), contact=None, headers=(),
-                body=b"", content_type="application/sdp", max_forwards=70, branch=None, via=None):  # fmt: skip
+    def request(
+        self,
+        method,
+        uri,
+        *,
+        to=None,
+        from_=None,
+        call_id=None,
+        cseq=1,
+        routes=(),
+        contact=None,
+        headers=(),
+        body=b"",
+        content_type="application/sdp",
+        max_forwards=70,
+        branch=None,
+        via=None,
+    ):
         """A request as RFC 3261 section 8.1.1 wants it; every part can be given otherwise."""
+        sent_by = f"SIP/2.0/{self.transport.upper()} {self.hostport}"
         made = [
-            ("Via", via or f"SIP/2.0/{self.transport.upper()} {self.hostport};branch={branch or sip.new_branch()};rport"),
+            ("Via", via or f"{sent_by};branch={branch or sip.new_branch()};rport"),
             ("Max-Forwards", str(max_forwards)),
             *(("Route", route) for route in routes),
             ("From", from_ or f"<{self.aor}>;tag={self.tag}"),
@@ -203,7 +231,9 @@ class Phone:
                     return self.inbox.pop(i)
             left = deadline - time.monotonic()
             if left <= 0:
-                raise AssertionError(f"{self.user} waited {patience(seconds)} s for {what}; inbox: {self.inbox}")
+                raise AssertionError(
+                    f"{self.user} waited {patience(seconds)} s for {what}; inbox: {self.inbox}"
+                )
             self.pump(left)
 
     @staticmethod
@@ -222,6 +252,16 @@ class Phone:
             self.pump(deadline - time.monotonic())
         found = [message for message in self.inbox if match(message)]
         assert not found, f"{self.user} expected nothing and got {found}"
+
+    def expect_end(self, stream=None, seconds=5):
+        """The proxy ends that connection, or the one that is in use."""
+        stream = stream or self._outgoing
+
+        def ended():
+            self.pump(0.05)
+            return stream.closed
+
+        assert poll(ended, seconds), f"{self.user}: the connection is still open"
 
     def final(self, request, seconds=8):
         """The final response to a request of ours; an INVITE's is acknowledged when it is no 2xx."""
@@ -255,7 +295,9 @@ class Phone:
             challenge, request.method, uri or request.uri, self.user, self.password, nc=nc, damage=damage
         )
         fresh = self.again(request)
-        fresh.headers = [field for field in fresh.headers if not _credentials_for(field, name, challenge["realm"])]
+        fresh.headers = [
+            field for field in fresh.headers if not _credentials_for(field, name, challenge["realm"])
+        ]
         return fresh.with_((name, value))
 
     def again(self, request, **via):
@@ -285,7 +327,12 @@ class Phone:
         """Answers a request where it came from; returns the response sent."""
         headers = [*headers, ("Contact", f"<{self.contact}>")] if contact else list(headers)
         response = sip.response_to(
-            request, status, reason, to_tag=(to_tag or self.tag) if status > 100 else None, headers=headers, body=body
+            request,
+            status,
+            reason,
+            to_tag=(to_tag or self.tag) if status > 100 else None,
+            headers=headers,
+            body=body,
         )
         kind, peer = request.source
         if kind == "udp":
@@ -305,16 +352,22 @@ class Phone:
 
     # Registration.
     def register_request(self, *contacts, expires=None, headers=(), cseq=None, call_id=None, aor=None):
-        """A REGISTER; without contacts given it is this phone's own, with contacts=() through fetch_request."""
+        """A REGISTER; without contacts it only asks for the bindings."""
         made = [("Contact", value) for value in contacts]
         if expires is not None:
             made.append(("Expires", str(expires)))
-        return self.request("REGISTER", f"sip:{self.domain}", to=f"<{aor or self.aor}>", from_=f"<{aor or self.aor}>;tag={self.tag}",
-                            call_id=call_id or self.register_call_id, cseq=cseq or next(self.register_cseq),
-                            headers=[*made, *headers])  # fmt: skip
+        return self.request(
+            "REGISTER",
+            f"sip:{self.domain}",
+            to=f"<{aor or self.aor}>",
+            from_=f"<{aor or self.aor}>;tag={self.tag}",
+            call_id=call_id or self.register_call_id,
+            cseq=cseq or next(self.register_cseq),
+            headers=[*made, *headers],
+        )
 
     def register(self, *contacts, expires=600, seconds=8, **kinds):
-        """Registers (this phone's contact unless others are given) and answers the challenge; the final response."""
+        """Registers this phone's contact, unless others are given, and answers the challenge."""
         request = self.register_request(*(contacts or (f"<{self.contact}>",)), expires=expires, **kinds)
         response = self.ask_with_digest(request, seconds)
         if response.cseq[0] > request.cseq[0]:
@@ -380,6 +433,7 @@ class Dialog:
 
     def __init__(self, phone, invite, response, *, caller):
         self.phone = phone
+        self.response = response
         self.call_id = invite.call_id
         routes = response.all("Record-Route")
         if caller:
@@ -400,23 +454,67 @@ class Dialog:
         else:
             self.cseq += 1
             number = self.cseq
-        return self.phone.request(method, self.target, to=self.remote, from_=self.local, call_id=self.call_id, cseq=number,
-                                  routes=self.routes, **kinds)  # fmt: skip
+        return self.phone.request(
+            method,
+            self.target,
+            to=self.remote,
+            from_=self.local,
+            call_id=self.call_id,
+            cseq=number,
+            routes=self.routes,
+            **kinds,
+        )
 
 
-def call(caller, callee, uri=None, *, challenged=True, headers=(), body=b""):
-    """Sets up a call through the proxy; returns both dialogs."""
-    invite = caller.invite(uri or callee.aor, challenged=challenged, headers=headers, body=body)
+def ring(caller, callee, uri=None, *, challenged=True, **kinds):
+    """A call that rings; the INVITE as it was sent and as it arrived."""
+    invite = caller.invite(uri or callee.aor, challenged=challenged, **kinds)
     arrived = callee.expect("INVITE")
     callee.reply(arrived, 180)
-    caller.expect(180)
-    answer = callee.reply(arrived, 200, contact=True)
-    ok = caller.expect(200, branch=invite.branch)
-    here = Dialog(caller, invite, ok, caller=True)
-    there = Dialog(callee, arrived, answer, caller=False)
-    caller.send(here.request("ACK"))
+    caller.expect(180, branch=invite.branch)
+    return invite, arrived
+
+
+def answer(caller, callee, invite, arrived):
+    """The callee answers, the caller acknowledges; both dialogs."""
+    return confirm(caller, callee, invite, arrived, callee.reply(arrived, 200, contact=True))
+
+
+def confirm(caller, callee, invite, arrived, response):
+    """The 2xx reaches the caller and his ACK the callee; both dialogs."""
+    near = Dialog(caller, invite, caller.expect(200, branch=invite.branch), caller=True)
+    far = Dialog(callee, arrived, response, caller=False)
+    caller.send(near.request("ACK"))
     callee.expect("ACK")
-    return here, there
+    return near, far
+
+
+def call(caller, callee, uri=None, **kinds):
+    """Sets up a call through the proxy; both dialogs."""
+    return answer(caller, callee, *ring(caller, callee, uri, **kinds))
+
+
+def refuse(caller, callee, invite, arrived, status=486):
+    """The callee refuses, is acknowledged, and the caller hears it; the response."""
+    callee.reply(arrived, status)
+    assert callee.expect("ACK").branch == arrived.branch
+    response = caller.final(invite)
+    assert response.status == status
+    return response
+
+
+def cancel(caller, callee, invite, arrived):
+    """The caller cancels a call that rings."""
+    assert caller.ask(caller.cancel_of(invite)).status == 200
+    cancelled(caller, callee, invite, arrived)
+
+
+def cancelled(caller, callee, invite, arrived):
+    """The CANCEL reaches the callee, and its end both."""
+    reached = callee.expect("CANCEL")
+    assert reached.branch == arrived.branch
+    callee.reply(reached, 200)
+    refuse(caller, callee, invite, arrived, 487)
 
 
 def hang_up(near, far):

@@ -1,7 +1,7 @@
 """Loopback ports that no other test, in this process or another, holds at the same time.
 
-Ports have four digits: sipsak cuts a five-digit port of a Request-URI. A port is held by a lock on a file named
-after it, and is given out only if UDP and TCP can be bound to it on every loopback address.
+Ports have four digits: sipsak cuts a five-digit port of a Request-URI. A port is held by a lock on a file
+named after it, and is given out only if UDP and TCP can be bound to it on every loopback address.
 """
 
 import fcntl

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 
 from .env import patience
 
@@ -23,8 +22,9 @@ class Process:
     pipe_errors: .err is written by a thread of ours, out of reach of the child's own limits.
     """
 
-    def __init__(self, name, argv, folder, *, stdin=False, env=None, preexec=None, cwd=None,
-                 pipe_errors=False):  # fmt: skip
+    def __init__(
+        self, name, argv, folder, *, stdin=False, env=None, preexec=None, cwd=None, pipe_errors=False
+    ):
         self.name = name
         self.argv = [str(arg) for arg in argv]
         self.out_path = folder / f"{name}.out"
@@ -72,7 +72,9 @@ class Process:
             return self.popen.wait(patience(seconds))
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"{self.name} did not end within {patience(seconds)} s\n{self.tail()}") from None
+            raise AssertionError(
+                f"{self.name} did not end within {patience(seconds)} s\n{self.tail()}"
+            ) from None
 
     def send(self, signum):
         if self.alive():
@@ -106,17 +108,6 @@ class Process:
                 text.append(f"--- {self.name} {title} (end)")
                 text += content.splitlines()[-lines:]
         return "\n".join(text)
-
-    def wait_for(self, pattern, seconds=10, *, where="err"):
-        """Waits until the output matches a compiled regular expression; returns the match."""
-        deadline = time.monotonic() + patience(seconds)
-        while True:
-            match = pattern.search(self.err() if where == "err" else self.out())
-            if match:
-                return match
-            if not self.alive() or time.monotonic() > deadline:
-                raise AssertionError(f"{self.name} never printed {pattern.pattern!r}\n{self.tail()}")
-            time.sleep(0.02)
 
 
 def run(name, argv, folder, seconds, **options):

@@ -139,9 +139,13 @@ class Proxy:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 our_host, our_port = sock.getsockname()[:2]
                 fields = {
-                    "host": _bracketed(listener.host), "port": listener.port, "transport": listener.transport.upper(),
-                    "our_host": _bracketed(our_host), "our_port": our_port, "serial": self._serial,
-                }  # fmt: skip
+                    "host": _bracketed(listener.host),
+                    "port": listener.port,
+                    "transport": listener.transport.upper(),
+                    "our_host": _bracketed(our_host),
+                    "our_port": our_port,
+                    "serial": self._serial,
+                }
                 sock.sendall(OPTIONS.format(**fields).encode())
                 return sock.recv(4096).startswith(b"SIP/2.0 200")
             except OSError:
@@ -161,7 +165,7 @@ class Proxy:
         return inodes
 
     def udp_backlog(self, inodes):
-        """Octets that wait in these sockets, and datagrams that the kernel threw away because the proxy was too slow."""
+        """Octets that wait in these sockets, and datagrams that were thrown away because it was too slow."""
         rows = [line.split() for name in ("udp", "udp6") for line in open(f"/proc/net/{name}")]
         ours = [row for row in rows if len(row) > 12 and row[9] in inodes]
         return sum(int(row[4].partition(":")[2], 16) for row in ours), sum(int(row[-1]) for row in ours)
@@ -196,10 +200,14 @@ class Viaduct(Proxy):
         tree = {
             "workers": options.workers,
             "listeners": [
-                {"transport": l.transport, "address": f"{_bracketed(l.host)}:{l.port}", **l.extra} for l in options.listeners
+                {"transport": l.transport, "address": f"{_bracketed(l.host)}:{l.port}", **l.extra}
+                for l in options.listeners
             ],
             "domains": [
-                {"name": name, "auth": {"register": needed[options.register_auth], "calls": needed[options.call_auth]}}
+                {
+                    "name": name,
+                    "auth": {"register": needed[options.register_auth], "calls": needed[options.call_auth]},
+                }
                 for name in (options.domain, *options.further_domains)
             ],
             "store": {"path": str(self.store)},
@@ -213,7 +221,9 @@ class Viaduct(Proxy):
 
     def spawn(self):
         argv = [env.VIADUCT, "run", "--config", self.config]
-        return Process(self.name, argv, self.folder, pipe_errors=self.options.pipe_log, preexec=_survive_sigxfsz)
+        return Process(
+            self.name, argv, self.folder, pipe_errors=self.options.pipe_log, preexec=_survive_sigxfsz
+        )
 
     _stores = {}  # the store with just these users, once made
 
@@ -227,7 +237,15 @@ class Viaduct(Proxy):
             self.store.write_bytes(self._stores[key])
 
     def add_user(self, user, password="secret"):
-        argv = [env.VIADUCT, "user", "add", f"{user}@{self.domain}", "--store", self.store, "--password-stdin"]
+        argv = [
+            env.VIADUCT,
+            "user",
+            "add",
+            f"{user}@{self.domain}",
+            "--store",
+            self.store,
+            "--password-stdin",
+        ]
         child = Process("user-add", argv, self.folder, stdin=True)
         child.say(password)
         child.popen.stdin.close()
@@ -236,7 +254,9 @@ class Viaduct(Proxy):
     def stop(self, seconds=10):
         """SIGTERM; it must end by itself, with status 0, and say nothing of a sanitizer."""
         self.ended = True
-        assert self.process.alive(), f"{self.name} died, status {self.process.popen.returncode}\n{self.process.tail(60)}"
+        assert (
+            self.process.alive()
+        ), f"{self.name} died, status {self.process.popen.returncode}\n{self.process.tail(60)}"
         self.process.send(signal.SIGTERM)
         status = self.process.wait(seconds + self.options.drain_s)
         assert status == 0, f"exit status {status}\n{self.process.tail(60)}"
@@ -244,7 +264,7 @@ class Viaduct(Proxy):
 
 
 def _survive_sigxfsz():
-    """As in a daemon started by a service manager that ignores it: a file too large is an error of write()."""
+    """As started by a service manager that ignores it: a file too large is an error of write()."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
@@ -281,12 +301,14 @@ def yaml_text(value, indent=0):
 def loopback_listeners(held, *hosts):
     """UDP and TCP on one port of each loopback address."""
     port = held.take()
-    return [Listener(transport, host, port) for host in hosts or ("127.0.0.1",) for transport in ("udp", "tcp")]
+    return [
+        Listener(transport, host, port) for host in hosts or ("127.0.0.1",) for transport in ("udp", "tcp")
+    ]
 
 
 @contextlib.contextmanager
 def running(**options):
-    """A proxy for more than one test, with ports of its own; at the end it must still live and end with status 0."""
+    """A proxy for more than one test, with its own ports; at the end it must live and end with status 0."""
     held = Ports()
     folder = options.pop("folder")
     hosts = options.pop("hosts", ("127.0.0.1",))

@@ -1,9 +1,7 @@
 """What a test may ask of a real phone, whatever its make."""
 
-import time
-
 from . import tone
-from .env import patience
+from .env import poll
 
 
 class RealPhone:
@@ -41,14 +39,6 @@ class RealPhone:
             return heard >= seconds
 
         if not poll(long_enough, within, every=0.2):
-            raise AssertionError(f"{self.user} heard {other.hertz} Hz for {heard} s only\n{self.process.tail()}")
-
-
-def poll(done, seconds, every=0.05):
-    """Whether done() became true in time."""
-    deadline = time.monotonic() + patience(seconds)
-    while not done():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(every)
-    return True
+            raise AssertionError(
+                f"{self.user} heard {other.hertz} Hz for {heard} s only\n{self.process.tail()}"
+            )

@@ -1,20 +1,24 @@
-"""A small SIP message library for tests: it reads strictly what the proxy sends and writes whatever a test wants.
+"""A small SIP message library for tests: reads strictly what the proxy sends, writes whatever a test wants.
 
-Text is kept as str with undecodable octets escaped (surrogateescape), so that a message read and written again is
-the same octets.
+Text is kept as str with undecodable octets escaped (surrogateescape), so that a message read and written
+again is the same octets.
 """
 
 import os
 import re
 
+# fmt: off
 COMPACT = {
-    "v": "via", "f": "from", "t": "to", "i": "call-id", "m": "contact", "l": "content-length", "c": "content-type",
-    "e": "content-encoding", "s": "subject", "k": "supported", "o": "event", "r": "refer-to", "b": "referred-by",
-    "u": "allow-events",
-}  # fmt: skip
-LISTS = {"via", "route", "record-route", "contact", "path", "service-route", "supported", "unsupported", "allow",
-         "require", "proxy-require"}  # fmt: skip
-# A challenge holds commas of its own, so these are one value a line.
+    "v": "via", "f": "from", "t": "to", "i": "call-id", "m": "contact", "l": "content-length",
+    "c": "content-type", "e": "content-encoding", "s": "subject", "k": "supported", "o": "event",
+    "r": "refer-to", "b": "referred-by", "u": "allow-events",
+}
+# Headers that are comma lists; a challenge holds commas of its own and is one value a line.
+LISTS = {
+    "via", "route", "record-route", "contact", "path", "service-route", "supported", "unsupported", "allow",
+    "require", "proxy-require",
+}
+# fmt: on
 START_RESPONSE = re.compile(r"SIP/2\.0 ([1-6]\d\d) ([^\r\n]*)$")
 START_REQUEST = re.compile(r"([!%'*+\-.`_~\w]+) (\S+) SIP/2\.0$")
 
@@ -60,7 +64,9 @@ def uri_of(address):
 
 def params_of(address):
     """The header parameters of such a value, names in lower case; a parameter without value is ''."""
-    rest = address.split(">", 1)[1] if ">" in address else address.partition(";")[1] + address.partition(";")[2]
+    rest = (
+        address.split(">", 1)[1] if ">" in address else address.partition(";")[1] + address.partition(";")[2]
+    )
     found = {}
     for part in rest.split(";")[1:]:
         name, _, value = part.partition("=")

@@ -22,8 +22,22 @@ class Figures:
 class Sipp:
     """callee_port, domain and the like are keys for [name] in the scenario."""
 
-    def __init__(self, name, scenario, folder, *, port, transport, calls, remote=None, rate=10, users=None, host="127.0.0.1",
-                 seconds=60, **keys):  # fmt: skip
+    def __init__(
+        self,
+        name,
+        scenario,
+        folder,
+        *,
+        port,
+        transport,
+        calls,
+        remote=None,
+        rate=10,
+        users=None,
+        host="127.0.0.1",
+        seconds=60,
+        **keys,
+    ):
         self.folder, self.name, self.seconds = folder, name, seconds
         argv = ["sipp", "-sf", SCENARIOS / f"{scenario}.xml", "-nostdin"]
         argv += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-i", host, "-p", port]
@@ -64,7 +78,9 @@ class Sipp:
             calls=int(total["TotalCallCreated"]),
             succeeded=int(total["SuccessfulCall(C)"]),
             failed=int(total["FailedCall(C)"]),
-            unexpected=_sum(counts, "_Unexp") + int(total["OutOfCallMsgs(C)"]) + int(total["DeadCallMsgs(C)"]),
+            unexpected=_sum(counts, "_Unexp")
+            + int(total["OutOfCallMsgs(C)"])
+            + int(total["DeadCallMsgs(C)"]),
             retransmissions=_sum(counts, "_Retrans"),
         )
 

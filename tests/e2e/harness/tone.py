@@ -31,7 +31,7 @@ def share(samples, hertz):
 
 
 def heard_seconds(path, hertz):
-    """For how long the tone can be heard in a recording. A header left unfinished by its writer is no obstacle."""
+    """For how long the tone can be heard in a recording; its writer need not have finished the header."""
     octets = path.read_bytes() if path.exists() else b""
     start = octets.find(b"data")
     if start < 0:
