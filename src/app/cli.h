@@ -58,8 +58,7 @@ void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)))
  * told. */
 int cli_load_config(const struct cli_args *args, struct config **ret_config);
 /* One line without its end from standard input. When that is a terminal and --password-stdin was not given,
- * asks for it twice without showing it. EX_OK, or another code when that has been told. The caller wipes it.
- */
+ * asks for it twice without showing it. EX_OK, or another code when that has been told. The caller wipes it. */
 #define CLI_PASSWORD_MAX_BYTES 256
 int cli_password_read(const struct cli_args *args, const char *user,
                       char ret_password[CLI_PASSWORD_MAX_BYTES + 1]);

@@ -33,8 +33,7 @@ const char *const auth_users_schema[] = {
     NULL,
 };
 
-/* --- The table. -------------------------------------------------------------------------------------------
- */
+/* ---- The table ---- */
 
 /* user = 1*( unreserved / user-unreserved ) of section 25.1, without escapes. */
 static bool is_name_char(char c)
@@ -199,8 +198,7 @@ int auth_user_list(sqlite3 *db, struct slice domain, auth_user_visit_fn *visit, 
     return sqlite3_finalize(stmt) == SQLITE_OK ? 0 : ERR_IO;
 }
 
-/* --- In memory. -------------------------------------------------------------------------------------------
- */
+/* ---- In memory ---- */
 
 struct user {
     struct map_node node;

@@ -24,8 +24,7 @@ struct sqlite3;
  * database. */
 extern const char *const auth_users_schema[];
 
-/* --- The table, for the command line. Each works on an open database whose tables are up to date.
- * --------------------------- */
+/* ---- The table, for the command line. Each works on an open database whose tables are up to date ---- */
 
 struct auth_account {
     struct slice domain; /* lower case */
@@ -50,8 +49,7 @@ MUST_USE int auth_user_delete(struct sqlite3 *db, const struct auth_account *acc
 typedef void auth_user_visit_fn(void *ctx, const struct auth_account *account);
 MUST_USE int auth_user_list(struct sqlite3 *db, struct slice domain, auth_user_visit_fn *visit, void *ctx);
 
-/* --- In memory, for the server.
- * ------------------------------------------------------------------------------------------- */
+/* ---- In memory, for the server ---- */
 
 struct auth_users;
 

@@ -2,8 +2,7 @@
  * are recycled there, and count against its budget; so a burst of requests cannot eat the machine, and steady
  * traffic never calls malloc.
  *
- * Life: arena_init, any number of arena_alloc, arena_done (or arena_reset to use it again, keeping nothing).
- */
+ * Life: arena_init, any number of arena_alloc, arena_done (or arena_reset to use it again, keeping nothing). */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 

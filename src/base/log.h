@@ -53,8 +53,7 @@ enum log_level log_get_level(void);
 void log_set_format(enum log_format format);
 /* "error", "warn", "notice", "info", "debug"; false when it is none of them. */
 bool log_level_parse(struct slice name, enum log_level *ret_level);
-/* Where lines go: standard error by default. A test gives its own. line is one whole line with its newline.
- */
+/* Where lines go: standard error by default. A test gives its own. line is one whole line with its newline. */
 void log_set_sink(void (*sink)(struct slice line, void *ctx), void *ctx);
 
 /* fields end with LOG_FIELD_END. Use the macros. */

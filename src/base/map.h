@@ -5,8 +5,7 @@
  *
  *     struct map_node *n = map_first(&m, hash);
  *     for (; n; n = map_next(n))
- *         if (same key(map_entry(n, struct thing, node))) ...
- */
+ *         if (same key(map_entry(n, struct thing, node))) ... */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
 

@@ -1,7 +1,6 @@
 /* A slice is a read-only run of octets that somebody else owns. It carries its length, may hold NUL, and is
  * never NUL-terminated. Every piece of a parsed message is a slice into that message; a slice is valid as
- * long as the memory behind it. An absent slice has ptr == NULL; an empty one has len == 0 and ptr != NULL.
- */
+ * long as the memory behind it. An absent slice has ptr == NULL; an empty one has len == 0 and ptr != NULL. */
 #ifndef BASE_SLICE_H
 #define BASE_SLICE_H
 

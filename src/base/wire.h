@@ -14,8 +14,7 @@ struct wire {
     char bytes[];
 };
 
-/* A wire with room for len octets, reference count 1, or NULL. Fill wire->bytes before anyone else sees it.
- */
+/* A wire with room for len octets, reference count 1, or NULL. Fill wire->bytes before anyone else sees it. */
 MUST_USE struct wire *wire_new(size_t len);
 MUST_USE struct wire *wire_from(struct slice s);
 struct wire *wire_ref(struct wire *w);

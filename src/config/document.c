@@ -3,8 +3,7 @@
 #include <string.h>
 #include <yaml.h>
 
-/* Builds the tree from libyaml's events, without recursion: a stack of the mappings and lists that are open.
- */
+/* Builds the tree from libyaml's events, without recursion: a stack of the mappings and lists that are open. */
 struct builder {
     struct arena *arena;
     struct config_errors *errors;

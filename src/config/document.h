@@ -22,8 +22,7 @@ struct node {
     size_t count; /* of children */
 };
 
-/* Everything lies in arena. *ret_root is NULL for an empty document. ERR_SYNTAX: errors says why. ERR_NOMEM.
- */
+/* Everything lies in arena. *ret_root is NULL for an empty document. ERR_SYNTAX: errors says why. ERR_NOMEM. */
 MUST_USE int document_parse(struct slice text, struct arena *arena, struct config_errors *errors,
                             struct node **ret_root);
 

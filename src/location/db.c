@@ -17,8 +17,7 @@
  * written faster. */
 #define PAGE_BYTES 1024
 /* A commit that makes the log this long (64 MB) also moves it into the database: seldom, for a page that
- * changed many times is moved once; but reading it back at the next start must not cost more than a moment.
- */
+ * changed many times is moved once; but reading it back at the next start must not cost more than a moment. */
 #define CHECKPOINT_PAGES 65536
 
 void location_why_set(struct location_why *why, const char *format, ...)

@@ -43,9 +43,7 @@ void location_registrar_free(struct location_registrar *registrar)
     mem_free(registrar);
 }
 
-/* --- Answers.
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- Answers ---- */
 
 static enum proxy_verdict refuse(struct proxy_request *req, unsigned status, const char *phrase,
                                  const char *why)
@@ -154,8 +152,7 @@ static int format_contacts(struct proxy_request *req, const struct location_reco
     return 0;
 }
 
-/* Step 8; path: of this request (RFC 3327 section 5.3: "The registrar copies the Path header field values").
- */
+/* Step 8; path: of this request (RFC 3327 section 5.3: "The registrar copies the Path header field values"). */
 static enum proxy_verdict accept(struct proxy_request *req, const struct location_record *record,
                                  struct slice path, const char *why)
 {
@@ -176,8 +173,7 @@ static enum proxy_verdict accept(struct proxy_request *req, const struct locatio
     return proxy_reply(req, 200, SLICE_NULL, extra, why);
 }
 
-/* --- Steps 1 and 2.
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Steps 1 and 2 ---- */
 
 static bool is_for_us(const struct proxy_request *req)
 {
@@ -232,8 +228,7 @@ enum proxy_verdict location_require_step(struct proxy_request *req, void *ctx)
     return refuse_extension(req, tags, "Require: RFC 3261 section 8.2.2.3");
 }
 
-/* --- Steps 4 and 5: who, and whose.
- * --------------------------------------------------------------------------------------- */
+/* ---- Steps 4 and 5: who, and whose ---- */
 
 /* The part between the scheme and the '@' of a canonical address-of-record; absent when there is none. */
 static struct slice user_of(struct slice aor)
@@ -335,8 +330,7 @@ static int find_owner(const struct location_registrar *r, struct proxy_request *
     return 0;
 }
 
-/* --- Steps 6 to 8.
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Steps 6 to 8 ---- */
 
 static enum proxy_verdict answer_fetch(const struct location_registrar *r, struct proxy_request *req,
                                        const struct location_register *reg)
@@ -437,8 +431,7 @@ enum proxy_verdict location_registrar_step(struct proxy_request *req, void *ctx)
     return verdict == PROXY_NEXT ? process(r, req) : verdict;
 }
 
-/* --- Where a user is.
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Where a user is ---- */
 
 static bool is_under_invalid(struct slice host)
 {

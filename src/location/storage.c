@@ -36,8 +36,7 @@ struct location_storage {
     _Atomic uint64_t jobs, purged;
 };
 
-/* --- The queue. -------------------------------------------------------------------------------------------
- */
+/* ---- The queue ---- */
 
 static void queue_init(struct queue *q)
 {
@@ -110,8 +109,7 @@ static void queue_stop(struct queue *q)
     pthread_mutex_unlock(&q->lock);
 }
 
-/* --- Clearing away what is dead. --------------------------------------------------------------------------
- */
+/* ---- Clearing away what is dead ---- */
 
 struct purge {
     unix_s_t now_s;
@@ -166,8 +164,7 @@ static void purge_some(struct location_storage *s)
     atomic_fetch_add_explicit(&s->purged, p.count, memory_order_relaxed);
 }
 
-/* --- The thread. ------------------------------------------------------------------------------------------
- */
+/* ---- The thread ---- */
 
 static void complete_jobs(struct location_storage *s, struct location_job *first,
                           const struct location_job *end)
@@ -230,8 +227,7 @@ static int start_thread(struct location_storage *s)
     return rc == 0 ? 0 : ERR_NOMEM;
 }
 
-/* --- For the workers. -------------------------------------------------------------------------------------
- */
+/* ---- For the workers ---- */
 
 struct memory_job {
     struct location_storage *storage;
@@ -295,8 +291,7 @@ size_t location_storage_pending(struct location_storage *s)
     return pending;
 }
 
-/* --- Start and stop. --------------------------------------------------------------------------------------
- */
+/* ---- Start and stop ---- */
 
 static int open_database(struct location_storage *s, struct location_why *ret_why, size_t *ret_expected)
 {

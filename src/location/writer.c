@@ -3,8 +3,7 @@
 #include "crypto/crypto.h"
 #include <sqlite3.h>
 
-/* --- What is wrong, said to people. -----------------------------------------------------------------------
- */
+/* ---- What is wrong, said to people ---- */
 
 static const char *remedy(int rc)
 {
@@ -64,8 +63,7 @@ static bool is_passing(int rc)
     return rc == SQLITE_FULL || rc == SQLITE_BUSY || rc == SQLITE_LOCKED || rc == SQLITE_NOMEM;
 }
 
-/* --- Opening again. ---------------------------------------------------------------------------------------
- */
+/* ---- Opening again ---- */
 
 struct rewrite {
     struct location_table *table;
@@ -146,8 +144,7 @@ static int ensure_open(struct location_writer *w)
     return rc;
 }
 
-/* --- A batch. ---------------------------------------------------------------------------------------------
- */
+/* ---- A batch ---- */
 
 static struct location_job *job_of(struct map_node *node)
 {
@@ -313,8 +310,7 @@ void location_writer_run(struct location_writer *w, struct location_job *first,
     }
 }
 
-/* --- Clearing away. ---------------------------------------------------------------------------------------
- */
+/* ---- Clearing away ---- */
 
 static int remove_dead(struct location_writer *w, const struct location_record *record, unix_s_t now_s)
 {
@@ -346,8 +342,7 @@ void location_writer_purge(struct location_writer *w, struct location_record *co
         fail_jobs(w, rc, NULL, NULL);
 }
 
-/* --- Start. -----------------------------------------------------------------------------------------------
- */
+/* ---- Start ---- */
 
 struct load {
     struct location_writer *writer;

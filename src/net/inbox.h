@@ -17,8 +17,7 @@ MUST_USE int net_inbox_new(struct net_loop *loop, size_t capacity, struct net_in
 /* Asserts that it is empty. Nobody may put any more. NULL is fine. */
 void net_inbox_free(struct net_inbox *inbox);
 
-/* From any thread. item is not NULL; it is the receiver's from then on. ERR_AGAIN: full; nothing was taken.
- */
+/* From any thread. item is not NULL; it is the receiver's from then on. ERR_AGAIN: full; nothing was taken. */
 MUST_USE int net_inbox_put(struct net_inbox *inbox, void *item);
 /* On the receiver's thread: the oldest item, or NULL. After it returned NULL the next put wakes the loop
  * again. */

@@ -32,8 +32,7 @@ struct net_tcp_listener_ops {
     bool (*accept)(void *ctx, struct net_tcp_listener *listener, int fd, const struct addr *peer);
 };
 
-/* SO_REUSEPORT is set, so every worker can have its own. Port 0 takes any. ERR_NOMEM, or ERR_IO with errno.
- */
+/* SO_REUSEPORT is set, so every worker can have its own. Port 0 takes any. ERR_NOMEM, or ERR_IO with errno. */
 MUST_USE int net_tcp_listener_new(struct net_loop *loop, const struct addr *addr,
                                   const struct net_tcp_listener_ops *ops, void *ctx,
                                   struct net_tcp_listener **ret_listener);

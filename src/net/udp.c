@@ -10,8 +10,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Payload of the longest datagram: 65535 octets of IPv4 packet with its header, or of IPv6 packet after it.
- */
+/* Payload of the longest datagram: 65535 octets of IPv4 packet with its header, or of IPv6 packet after it. */
 #define PAYLOAD_MAX_IPV4 (65535 - 20 - 8)
 #define PAYLOAD_MAX_IPV6 (65535 - 8)
 

@@ -1,5 +1,4 @@
-/* Wires that wait to be written to a stream, oldest first, the first perhaps in part. Private to the folder.
- */
+/* Wires that wait to be written to a stream, oldest first, the first perhaps in part. Private to the folder. */
 #ifndef NET_WIRE_QUEUE_H
 #define NET_WIRE_QUEUE_H
 

@@ -139,8 +139,7 @@ void proxy_context_run_chain(struct proxy_context *c)
         if (verdict == PROXY_NEXT)
             req->step++;
     }
-    /* Section 16.2: "the proxy core MUST behave as a UAS with respect to sending an immediate provisional".
-     */
+    /* Section 16.2: "the proxy core MUST behave as a UAS with respect to sending an immediate provisional". */
     if (verdict == PROXY_WAIT && proxy_is_invite(c))
         proxy_reply_trying(c);
 }

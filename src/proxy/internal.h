@@ -227,8 +227,7 @@ struct proxy_arrival {
 struct proxy_context *proxy_context_new(struct proxy *p, const struct proxy_arrival *arrival,
                                         bool is_stateless);
 void proxy_context_run_chain(struct proxy_context *c);
-/* Lets go of all transactions and ends the context with this turn. Timers, tickets and branches are stopped.
- */
+/* Lets go of all transactions and ends the context with this turn. Timers, tickets and branches are stopped. */
 void proxy_context_release(struct proxy_context *c);
 /* The same without an answer ever (a non-INVITE, RFC 4320 section 4.2). */
 void proxy_context_abandon(struct proxy_context *c);
@@ -237,8 +236,7 @@ void proxy_contexts_bury(struct proxy *p);
 
 /* order.c: which targets are tried when. */
 
-/* Starts branches as order and Max-Breadth allow; when all have ended, sends the best response and releases.
- */
+/* Starts branches as order and Max-Breadth allow; when all have ended, sends the best response and releases. */
 void proxy_context_advance(struct proxy_context *c);
 /* No new branches, and an end to those that are pending (section 16.7 step 10). */
 void proxy_context_close(struct proxy_context *c, const struct proxy_cancel *cancel);

@@ -1,7 +1,6 @@
 #include "proxy/internal.h"
 
-/* The first element of a comma-separated list of name-addrs; a comma inside quotes or <> does not separate.
- */
+/* The first element of a comma-separated list of name-addrs; a comma inside quotes or <> does not separate. */
 static struct slice first_element(struct slice list)
 {
     bool in_quotes = false, in_brackets = false;

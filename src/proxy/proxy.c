@@ -58,8 +58,7 @@ static void on_client_response(void *ctx, struct txn_client *t, struct sip_msg *
     if (b)
         happen(b, event_of(response->status), &in);
     else if (link && link->server && proxy_response_forward(p, link->server, response) < 0)
-        /* Section 16.7 step 9 as in RFC 6026 section 8.3: the response is discarded; the callee repeats it.
-         */
+        /* Section 16.7 step 9 as in RFC 6026 section 8.3: the response is discarded; the callee repeats it. */
         counter_inc(p->counters, COUNTER_RESPONSES_DROPPED);
 }
 

@@ -56,7 +56,8 @@ struct proxy_opts {
     struct sip_limits limits;
     struct txn_times times;
     ms_t timer_c_ms;         /* section 16.6 step 11: above 180,000 */
-    ms_t ring_ms;            /* how long one group of equal q rings before the next is tried */
+    ms_t ring_ms;            /* how long one group of equal q rings before it is cancelled; the next is tried
+                                when all of it have ended (section 16.6); 0: for ever */
     bool record_route;       /* stay in the path of dialogs */
     bool loop_detection;     /* RFC 5393 section 4.2; default on */
     bool recurse_3xx;        /* section 16.5, 16.7 step 4 */

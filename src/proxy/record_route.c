@@ -75,8 +75,7 @@ static void push_side(struct proxy_context *c, const struct side *side, struct s
 
 /* What goes on by SIPS gets a SIPS URI on that side. The other side is that of the one who sent it: over
  * anything but TLS a SIPS URI would not lead there, and section 16.7 step 8 makes it a SIP URI in the
- * response.
- */
+ * response. */
 static struct side side_of(const struct proxy *p, uint16_t index, bool is_for_sips, bool is_switching)
 {
     const struct proxy_listener *l = proxy_listener_at(p, index);

@@ -62,8 +62,7 @@ void sip_edit_pop_values(struct sip_edit *e, enum sip_hdr_id id, unsigned count)
 void sip_edit_remove_value(struct sip_edit *e, const struct sip_values *at, struct slice element);
 /* Replaces an element, or any slice of the original message, by other text. */
 void sip_edit_replace(struct sip_edit *e, struct slice part_of_msg, struct slice text);
-/* Sets Content-Length to the body's real length where it is missing (section 16.6 step 9; for streams 18.3).
- */
+/* Sets Content-Length to the body's real length where it is missing (section 16.6 step 9; for streams 18.3). */
 void sip_edit_fix_content_length(struct sip_edit *e);
 /* Section 7.1: the SIP-Version is read in any case, "but implementations MUST send upper-case". */
 void sip_edit_fix_version(struct sip_edit *e);

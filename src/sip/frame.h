@@ -31,8 +31,7 @@ struct sip_framer {
  * consume message_len octets and call again. A Content-Length that is missing, doubled and different, no
  * number, or that carries the message over limits->message_bytes is BAD, and so is a line that ends in LF
  * alone, for another element may see the end of the headers there: nothing is ever guessed about where a
- * message ends. How a stream is cut into reads makes no difference to the messages and pings that come out.
- */
+ * message ends. How a stream is cut into reads makes no difference to the messages and pings that come out. */
 enum sip_frame_result sip_frame_next(struct sip_framer *framer, struct slice bytes,
                                      const struct sip_limits *limits);
 

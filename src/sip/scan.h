@@ -90,8 +90,7 @@ static inline void sip_scan_sws(struct sip_scan *s)
         (void)sip_scan_lws(s);
 }
 
-/* SWS c SWS: SEMI, COMMA, SLASH, EQUAL, COLON. When c is not there the cursor stays before the white space.
- */
+/* SWS c SWS: SEMI, COMMA, SLASH, EQUAL, COLON. When c is not there the cursor stays before the white space. */
 static inline bool sip_scan_separator(struct sip_scan *s, char c)
 {
     struct sip_scan ahead = *s;

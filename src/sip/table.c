@@ -171,8 +171,7 @@ struct slice sip_status_phrase(unsigned status)
     default:
         break;
     }
-    /* RFC 3261 section 8.1.3.2: an unknown code is treated as the x00 of its class; 183 for an unknown 1xx.
-     */
+    /* RFC 3261 section 8.1.3.2: an unknown code is treated as the x00 of its class; 183 for an unknown 1xx. */
     switch (status / 100) {
     case 1:
         return SLICE("Session Progress");

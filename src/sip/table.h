@@ -1,5 +1,4 @@
-/* The closed vocabularies of SIP, each from one .def file: header fields, methods, status codes, transports.
- */
+/* The closed vocabularies of SIP, each from one .def file: header fields, methods, status codes, transports. */
 #ifndef SIP_TABLE_H
 #define SIP_TABLE_H
 

@@ -12,8 +12,7 @@ static bool is_source(const struct sip_via *via, const struct addr *source)
     return via->addr.family != ADDR_NONE && addr_eq_ip(&via->addr, source);
 }
 
-/* A replacement inside the element. Both come from the same text, so their order is that of their addresses.
- */
+/* A replacement inside the element. Both come from the same text, so their order is that of their addresses. */
 struct patch {
     struct slice old, new;
 };

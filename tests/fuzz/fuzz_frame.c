@@ -28,8 +28,7 @@ static void check_message(struct slice frame)
     fuzz_memory_done(&m);
 }
 
-/* The framer sees a copy of exactly the octets that have come, so that a sanitizer sees one octet too many.
- */
+/* The framer sees a copy of exactly the octets that have come, so that a sanitizer sees one octet too many. */
 static enum sip_frame_result next(struct sip_framer *framer, struct slice bytes)
 {
     char *copy = malloc(bytes.len > 0 ? bytes.len : 1);

@@ -177,7 +177,8 @@ static void test_what_is_refused(void **state)
         int rc = auth_credentials_parse(slice_from_cstr(bad[i].value), &arena, &c);
 
         /* What cannot be an answer to us may still be one to somebody else (RFC 3261 section 22.3). */
-        if (rc != bad[i].rc && !(rc == 0 && !c.is_complete && bad[i].rc == ERR_SYNTAX && strstr(bad[i].name, "7616 3.4")))
+        if (rc != bad[i].rc &&
+            !(rc == 0 && !c.is_complete && bad[i].rc == ERR_SYNTAX && strstr(bad[i].name, "7616 3.4")))
             fail_msg("%s: %d", bad[i].name, rc);
     }
 }

@@ -297,8 +297,7 @@ static struct client challenged(struct world *w)
     return c;
 }
 
-/* --- Who is asked. ----------------------------------------------------------------------------------------
- */
+/* ---- Who is asked ---- */
 
 static const struct {
     const char *name;
@@ -355,8 +354,7 @@ static void test_a_listener_overrides_its_domain(void **state)
     assert_int_equal(answer_to(w, &(struct send){.from = "<sip:x@open.example>"}), 407);
 }
 
-/* --- The question. ----------------------------------------------------------------------------------------
- */
+/* ---- The question ---- */
 
 static void test_8760_2_3_a_challenge_for_each_algorithm_in_order(void **state)
 {
@@ -397,8 +395,7 @@ static void test_a_client_that_fails_at_others_is_offered_md5_alone(void **state
     assert_non_null(strstr(header(w, "Proxy-Authenticate", 0), "algorithm=SHA-256"));
 }
 
-/* --- The answer. ------------------------------------------------------------------------------------------
- */
+/* ---- The answer ---- */
 
 static void test_22_3_right_credentials_pass_by_every_algorithm(void **state)
 {
@@ -584,8 +581,7 @@ static void test_who_comes_from_elsewhere_may_show_credentials(void **state)
         407);
 }
 
-/* --- Others' credentials, and broken ones. ----------------------------------------------------------------
- */
+/* ---- Others' credentials, and broken ones ---- */
 
 #define OTHER "Digest username=\"a\", realm=\"elsewhere\", nonce=\"n\", uri=\"sip:x\", response=\"00\""
 

@@ -225,8 +225,7 @@ static void assert_header(const struct world *w, const char *name, const char *w
         fail_msg("%s: %s, not %s", name, got ? got : "none", want);
 }
 
-/* --- Step 1. ----------------------------------------------------------------------------------------------
- */
+/* ---- Step 1 ---- */
 
 static void test_10_3_1_other_domains_are_left_to_the_proxy(void **state)
 {
@@ -242,8 +241,7 @@ static void test_10_3_1_other_domains_are_left_to_the_proxy(void **state)
         200);
 }
 
-/* --- Step 2. ----------------------------------------------------------------------------------------------
- */
+/* ---- Step 2 ---- */
 
 static void test_10_3_2_require_of_what_we_have_not(void **state)
 {
@@ -256,8 +254,7 @@ static void test_10_3_2_require_of_what_we_have_not(void **state)
     assert_int_equal(answer_to(w, &(struct send){.headers = "Require: PATH\r\n"}), 200);
 }
 
-/* --- Steps 4 and 5. ---------------------------------------------------------------------------------------
- */
+/* ---- Steps 4 and 5 ---- */
 
 static const struct {
     const char *name, *user, *ruri, *to;
@@ -317,8 +314,7 @@ static void test_unknown_users_register_where_that_is_allowed(void **state)
         answer_to(w, &(struct send){.to = "<sip:nobody@example.com>", .headers = "X-User: nobody\r\n"}), 404);
 }
 
-/* --- Steps 6 to 8. ----------------------------------------------------------------------------------------
- */
+/* ---- Steps 6 to 8 ---- */
 
 static void test_10_3_8_the_response_lists_all_bindings(void **state)
 {
@@ -426,8 +422,7 @@ static void test_3327_5_3_path_unasked_where_that_is_allowed(void **state)
     assert_header(w, "Path", "<sip:p1;lr>");
 }
 
-/* --- With a database. -------------------------------------------------------------------------------------
- */
+/* ---- With a database ---- */
 
 static void test_the_200_leaves_after_the_commit(void **state)
 {
@@ -486,8 +481,7 @@ static void test_a_failing_database_is_500(void **state)
     assert_int_equal(rmdir(w->f->path), 0);
 }
 
-/* --- Where a user is. -------------------------------------------------------------------------------------
- */
+/* ---- Where a user is ---- */
 
 struct found {
     int rc;

@@ -26,8 +26,7 @@ static struct location_binding first_binding(struct fixture *f, struct arena *ar
     return location_record_get(record, 0);
 }
 
-/* --- Keeping. ---------------------------------------------------------------------------------------------
- */
+/* ---- Keeping ---- */
 
 static void test_a_binding_survives_with_all_its_parts(void **state)
 {
@@ -213,8 +212,7 @@ static void test_files_are_for_their_owner_alone(void **state)
     assert_int_equal(st.st_mode & 0777, 0700);
 }
 
-/* --- Sharing commits. -------------------------------------------------------------------------------------
- */
+/* ---- Sharing commits ---- */
 
 static void test_jobs_of_one_batch_see_each_other_and_share_a_commit(void **state)
 {
@@ -375,8 +373,7 @@ static void test_many_workers_share_commits(void **state)
     }
 }
 
-/* --- Failing. ---------------------------------------------------------------------------------------------
- */
+/* ---- Failing ---- */
 
 static void test_one_bad_row_does_not_harm_the_others_of_its_batch(void **state)
 {
@@ -546,8 +543,7 @@ static void test_a_failure_is_logged_once(void **state)
     assert_int_equal(rmdir(f->path), 0);
 }
 
-/* --- Starting. --------------------------------------------------------------------------------------------
- */
+/* ---- Starting ---- */
 
 static void test_two_processes_cannot_keep_bindings_in_one_place(void **state)
 {
@@ -616,8 +612,7 @@ static void test_no_memory_at_the_start_leaks_nothing(void **state)
     assert_int_equal(fixture_cseq(f, "a"), 1);
 }
 
-/* --- Crashing. --------------------------------------------------------------------------------------------
- */
+/* ---- Crashing ---- */
 
 #define CRASHES     15
 #define CRASH_USERS 200

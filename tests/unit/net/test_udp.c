@@ -11,8 +11,7 @@
 
 #define QUEUE_BYTES (4 << 20)
 
-/* Stands before the C library's: what a kernel under pressure answers, which loopback never does by itself.
- */
+/* Stands before the C library's: what a kernel under pressure answers, which loopback never does by itself. */
 static struct {
     unsigned passes; /* calls that go through before those that fail */
     unsigned failures;

@@ -72,8 +72,7 @@ static void text_and_fields_are_inverse(void **state)
                          SLICE("z9hG4bKvd2a-0123456789abcdef-fedcba9876543210")));
 }
 
-/* Section 7.3.1: unless said otherwise, parameter values compare without case; somebody may have changed it.
- */
+/* Section 7.3.1: unless said otherwise, parameter values compare without case; somebody may have changed it. */
 static void worker_is_read_from_the_text_alone(void **state)
 {
     (void)state;
@@ -144,8 +143,7 @@ static void stateless_loop_hash_leaves_out_what_a_cancel_need_not_repeat(void **
     assert_true(loop_hash(&with, 0, true) == loop_hash(&base, 0, true));
 }
 
-/* Section 16.11: "The proxy examines the branch ID in the topmost Via header field of the received request."
- */
+/* Section 16.11: "The proxy examines the branch ID in the topmost Via header field of the received request." */
 static void stateless_unique_part_is_a_function_of_the_branch_and_its_maker(void **state)
 {
     uint64_t value = unique(&base);

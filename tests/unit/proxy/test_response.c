@@ -358,8 +358,7 @@ static void contacts_of_a_3xx_are_tried(void **state)
     world_stop(&w);
 }
 
-/* "a proxy SHOULD NOT recurse to a non-SIPS URI if the Request-URI of the original request was a SIPS URI."
- */
+/* "a proxy SHOULD NOT recurse to a non-SIPS URI if the Request-URI of the original request was a SIPS URI." */
 static void a_sips_target_is_not_traded_for_a_sip_one(void **state)
 {
     static const struct proxy_binding secure[] = {

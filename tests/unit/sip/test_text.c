@@ -10,8 +10,7 @@ static void text_for_a_header_cannot_begin_another_one(void **state)
         bool safe;
     } rows[] = {
         {{"", 0}, true},         {{"a b", 3}, true},          {{"a\tb\x01", 4}, true},
-        {{"a\r\n b", 5}, true},                               /* a fold: section 7.3.1
-                                                               */
+        {{"a\r\n b", 5}, true},                               /* a fold: section 7.3.1 */
         {{"a\r\n\tb", 5}, true}, {{"a\r\n\r\n b", 7}, false}, /* the first CRLF is none */
         {{"a\r\nb", 4}, false},  {{"a\r\n", 3}, false},       {{"a\r", 2}, false},
         {{"a\n b", 4}, false},   {{"a\n", 2}, false},         {{"\r a", 3}, false},

@@ -58,14 +58,16 @@ static void tag_follows_18_2_1_and_rfc3581(void **state)
     static const struct tag_case cases[] = {
         /* 18.2.1: the same address: nothing is added. */
         {"SIP/2.0/UDP 192.0.2.4;branch=z9hG4bKx", "192.0.2.4:5060", "SIP/2.0/UDP 192.0.2.4;branch=z9hG4bKx"},
-        {"SIP/2.0/UDP 192.0.2.4:5080;branch=z9hG4bKx", "192.0.2.4:9", "SIP/2.0/UDP 192.0.2.4:5080;branch=z9hG4bKx"},
+        {"SIP/2.0/UDP 192.0.2.4:5080;branch=z9hG4bKx", "192.0.2.4:9",
+         "SIP/2.0/UDP 192.0.2.4:5080;branch=z9hG4bKx"},
         {"SIP/2.0/UDP [2001:DB8:0::9]:5060", "[2001:db8::9]:5060", "SIP/2.0/UDP [2001:DB8:0::9]:5060"},
         /* A domain name, or another address. */
         {"SIP/2.0/UDP bobspc.biloxi.com:5060", "192.0.2.4:5060",
          "SIP/2.0/UDP bobspc.biloxi.com:5060;received=192.0.2.4"},
         {"SIP/2.0/TCP 10.0.0.1;branch=z9hG4bKx", "192.0.2.4:5060",
          "SIP/2.0/TCP 10.0.0.1;branch=z9hG4bKx;received=192.0.2.4"},
-        {"SIP/2.0/UDP [2001:db8::9]", "[2001:db8::10]:5060", "SIP/2.0/UDP [2001:db8::9];received=2001:db8::10"},
+        {"SIP/2.0/UDP [2001:db8::9]", "[2001:db8::10]:5060",
+         "SIP/2.0/UDP [2001:db8::9];received=2001:db8::10"},
         /* RFC 3581 section 4: rport brings received always, over any transport. */
         {"SIP/2.0/UDP 10.1.1.1:4540;rport;branch=z9hG4bKkjshdyff", "192.0.2.1:9988",
          "SIP/2.0/UDP 10.1.1.1:4540;rport=9988;branch=z9hG4bKkjshdyff;received=192.0.2.1"},
@@ -155,7 +157,8 @@ static void reply_goes_where_18_2_2_says(void **state)
         {"SIP/2.0/UDP host:5070", SIP_TRANSPORT_TCP, "192.0.2.4:40000", "192.0.2.4:5070", true},
         /* maddr, unless it is no place to send to. */
         {"SIP/2.0/UDP host;maddr=198.51.100.7", SIP_TRANSPORT_UDP, "192.0.2.4:9", "198.51.100.7:5060", false},
-        {"SIP/2.0/UDP host:5070;maddr=198.51.100.7;rport", SIP_TRANSPORT_UDP, "192.0.2.4:9", "198.51.100.7:5070", false},
+        {"SIP/2.0/UDP host:5070;maddr=198.51.100.7;rport", SIP_TRANSPORT_UDP, "192.0.2.4:9",
+         "198.51.100.7:5070", false},
         {"SIP/2.0/UDP host:5070;maddr=224.0.1.75", SIP_TRANSPORT_UDP, "192.0.2.4:9", "192.0.2.4:5070", false},
         {"SIP/2.0/UDP host:5070;maddr=elsewhere", SIP_TRANSPORT_UDP, "192.0.2.4:9", "192.0.2.4:5070", false},
         /* RFC 3581. */
@@ -193,7 +196,8 @@ struct response_case {
 static void response_goes_by_the_via_alone(void **state)
 {
     static const struct response_case cases[] = {
-        {"SIP/2.0/UDP 10.1.1.1:4540;received=192.0.2.1;rport=9988;branch=z9hG4bKkjshdyff", 0, "192.0.2.1:9988"},
+        {"SIP/2.0/UDP 10.1.1.1:4540;received=192.0.2.1;rport=9988;branch=z9hG4bKkjshdyff", 0,
+         "192.0.2.1:9988"},
         {"SIP/2.0/UDP 10.1.1.1:4540;received=192.0.2.1", 0, "192.0.2.1:4540"},
         {"SIP/2.0/UDP 10.1.1.1:4540;rport", 0, "10.1.1.1:4540"},
         {"SIP/2.0/UDP 10.1.1.1:4540;rport=9988", 0, "10.1.1.1:4540"},
@@ -239,7 +243,8 @@ static void tag_and_response_agree_with_reply(void **state)
 
     for (size_t i = 0; i < sizeof(vias) / sizeof(vias[0]); i++) {
         struct fixture *f = *state;
-        struct sip_hop from = {.addr = addr_of("192.0.2.1:9988"), .transport = SIP_TRANSPORT_UDP}, reply, response;
+        struct sip_hop from = {.addr = addr_of("192.0.2.1:9988"), .transport = SIP_TRANSPORT_UDP}, reply,
+                       response;
         struct sip_via via = via_of(vias[i]), tagged;
         struct slice text;
 

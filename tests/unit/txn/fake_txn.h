@@ -4,8 +4,7 @@
  *
  *     0 send INVITE
  *     500 send INVITE
- *     700 up 180
- */
+ *     700 up 180 */
 #ifndef FAKE_TXN_H
 #define FAKE_TXN_H
 

@@ -213,8 +213,7 @@ static void s6026_8_4_retransmitted_final_repeats_the_ack_and_is_not_passed_up(v
     fake_advance(f, 500);
     fake_receive(f, 486, "INVITE", ";tag=b1");
     fake_advance(f, 1000);
-    /* "Any response that would match the same client transaction" is a retransmission, whatever its status.
-     */
+    /* "Any response that would match the same client transaction" is a retransmission, whatever its status. */
     fake_receive(f, 500, "INVITE", ";tag=b2");
     fake_expect(f, "500 send ACK\n1500 send ACK\n");
     assert_string_equal(f->last_sent, first);

@@ -1,5 +1,4 @@
-/* Non-INVITE server transaction: RFC 3261 section 17.2.2 with RFC 4320 section 4, a test for each sentence.
- */
+/* Non-INVITE server transaction: RFC 3261 section 17.2.2 with RFC 4320 section 4, a test for each sentence. */
 #include "fake_txn.h"
 
 #define UDP SIP_TRANSPORT_UDP
