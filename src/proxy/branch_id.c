@@ -70,15 +70,15 @@ static void add_dialog(struct hash_state *st, struct sip_msg *request)
     hash_add_u64(st, sip_msg_cseq(request, &cseq) == 0 ? cseq->number : 0);
 }
 
-uint64_t proxy_branch_loop_hash(const struct hash_key *secret, struct sip_msg *request, uint16_t listener,
-                                bool is_stateless)
+uint64_t proxy_branch_loop_hash(const struct hash_key *secret, struct sip_msg *request,
+                                struct slice asked_for, uint16_t listener, bool is_stateless)
 {
     struct hash_state st;
 
     hash_begin(&st, secret);
     hash_add(&st, SLICE("loop"));
     hash_add_u64(&st, listener);
-    hash_add(&st, request->ruri);
+    hash_add(&st, asked_for);
     add_header(&st, request, SIP_HDR_ROUTE);
     if (!is_stateless) {
         add_header(&st, request, SIP_HDR_PROXY_REQUIRE);

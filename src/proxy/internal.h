@@ -388,6 +388,11 @@ void proxy_explain_message(struct proxy *p, enum proxy_log_kind kind, enum log_l
                            struct sip_msg *msg, unsigned status, const char *why);
 
 /* self.c */
+
+/* The address-of-record of a user of this domain of ours, in canonical form (section 10.3 step 5): by whatever port of ours the domain
+ * is called; and one user is one user, over TLS or not. Errors of sip_uri_canonical_aor(). */
+#define PROXY_AOR_BYTES 512
+MUST_USE int proxy_uri_aor(const struct proxy_domain *domain, const struct sip_uri *uri, struct buf *out);
 bool proxy_host_is_ours(const struct proxy_opts *opts, struct slice host);
 bool proxy_via_is_ours(const struct proxy_opts *opts, const struct sip_via *via);
 

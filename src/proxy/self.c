@@ -112,6 +112,18 @@ const struct proxy_domain *proxy_uri_domain(const struct proxy_opts *opts, const
     return opts->n_domains > 0 && proxy_uri_is_self(opts, uri) ? &opts->domains[0] : NULL;
 }
 
+int proxy_uri_aor(const struct proxy_domain *domain, const struct sip_uri *uri, struct buf *out)
+{
+    struct sip_uri aor = *uri;
+
+    aor.port = 0;
+    aor.host = domain->name;
+    aor.addr.family = ADDR_NONE;
+    aor.scheme = SIP_SCHEME_SIP;
+    aor.scheme_text = SLICE("sip");
+    return sip_uri_canonical_aor(&aor, out);
+}
+
 bool proxy_host_is_ours(const struct proxy_opts *opts, struct slice text)
 {
     struct host host = host_of(text);

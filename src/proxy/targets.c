@@ -2,7 +2,6 @@
 #include "proxy/internal.h"
 
 #define LOCATE_MAX 256 /* bindings looked at; of these opts->max_branches are tried */
-#define AOR_BYTES  512
 
 /* Place in the list: best q first, those that came earlier before those that came later. */
 static void insert(struct proxy_request *req, struct proxy_target *target)
@@ -113,19 +112,11 @@ static enum proxy_verdict target_ruri(struct proxy_request *req)
 static int look_up(struct proxy_request *req, const struct proxy_binding **ret_bindings, size_t *ret_count)
 {
     const struct proxy_ports *ports = &req->proxy->ports;
-    struct sip_uri uri = req->ruri;
-    char memory[AOR_BYTES];
+    char memory[PROXY_AOR_BYTES];
     struct buf aor;
-    int rc;
 
-    uri.port = 0;
-    uri.host = req->domain->name;
-    uri.addr.family = ADDR_NONE;
-    uri.scheme = SIP_SCHEME_SIP;
-    uri.scheme_text = SLICE("sip");
     buf_init(&aor, memory, sizeof(memory));
-    rc = sip_uri_canonical_aor(&uri, &aor);
-    if (rc < 0)
+    if (proxy_uri_aor(req->domain, &req->ruri, &aor) < 0)
         return ERR_NOTFOUND;
     return ports->locate(ports->ctx, buf_slice(&aor), req->proxy->now_s, &req->arena, LOCATE_MAX,
                          ret_bindings, ret_count);

@@ -44,10 +44,23 @@ static bool check_max_forwards(struct proxy_context *c)
     return refuse(c, 483, SLICE_NULL, NULL, "Max-Forwards is 0 (16.3 item 3)");
 }
 
+/* RFC 5393 section 4.2.1: the hash covers what routing depends on. A contact that leads back to a user of ours under another spelling
+ * (";x=1", ";x=2") is the same question with the same answer, and must not count as a spiral. */
 static uint64_t loop_hash(struct proxy_context *c, bool is_stateless)
 {
-    return proxy_branch_loop_hash(&c->req.proxy->opts->secret, &c->req.msg, c->req.from.listener,
-                                  is_stateless);
+    const struct proxy_opts *opts = c->req.proxy->opts;
+    const struct proxy_domain *domain = proxy_uri_domain(opts, &c->req.ruri);
+    struct slice asked_for = c->req.msg.ruri;
+    char memory[PROXY_AOR_BYTES];
+    struct buf aor;
+
+    buf_init(&aor, memory, sizeof(memory));
+    if (domain && !slice_is_null(c->req.ruri.user) && proxy_uri_aor(domain, &c->req.ruri, &aor) == 0) {
+        buf_put(&aor, c->req.ruri.scheme_text);
+        if (!buf_failed(&aor))
+            asked_for = buf_slice(&aor);
+    }
+    return proxy_branch_loop_hash(&opts->secret, &c->req.msg, asked_for, c->req.from.listener, is_stateless);
 }
 
 static bool is_loop(struct proxy_context *c, bool is_stateless, const struct sip_via *via)

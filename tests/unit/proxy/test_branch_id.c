@@ -34,7 +34,7 @@ static uint64_t loop_hash(const struct call *call, uint16_t listener, bool is_st
     uint64_t hash;
 
     parse(&p, call);
-    hash = proxy_branch_loop_hash(&secret, &p.msg, listener, is_stateless);
+    hash = proxy_branch_loop_hash(&secret, &p.msg, p.msg.ruri, listener, is_stateless);
     done(&p);
     return hash;
 }

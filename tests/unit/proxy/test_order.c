@@ -93,6 +93,43 @@ static void a_group_that_rings_too_long_is_cancelled_and_the_next_tried(void **s
     world_stop(&w);
 }
 
+/* The other addresses of a target that has rung for long enough are not tried: its time is over. */
+static void a_cancelled_branch_does_not_fail_over(void **state)
+{
+    static const struct proxy_binding bindings[] = {AT("192.0.2.20", 900), AT("192.0.2.21", 500)};
+    struct world w;
+    const struct sent *a;
+
+    (void)state;
+    start(&w, bindings, 2);
+    w.extra_hops[0] = (struct sip_hop){.addr = addr_of("192.0.2.90:5060"), .transport = SIP_TRANSPORT_UDP};
+    w.n_extra_hops = 1;
+    trying(&w);
+    a = take_invite(&w, BOB);
+    world_advance(&w, 20000);
+    while (w.n_taken < w.n_sent)
+        (void)take_invite(&w, BOB);
+    respond(&w, a, 503, "a");
+    (void)take_starting(&w, "ACK ");
+    respond(&w, take_invite(&w, BOB2), 200, "b");
+    w.n_taken = w.n_sent;
+    world_stop(&w);
+}
+
+static void a_group_that_fails_at_once_is_followed_by_the_next(void **state)
+{
+    static const struct proxy_binding bindings[] = {{.uri = TEXT("sip:b@gone.example.net"), .q_milli = 900},
+                                                    AT("192.0.2.21", 500)};
+    struct world w;
+
+    (void)state;
+    start(&w, bindings, 2);
+    trying(&w);
+    respond(&w, take_invite(&w, BOB2), 200, "b");
+    (void)take_starting(&w, "SIP/2.0 200");
+    world_stop(&w);
+}
+
 static void one_group_alone_has_no_ring_time(void **state)
 {
     struct world w;
@@ -177,6 +214,12 @@ static void what_does_not_fit_in_the_breadth_waits_until_some_is_free(void **sta
     (void)take_starting(&w, "ACK ");
     c = take_invite(&w, BOB3);
     assert_string_equal(header(c, "Max-Breadth", 0), "1");
+    /* Nobody else waits now: the two may ring. */
+    respond(&w, b, 180, "b");
+    (void)take_starting(&w, "SIP/2.0 180");
+    world_advance(&w, 20000);
+    while (w.n_taken < w.n_sent)
+        (void)take_invite(&w, BOB3);
     respond(&w, b, 200, "b");
     (void)take_starting(&w, "SIP/2.0 200");
     assert_silence(&w); /* nothing provisional has come from the third: its CANCEL waits */
@@ -258,6 +301,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_of_equal_q_go_one_after_the_other),
         cmocka_unit_test(a_group_that_rings_too_long_is_cancelled_and_the_next_tried),
+        cmocka_unit_test(a_cancelled_branch_does_not_fail_over),
+        cmocka_unit_test(a_group_that_fails_at_once_is_followed_by_the_next),
         cmocka_unit_test(one_group_alone_has_no_ring_time),
         cmocka_unit_test(max_breadth_is_split_over_parallel_branches),
         cmocka_unit_test(max_breadth_is_whole_for_each_in_a_series),

@@ -170,6 +170,16 @@ static void a_forged_way_back_is_not_believed(void **state)
     assert_int_equal(take_starting(&w, "SIP/2.0 200")->hop.flow, SIP_FLOW_NONE);
     world_receive(&w, UDP4_OTHER, BOB, text);
     assert_silence(&w);
+
+    /* Nor may a response be sent to somebody else by what was signed for one. */
+    request(&w, &base);
+    sent = take(&w);
+    world_receive(&w, UDP4_OTHER, BOB, response_text(sent, 180, "b", NULL));
+    assert_goes_to(take_starting(&w, "SIP/2.0 180"), ALICE);
+    strcpy(text, response_text(sent, 180, "b", NULL));
+    memcpy(strstr(text, "192.0.2.10:5060"), "192.0.2.99:5060", 15);
+    world_receive(&w, UDP4_OTHER, BOB, text);
+    assert_silence(&w);
     world_stop(&w);
 }
 
