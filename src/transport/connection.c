@@ -31,6 +31,7 @@ struct connection {
     ms_t opened_ms;        /* connect began; MS_NEVER once established */
     ms_t last_octet_ms;    /* either direction */
     ms_t message_since_ms; /* first octet of the unfinished message */
+    ms_t received_ms;      /* the last whole message; 0: none */
 
     struct list unsent; /* struct unsent, oldest first */
     bool closing;       /* nothing more is read; closing_ms: until when answers are waited for */
@@ -157,12 +158,16 @@ static void on_keepalive(struct connection *c, uint32_t octets)
     wire_unref(pong);
 }
 
+/* Where nothing was asked lately there is nothing to wait for. */
 static void begin_closing(struct connection *c)
 {
     if (c->doomed || c->closing)
         return;
+    bool is_waiting = c->received_ms != 0 && now_ms(c) - c->received_ms < CLOSING_MS;
     c->closing = true;
-    c->closing_ms = now_ms(c) + CLOSING_MS;
+    c->closing_ms = now_ms(c) + (is_waiting ? CLOSING_MS : 0);
+    if (!is_waiting)
+        shut(c);
     timer_set(c->owner->wheel, &c->timer, c->closing_ms);
 }
 
@@ -187,6 +192,7 @@ static size_t take_messages(struct connection *c, struct slice data)
             done += c->framer.message_len;
             c->crlf_bytes = 0;
             counter_inc(c->owner->counters, COUNTER_RX_MESSAGES);
+            c->received_ms = now_ms(c);
             c->owner->ops->receive(c->owner->ctx, slice_sub(rest, 0, c->framer.message_len), &c->hop, false);
             c->framer = (struct sip_framer){0};
             break;
