@@ -8,12 +8,20 @@ static struct slice branch_received(struct sip_msg *msg)
     return sip_msg_top_via(msg, &via) == 0 && !slice_is_null(via->branch) ? via->branch : SLICE("-");
 }
 
+/* Before it is sent, a branch is known by that of the request. */
+static struct slice branch_of(struct proxy_context *c, const struct proxy_branch *b)
+{
+    struct slice own = b ? proxy_branch_text(b) : SLICE("");
+
+    return own.len > 0 ? own : branch_received(&c->req.msg);
+}
+
 void proxy_explain(struct proxy_context *c, const struct proxy_branch *b, const char *event, unsigned status,
                    const char *why)
 {
     log_event(LOG_DEBUG, event, log_slice("call_id", sip_msg_call_id(&c->req.msg)),
-              log_slice("branch", b ? proxy_branch_text(b) : branch_received(&c->req.msg)),
-              log_slice("method", c->req.msg.method_name), log_u64("status", status), log_cstr("why", why));
+              log_slice("branch", branch_of(c, b)), log_slice("method", c->req.msg.method_name),
+              log_u64("status", status), log_cstr("why", why));
 }
 
 void proxy_explain_message(struct proxy *p, enum proxy_log_kind kind, enum log_level level, const char *event,
