@@ -36,6 +36,9 @@ static void expect_best(const char *method, const unsigned statuses[3], unsigned
     }
     snprintf(start, sizeof(start), "SIP/2.0 %u", best);
     (void)take_starting(&f.w, start);
+    assert_int_equal(counter_get(&f.w.counters, COUNTER_RESPONSES_FORWARDED) +
+                         counter_get(&f.w.counters, COUNTER_RESPONSES_LOCAL),
+                     1);
     assert_silence(&f.w);
     world_stop(&f.w);
 }
@@ -287,6 +290,7 @@ static void a_non_invite_that_times_out_is_not_answered(void **state)
 
     (void)state;
     world_with_bob(&w);
+    world_advance(&w, 12345);
     request(&w,
             &(struct call){.method = "MESSAGE", .ruri = "sip:bob@example.com", .extra = "Timestamp: 54\r\n"});
     (void)take_starting(&w, "MESSAGE");
