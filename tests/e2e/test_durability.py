@@ -173,33 +173,43 @@ class FileSizeLimit:
     """Every write to a file fails, as on a full disk, for the one process."""
 
     def __init__(self, proxy):
-        self.pid = proxy.process.pid
+        self.proxy = proxy
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def _limit(self, soft):
+        _, hard = resource.prlimit(self.proxy.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.proxy.process.pid, resource.RLIMIT_FSIZE, (soft, hard))
 
     def fill(self):
-        _, self.hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (0, self.hard))
+        self._limit(0)
 
     def empty(self):
-        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, self.hard))
-
-    def close(self):
-        pass
+        self._limit(resource.RLIM_INFINITY)
 
 
 class SmallDisk:
-    """The store is on a disk of its own, and somebody else fills it."""
+    """The store lies on a disk of its own, and somebody else fills it."""
 
     def __init__(self, proxy):
+        self.proxy = proxy
         self.folder = proxy.store.parent
 
-    @staticmethod
-    def mount(folder):
-        folder.mkdir(exist_ok=True)
-        made = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=4m", "viaduct-e2e", folder], capture_output=True
-        )
+    def __enter__(self):
+        saved = self.proxy.store.read_bytes()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "viaduct-e2e", self.folder]
+        made = subprocess.run(mount, capture_output=True)
         if made.returncode:
             pytest.skip(f"may not mount: {made.stderr.decode().strip()}")
+        self.proxy.store.write_bytes(saved)
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["umount", "-l", self.folder], check=True)
 
     def fill(self):
         with open(self.folder / "filler", "wb", buffering=0) as filler:
@@ -213,26 +223,17 @@ class SmallDisk:
     def empty(self):
         os.unlink(self.folder / "filler")
 
-    def close(self):
-        subprocess.run(["umount", "-l", self.folder], check=True)
-
 
 @pytest.mark.parametrize("kind", [FileSizeLimit, SmallDisk])
 def test_a_full_disk_answers_500_says_so_in_the_log_and_recovers(start_proxy, phone, kind):
     proxy = start_proxy(autostart=False, pipe_log=True, extra={"registrar": {"max_contacts": 64}})
-    if kind is SmallDisk:
-        saved = proxy.store.read_bytes()
-        SmallDisk.mount(proxy.store.parent)
-        proxy.store.write_bytes(saved)
-    proxy.start()
-    disk = kind(proxy)
-    try:
-        full_disk(proxy, phone, disk)
-        proxy.stop()
-    finally:
-        proxy.process.kill()
-        proxy.ended = True
-        disk.close()
+    with kind(proxy) as disk:
+        try:
+            proxy.start()
+            full_disk(proxy, phone, disk)
+            proxy.stop()
+        finally:
+            proxy.kill()
 
 
 def full_disk(proxy, phone, disk):
