@@ -22,7 +22,8 @@
 #define NET_UDP_DATAGRAM_MAX 65535
 
 struct net_udp;
-struct net_udp_batch; /* buffers for one loop; 4 MiB of addresses, of which only what is used becomes memory */
+struct
+    net_udp_batch; /* buffers for one loop; 4 MiB of addresses, of which only what is used becomes memory */
 
 /* Any of these may send, and may free the socket. */
 struct net_udp_ops {

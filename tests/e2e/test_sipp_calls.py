@@ -17,7 +17,7 @@ CALLS, RATE, CALLEES = 2000, 200, 20
 def run_calls(folder, ports, proxy, transport, caller, users=None, callee_port=None):
     calls = scaled(CALLS, 50)
     callee_port = callee_port or ports.take()
-    callee = Sipp("callee", "callee", folder, port=callee_port, transport=transport, calls=calls)
+    callee = Sipp("callee", "callee", folder, port=callee_port, transport=transport, calls=calls).wait_ready()
     try:
         made = Sipp(
             "caller",

@@ -29,6 +29,16 @@ def _bindable(port):
     return True
 
 
+def is_bound(port, transport):
+    """Whether some socket of this machine takes what is sent to this port: bound for UDP, listening for TCP."""
+    for name in (transport, transport + "6"):
+        for row in open(f"/proc/net/{name}").readlines()[1:]:
+            local, state = (row.split()[i] for i in (1, 3))
+            if int(local.rsplit(":", 1)[1], 16) == port and (transport == "udp" or state == "0A"):
+                return True
+    return False
+
+
 class Ports:
     """The ports of one test. close() gives them back."""
 

@@ -2,8 +2,10 @@
 
 import csv
 import dataclasses
+import time
 
-from .env import E2E
+from .env import E2E, patience
+from .ports import is_bound
 from .process import Process
 
 SCENARIOS = E2E / "sipp"
@@ -39,6 +41,7 @@ class Sipp:
         **keys,
     ):
         self.folder, self.name, self.seconds = folder, name, seconds
+        self._port, self._transport = port, transport
         argv = ["sipp", "-sf", SCENARIOS / f"{scenario}.xml", "-nostdin"]
         argv += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-i", host, "-p", port]
         # Its own default, 64 KiB, overflows in a burst, and SIPp counts what it lost as the proxy's fault.
@@ -64,6 +67,14 @@ class Sipp:
     @property
     def _counts(self):
         return next(self.folder.glob(f"*_{self.process.pid}_counts.csv"))
+
+    def wait_ready(self):
+        """Waits until it can be called; returns itself."""
+        deadline = time.monotonic() + patience(10)
+        while not is_bound(self._port, self._transport):
+            assert self.process.alive() and time.monotonic() < deadline, f"not ready\n{self.process.tail()}"
+            time.sleep(0.02)
+        return self
 
     def wait(self):
         """Waits for the end; the figures. A run that did not end by itself fails."""
