@@ -11,12 +11,14 @@
 #include "proxy/request.h"
 #include "sip/build.h"
 
-#define PEERS      4
-#define SENT_MAX   16 /* the last messages that left */
-#define EVENTS_MAX 400
-#define SILENCE_MS (400 * 1000)
-#define START_MS   1000000
-#define START_S    1800000000
+#define PEERS       4
+#define SENT_MAX    16   /* the last messages that left */
+#define TICKETS_MAX 4096 /* questions to the resolver that wait for an answer */
+#define EVENTS_MAX  400
+#define SILENCE_MS  (400 * 1000)
+#define SILENCES    8 /* more than a request has targets, one after the other */
+#define START_MS    1000000
+#define START_S     1800000000
 
 enum happening {
     HAPPEN_MESSAGE,  /* length (2 octets), octets */
@@ -43,7 +45,7 @@ struct world {
     struct counters counters;
     struct sent sent[SENT_MAX];
     size_t n_sent;
-    uint64_t tickets[SENT_MAX];
+    uint64_t tickets[TICKETS_MAX];
     size_t n_tickets;
     uint64_t random;
     ms_t now_ms;
@@ -96,8 +98,8 @@ static int port_resolve(void *ctx, const struct sip_uri *uri, uint64_t ticket,
     addr.port = uri->port != 0 ? uri->port : 5060;
     if (addr.family != ADDR_IPV4 || !addr_is_unicast(&addr) || addr.port % 10 == 3)
         return ERR_NOTFOUND;
-    if (addr.port % 2 == 1) {
-        w->tickets[w->n_tickets++ % SENT_MAX] = ticket;
+    if (addr.port % 2 == 1 && w->n_tickets < TICKETS_MAX) {
+        w->tickets[w->n_tickets++] = ticket;
         return ERR_AGAIN;
     }
     uint8_t transport = uri->transport == SIP_TRANSPORT_TCP ? SIP_TRANSPORT_TCP : SIP_TRANSPORT_UDP;
@@ -281,9 +283,8 @@ static void happen_resolved(struct world *w)
     struct sip_hop hop = hop_of(how % PEERS);
     hop.flow = SIP_FLOW_NONE;
     if (w->n_tickets > 0)
-        proxy_resolved(w->proxy,
-                       w->tickets[how / PEERS % (w->n_tickets < SENT_MAX ? w->n_tickets : SENT_MAX)],
-                       how & 128 ? ERR_NOTFOUND : 0, &hop, how & 128 ? 0 : 1);
+        proxy_resolved(w->proxy, w->tickets[how / PEERS % w->n_tickets], how & 128 ? ERR_NOTFOUND : 0, &hop,
+                       how & 128 ? 0 : 1);
 }
 
 static void happen(struct world *w)
@@ -331,12 +332,14 @@ static const struct proxy_step chain[] = {{"validate", proxy_step_validate, NULL
                                           {"forward", proxy_step_forward, NULL},
                                           {NULL, NULL, NULL}};
 
-/* Every resolution is answered, and then nobody says anything for as long as the longest timers run. */
+/* Every question is answered, also those that only come when what went before has failed, and nobody says anything for as long as the
+ * longest timers run. */
 static void fall_silent(struct world *w)
 {
-    for (int i = 0; i < 3; i++) {
-        for (size_t t = 0; t < SENT_MAX; t++)
+    for (int i = 0; i < SILENCES; i++) {
+        for (size_t t = 0; t < w->n_tickets; t++)
             proxy_resolved(w->proxy, w->tickets[t], ERR_NOTFOUND, NULL, 0);
+        w->n_tickets = 0;
         w->refuse_next = false;
         advance(w, SILENCE_MS);
     }
