@@ -157,6 +157,7 @@ static void do_try(struct proxy_branch *b, const struct proxy_branch_input *in)
     struct proxy_context *c = b->context;
 
     proxy_wait_stop(proxy_of(b), &b->wait);
+    timer_stop(&proxy_of(b)->wheel, &b->timer);
     if (c->is_without_server) {
         proxy_stateless_send(b, in->hops, in->n_hops);
         return;
@@ -329,6 +330,7 @@ static action_fn *const actions[PROXY_BRANCH_STATES][PROXY_EVENTS] = {
         {
             [PROXY_EVENT_RESOLVED] = do_try,
             [PROXY_EVENT_UNRESOLVED] = do_unresolved,
+            [PROXY_EVENT_TIMER] = do_unresolved,
             [PROXY_EVENT_CANCEL] = do_cancel_resolving,
             [PROXY_EVENT_DETACH] = do_detach,
         },
@@ -432,8 +434,11 @@ static void find_next_hop(struct proxy_branch *b)
     }
     proxy_wait_start(p, &b->wait);
     rc = p->ports.resolve(p->ports.ctx, &plan.next, b->wait.ticket, hops, &in.n_hops);
-    if (rc == ERR_AGAIN)
+    if (rc == ERR_AGAIN) {
+        /* A resolver that never answers must not hold the request for ever: as long as a silent server. */
+        timer_set(&p->wheel, &b->timer, p->wheel.now_ms + 64 * p->opts->times.t1_ms);
         return;
+    }
     in.err = rc;
     proxy_branch_happen(b, rc == 0 ? PROXY_EVENT_RESOLVED : PROXY_EVENT_UNRESOLVED, &in);
 }
