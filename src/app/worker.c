@@ -11,6 +11,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+/* Mail read in one turn: while others post without pause, the worker's own sockets and its clock have their turn too. */
+#define MAIL_PER_TURN 256
+
 struct worker {
     struct worker_opts opts;
     struct proxy_opts proxy_opts;
@@ -29,11 +32,6 @@ struct worker {
 size_t worker_pending(const struct worker *worker)
 {
     return atomic_load_explicit(&worker->pending, memory_order_acquire);
-}
-
-struct counters *worker_counters(struct worker *worker)
-{
-    return &worker->counters;
 }
 
 int worker_post(struct worker *worker, struct mail *mail)
@@ -124,8 +122,7 @@ static void on_send_failed(void *ctx, uint64_t token)
     }
 }
 
-/* The kernel tells whichever worker's socket sent the datagram: the worker of the call, which need not be
- * asked again. */
+/* Workers share their ports, so the kernel may give the error to another's socket than the one that sent the datagram. */
 static void on_refused(void *ctx, struct slice datagram_head)
 {
     struct worker *w = ctx;
@@ -241,10 +238,15 @@ static void read_mail(struct worker *w, struct mail *mail)
 
 static void on_end_of_turn(struct net_hook *hook)
 {
-    struct worker *w = (struct worker *)(void *)((char *)hook - offsetof(struct worker, end_of_turn));
-    struct mail *mail;
-    while ((mail = net_inbox_take(w->inbox)) != NULL)
+    struct worker *w = list_entry(hook, struct worker, end_of_turn);
+    for (unsigned n = 0; n < MAIL_PER_TURN; n++) {
+        struct mail *mail = net_inbox_take(w->inbox);
+        if (mail == NULL)
+            break;
         read_mail(w, mail);
+        if (n + 1 == MAIL_PER_TURN)
+            net_loop_again(w->loop);
+    }
     tell_time(w);
     atomic_store_explicit(&w->pending, proxy_pending(w->proxy), memory_order_release);
 }

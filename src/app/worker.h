@@ -45,6 +45,5 @@ MUST_USE int worker_post(struct worker *worker, struct mail *mail);
 
 /* Requests that wait for something, as of the worker's last turn. From any thread. */
 size_t worker_pending(const struct worker *worker);
-struct counters *worker_counters(struct worker *worker);
 
 #endif

@@ -84,7 +84,7 @@ static void shut(struct connection *c)
 /* The timer is not moved with each octet: when it fires too early it is set again. */
 static void on_timer(struct timer_wheel *wheel, struct timer *timer)
 {
-    struct connection *c = (struct connection *)(void *)((char *)timer - offsetof(struct connection, timer));
+    struct connection *c = list_entry(timer, struct connection, timer);
     if (!c->doomed && c->closing && !c->shut && deadline(c) <= wheel->now_ms)
         shut(c);
     if (!c->doomed && deadline(c) > wheel->now_ms) {
