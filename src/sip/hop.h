@@ -10,8 +10,11 @@
 #define SIP_FLOW_NONE 0
 
 struct sip_hop {
-    struct addr addr;  /* the peer, with its port */
-    uint64_t flow;     /* a connection by number (worker, slot, generation), or SIP_FLOW_NONE */
+    struct addr addr; /* the peer, with its port */
+    uint64_t flow;    /* a connection by number (worker, slot, generation), or SIP_FLOW_NONE */
+    uint32_t
+        peer_name; /* of a secure transport: the name that the peer must prove by its certificate (RFC 5922),
+                           by its number in net/names.h; 0: none. The core keeps it and does not look inside. */
     uint16_t listener; /* index of the local listener it came to or leaves from */
     uint8_t transport; /* enum sip_transport */
 };
