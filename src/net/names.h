@@ -4,7 +4,7 @@
  *
  * Life of a name: made by whoever resolves a URI (RFC 3263 section 4; RFC 5922 section 4 says that it is the domain
  * of the URI, not what NAPTR and SRV made of it); used when the transport opens or finds a connection. When the
- * table is full the name that was asked for longest ago gives way, and its number is never given again before
+ * table is full the name that was asked for longest ago, either way, gives way, and its number is never given again before
  * 2^32 others: who still has it gets ERR_NOTFOUND, so a connection is never made under a wrong name. */
 #ifndef NET_NAMES_H
 #define NET_NAMES_H
@@ -23,7 +23,7 @@ MUST_USE int net_names_new(size_t capacity, struct net_names **ret_names);
 void net_names_free(struct net_names *names);
 
 /* The number of a name (compared without case, a final dot is ignored); the same as long as it is in the table.
- * ERR_LIMIT: too long or empty; ERR_NOMEM. */
+ * ERR_LIMIT: too long or empty; ERR_SYNTAX: a NUL in it; ERR_NOMEM. */
 MUST_USE int net_names_number(struct net_names *names, struct slice name, uint32_t *ret_number);
 /* The name, in lower case and with a final NUL. ERR_NOTFOUND: this number stands for nothing (any more). */
 MUST_USE int net_names_text(struct net_names *names, uint32_t number, char ret_text[NET_NAME_MAX_BYTES + 1]);
