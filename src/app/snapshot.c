@@ -29,7 +29,12 @@ static enum proxy_auth_rule auth_rule(enum config_auth_rule rule)
 
 static uint8_t transport_of(enum config_transport transport)
 {
-    return transport == CONFIG_UDP ? SIP_TRANSPORT_UDP : SIP_TRANSPORT_TCP;
+    static const uint8_t transports[] = {[CONFIG_UDP] = SIP_TRANSPORT_UDP,
+                                         [CONFIG_TCP] = SIP_TRANSPORT_TCP,
+                                         [CONFIG_TLS] = SIP_TRANSPORT_TLS,
+                                         [CONFIG_WS] = SIP_TRANSPORT_WS,
+                                         [CONFIG_WSS] = SIP_TRANSPORT_WSS};
+    return transports[transport];
 }
 
 static int add_one(struct snapshot *s, const struct config_listener *from, uint8_t transport,

@@ -19,10 +19,18 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum config_transport { CONFIG_UDP, CONFIG_TCP };
+enum config_transport { CONFIG_UDP, CONFIG_TCP, CONFIG_TLS, CONFIG_WS, CONFIG_WSS };
 enum config_mode { CONFIG_STATEFUL, CONFIG_STATELESS };
 /* Must a request prove who sent it? INHERIT, on a listener: the domain decides. */
 enum config_auth_rule { CONFIG_AUTH_INHERIT, CONFIG_AUTH_REQUIRED, CONFIG_AUTH_NONE };
+/* Does a listener ask its clients for a certificate? OPTIONAL: who has none, or none that can be verified, may
+ * come in all the same and proves nothing. */
+enum config_client_certificates {
+    CONFIG_CLIENT_CERTIFICATES_NONE,
+    CONFIG_CLIENT_CERTIFICATES_OPTIONAL,
+    CONFIG_CLIENT_CERTIFICATES_REQUIRED
+};
+enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_store_kind { CONFIG_STORE_SQLITE, CONFIG_STORE_MEMORY };
 enum config_algorithm { CONFIG_MD5, CONFIG_SHA_256, CONFIG_SHA_512_256, CONFIG_ALGORITHM_COUNT };
 
@@ -41,6 +49,7 @@ struct config_listener {
     struct addr address;               /* what to bind; the port is never 0 */
     struct config_host_port advertise; /* what others see; host "": the address itself */
     enum config_mode mode;
+    enum config_client_certificates client_certificates; /* of TLS and WSS */
     bool udp_alone; /* of UDP: no TCP at the same address unless it is listed itself */
     struct config_auth_rules auth;
 };
@@ -49,6 +58,25 @@ struct config_domain {
     const char *name;              /* lower case; IPv6 in brackets */
     const char *realm;             /* never "": the name when none was given */
     struct config_auth_rules auth; /* never INHERIT */
+};
+
+/* Files are PEM. The lines are those of the file, for who looks into the certificates later; 0 where the key is
+ * not written. */
+struct config_certificate {
+    const char *cert, *key;
+    unsigned cert_line, key_line;
+};
+
+struct config_tls {
+    const struct config_certificate *certificates;
+    size_t n_certificates; /* 0 only without listeners for TLS and WSS */
+    const char *ca_file;   /* "": what the system trusts */
+    unsigned ca_file_line;
+    const char *const *trusted_peers; /* lower case */
+    size_t n_trusted_peers;
+    enum config_tls_version min_version;
+    ms_t handshake_timeout_ms;
+    uint32_t handshakes; /* at one time */
 };
 
 struct config_store {
@@ -118,6 +146,7 @@ struct config {
     size_t n_aliases;
     const struct addr_prefix *trusted;
     size_t n_trusted;
+    struct config_tls tls;
     struct config_store store;
     struct config_registrar registrar;
     struct config_auth auth;

@@ -205,15 +205,47 @@ void config_free(struct config *config)
         snapshot_free((struct snapshot *)config); /* its first member */
 }
 
-/* Defaults that are another key's value. The lists are const for everyone else. */
-static void fill_derived(struct config *config)
+/* Where the port is not written (RFC 3261 section 19.1.2, RFC 6455 section 3). */
+static uint16_t default_port(enum config_transport transport)
 {
+    static const uint16_t ports[] = {
+        [CONFIG_UDP] = 5060, [CONFIG_TCP] = 5060, [CONFIG_TLS] = 5061, [CONFIG_WS] = 80, [CONFIG_WSS] = 443};
+
+    return ports[transport];
+}
+
+static void fill_tls_lines(struct config_tls *tls, const struct node *root)
+{
+    char key[64];
+
+    tls->ca_file_line = document_line(root, "tls.ca_file");
+    for (size_t i = 0; i < tls->n_certificates; i++) {
+        struct config_certificate *certificate =
+            (struct config_certificate *)(uintptr_t)&tls->certificates[i];
+
+        snprintf(key, sizeof(key), "tls.certificates[%zu].cert", i);
+        certificate->cert_line = document_line(root, key);
+        snprintf(key, sizeof(key), "tls.certificates[%zu].key", i);
+        certificate->key_line = document_line(root, key);
+    }
+}
+
+/* Defaults that are another key's value. The lists are const for everyone else. */
+static void fill_derived(struct config *config, const struct node *root)
+{
+    for (size_t i = 0; i < config->n_listeners; i++) {
+        struct config_listener *listener = (struct config_listener *)(uintptr_t)&config->listeners[i];
+
+        if (listener->address.port == 0)
+            listener->address.port = default_port(listener->transport);
+    }
     for (size_t i = 0; i < config->n_domains; i++) {
         struct config_domain *domain = (struct config_domain *)(uintptr_t)&config->domains[i];
 
         if (domain->realm && domain->realm[0] == '\0')
             domain->realm = domain->name;
     }
+    fill_tls_lines(&config->tls, root);
 }
 
 /* The text of one configuration, and what was made of it on the way to a snapshot. */
@@ -240,7 +272,7 @@ static int load_into(struct loading *l, struct snapshot *snapshot)
     r = fill_snapshot(l->text, !root, l->errors, snapshot);
     if (r < 0)
         return r;
-    fill_derived(&snapshot->config);
+    fill_derived(&snapshot->config, root);
     rules_check(&snapshot->config, root, l->errors);
     if (l->look_at_files)
         rules_check_store(&snapshot->config, root, l->errors);

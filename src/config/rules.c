@@ -95,11 +95,29 @@ static const char *quoted_address(const struct addr *addr, char out[CONFIG_QUOTE
     return config_quote(buf_slice(&text), out);
 }
 
+/* To the system all but UDP are TCP, and UDP brings TCP along unless it is alone. */
+static bool takes_tcp(const struct config_listener *listener)
+{
+    return listener->transport != CONFIG_UDP || !listener->udp_alone;
+}
+
+static bool are_udp_and_tcp(const struct config_listener *a, const struct config_listener *b)
+{
+    return (a->transport == CONFIG_UDP && b->transport == CONFIG_TCP) ||
+           (a->transport == CONFIG_TCP && b->transport == CONFIG_UDP);
+}
+
+static bool need_one_port(const struct config_listener *a, const struct config_listener *b)
+{
+    if (a->transport == b->transport)
+        return true;
+    return !are_udp_and_tcp(a, b) && takes_tcp(a) && takes_tcp(b);
+}
+
 /* How b is in the way of a, or NULL. A wildcard takes every address of its own family. */
 static const char *conflict(const struct config_listener *a, const struct config_listener *b)
 {
-    if (a->transport != b->transport || a->address.family != b->address.family ||
-        a->address.port != b->address.port)
+    if (!need_one_port(a, b) || a->address.family != b->address.family || a->address.port != b->address.port)
         return NULL;
     if (addr_eq(&a->address, &b->address))
         return "is also";
@@ -126,6 +144,29 @@ static void check_listener(const struct rules *rules, size_t index)
             break;
         }
     }
+}
+
+static bool is_secure(const struct config_listener *listener)
+{
+    return listener->transport == CONFIG_TLS || listener->transport == CONFIG_WSS;
+}
+
+static void check_listener_tls(const struct rules *rules, size_t index)
+{
+    const struct config_listener *listener = &rules->config->listeners[index];
+    char key[KEY_MAX_BYTES];
+
+    snprintf(key, sizeof(key), "listeners[%zu].transport", index);
+    if (is_secure(listener) && rules->config->tls.n_certificates == 0 &&
+        !config_errors_has(rules->errors, "tls"))
+        config_errors_add(rules->errors, document_line(rules->root, key), key,
+                          "name a certificate and its key under tls.certificates",
+                          "needs a certificate, and there is none");
+    snprintf(key, sizeof(key), "listeners[%zu].client_certificates", index);
+    if (!is_secure(listener) && listener->client_certificates != CONFIG_CLIENT_CERTIFICATES_NONE)
+        config_errors_add(rules->errors, document_line(rules->root, key), key,
+                          "leave it out, or set transport to tls or wss",
+                          "asks for certificates where there is no TLS");
 }
 
 /* Domains and aliases together are the host names that mean something here. NULL: wrong by itself. */
@@ -190,11 +231,14 @@ void rules_check(const struct config *config, const struct node *root, struct co
         check_order(&rules, &orders[i]);
     for (size_t i = 0; i < config->n_listeners; i++)
         check_listener(&rules, i);
+    for (size_t i = 0; i < config->n_listeners; i++)
+        check_listener_tls(&rules, i);
     for (size_t i = 0; i < config->n_domains + config->n_aliases; i++)
         check_host(&rules, i);
     for (size_t i = 1; i < config->auth.n_algorithms; i++)
         check_algorithm(&rules, i);
-    if (config->n_domains + config->n_trusted == 0 && !config_errors_any(errors))
+    if (config->n_domains + config->n_trusted + config->tls.n_trusted_peers == 0 &&
+        !config_errors_any(errors))
         config_errors_add(errors, 0, "", "add one: without them every request would be refused with 403",
                           "has neither \"domains\" nor \"trusted\"");
 }

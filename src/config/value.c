@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIP_PORT        5060
 #define HOST_MAX_BYTES  253 /* RFC 1035 section 2.3.4, written out */
 #define LABEL_MAX_BYTES 63
 #define TEXT_MAX_BYTES  255 /* of what goes into a header or a table */
@@ -236,6 +235,12 @@ static int parse_path(const struct value_type *type, struct slice text, struct a
     return keep(buf_slice(&path), arena, ret);
 }
 
+static int parse_optional_path(const struct value_type *type, struct slice text, struct arena *arena,
+                               void *ret)
+{
+    return text.len == 0 ? keep(text, arena, ret) : parse_path(type, text, arena, ret);
+}
+
 static bool is_alnum(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -352,11 +357,8 @@ static int parse_listen_address(const struct value_type *type, struct slice text
     (void)type, (void)arena;
     if (addr_parse(text, &addr) < 0 || (!addr_is_unicast(&addr) && !addr_is_any(&addr)))
         return ERR_SYNTAX;
-    if (addr.port == 0) {
-        if (host_end(text) < text.len)
-            return ERR_SYNTAX; /* port 0 would be a port of the system's choice, which no one could find */
-        addr.port = SIP_PORT;
-    }
+    if (addr.port == 0 && host_end(text) < text.len)
+        return ERR_SYNTAX; /* port 0 would be a port of the system's choice, which no one could find */
     memcpy(ret, &addr, sizeof(addr));
     return 0;
 }
@@ -481,6 +483,8 @@ TYPE(boolean, parse_boolean, print_boolean, .how = "choose one of them",
 TYPE(text, parse_text, print_text, .noun = "plain text",
      .how = "write at most 255 octets, without control characters, quotes and backslashes");
 TYPE(path, parse_path, print_text, .noun = "an absolute path", .how = "begin it with / or ~/");
+TYPE(optional_path, parse_optional_path, print_text, .noun = "an absolute path",
+     .how = "begin it with / or ~/, or leave it empty");
 TYPE(host, parse_host, print_text, .noun = "a host",
      .how = "write a name such as sip.example.com, or an IP address");
 TYPE(host_port, parse_host_port, print_host_port,
@@ -491,11 +495,15 @@ TYPE(listen_address, parse_listen_address, print_listen_address, .noun = "an IP 
 TYPE(prefix, parse_prefix, print_prefix, .noun = "a network",
      .how = "write an IP address, or a network such as 192.0.2.0/24 with nothing after its prefix");
 
-WORDS(transport, {"udp", CONFIG_UDP}, {"tcp", CONFIG_TCP});
+WORDS(transport, {"udp", CONFIG_UDP}, {"tcp", CONFIG_TCP}, {"tls", CONFIG_TLS}, {"ws", CONFIG_WS},
+      {"wss", CONFIG_WSS});
 WORDS(mode, {"stateful", CONFIG_STATEFUL}, {"stateless", CONFIG_STATELESS});
 WORDS(listener_auth_rule, {"inherit", CONFIG_AUTH_INHERIT}, {"required", CONFIG_AUTH_REQUIRED},
       {"none", CONFIG_AUTH_NONE});
 WORDS(domain_auth_rule, {"required", CONFIG_AUTH_REQUIRED}, {"none", CONFIG_AUTH_NONE});
+WORDS(client_certificates, {"none", CONFIG_CLIENT_CERTIFICATES_NONE},
+      {"optional", CONFIG_CLIENT_CERTIFICATES_OPTIONAL}, {"required", CONFIG_CLIENT_CERTIFICATES_REQUIRED});
+WORDS(tls_version, {"1.2", CONFIG_TLS_1_2}, {"1.3", CONFIG_TLS_1_3});
 WORDS(store_kind, {"sqlite", CONFIG_STORE_SQLITE}, {"memory", CONFIG_STORE_MEMORY});
 WORDS(algorithm, {"SHA-512-256", CONFIG_SHA_512_256}, {"SHA-256", CONFIG_SHA_256}, {"MD5", CONFIG_MD5});
 WORDS(log_level, {"error", LOG_ERROR}, {"warn", LOG_WARN}, {"notice", LOG_NOTICE}, {"info", LOG_INFO},

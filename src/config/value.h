@@ -35,6 +35,7 @@ typedef uint64_t value_bytes_c;
 typedef bool value_boolean_c;
 typedef const char *value_text_c;
 typedef const char *value_path_c;
+typedef const char *value_optional_path_c;
 typedef const char *value_host_c;
 typedef struct config_host_port value_host_port_c;
 typedef struct addr value_listen_address_c;
@@ -43,15 +44,18 @@ typedef enum config_transport value_transport_c;
 typedef enum config_mode value_mode_c;
 typedef enum config_auth_rule value_listener_auth_rule_c;
 typedef enum config_auth_rule value_domain_auth_rule_c;
+typedef enum config_client_certificates value_client_certificates_c;
+typedef enum config_tls_version value_tls_version_c;
 typedef enum config_store_kind value_store_kind_c;
 typedef enum config_algorithm value_algorithm_c;
 typedef enum log_level value_log_level_c;
 typedef enum log_format value_log_format_c;
 
 extern const struct value_type value_count, value_workers, value_seconds, value_milliseconds, value_bytes,
-    value_boolean, value_text, value_path, value_host, value_host_port, value_listen_address, value_prefix,
-    value_transport, value_mode, value_listener_auth_rule, value_domain_auth_rule, value_store_kind,
-    value_algorithm, value_log_level, value_log_format;
+    value_boolean, value_text, value_path, value_optional_path, value_host, value_host_port,
+    value_listen_address, value_prefix, value_transport, value_mode, value_client_certificates,
+    value_tls_version, value_listener_auth_rule, value_domain_auth_rule, value_store_kind, value_algorithm,
+    value_log_level, value_log_format;
 
 MUST_USE int value_parse(const struct value_type *type, struct slice text, struct arena *arena, void *ret);
 /* As YAML: what is neither a number nor a word stands in double quotes. */

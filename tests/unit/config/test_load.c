@@ -63,6 +63,44 @@ static void nine_lines_make_a_home_registrar(void **state)
     assert_int_equal(mem_held_bytes(), 0);
 }
 
+/* RFC 3261 section 19.1.2, RFC 6455 section 3. */
+static void the_port_that_is_left_out_is_that_of_the_transport(void **state)
+{
+    static const char text[] = "listeners:\n"
+                               "  - { transport: udp, address: 192.0.2.1 }\n"
+                               "  - { transport: tcp, address: 192.0.2.1 }\n"
+                               "  - { transport: tls, address: 192.0.2.1 }\n"
+                               "  - { transport: ws, address: 192.0.2.1 }\n"
+                               "  - { transport: wss, address: 192.0.2.1 }\n"
+                               "domains: [ { name: a.example } ]\n"
+                               "tls:\n"
+                               "  certificates:\n"
+                               "    - cert: /c.pem\n"
+                               "      key: /c.key\n"
+                               "  ca_file: /ca.pem\n"
+                               "  trusted_peers: [ Carrier.example ]\n"
+                               "  min_version: 1.3\n";
+    static const unsigned ports[] = {5060, 5060, 5061, 80, 443};
+    struct config_errors errors;
+    struct config *config = NULL;
+
+    (void)state;
+    config_errors_init(&errors, "ports.yaml");
+    assert_int_equal(config_parse(slice_from_cstr(text), &config, &errors), 0);
+    for (size_t i = 0; i < COUNT(ports); i++)
+        assert_int_equal(config->listeners[i].address.port, ports[i]);
+    assert_int_equal(config->tls.n_certificates, 1);
+    assert_string_equal(config->tls.certificates[0].cert, "/c.pem");
+    assert_int_equal(config->tls.certificates[0].cert_line, 10);
+    assert_int_equal(config->tls.certificates[0].key_line, 11);
+    assert_int_equal(config->tls.ca_file_line, 12);
+    assert_string_equal(config->tls.trusted_peers[0], "carrier.example");
+    assert_int_equal(config->tls.min_version, CONFIG_TLS_1_3);
+    assert_int_equal(config->tls.handshake_timeout_ms, 5000);
+    config_free(config);
+    config_errors_done(&errors);
+}
+
 static void every_kind_of_value_is_taken_from_the_file(void **state)
 {
     static const char text[] = "workers: 3\n"
@@ -193,12 +231,12 @@ static void each_mistake_names_file_line_key_and_remedy(void **state)
          "c.yaml:10: store.path: \"var/v.db\" is not an absolute path; begin it with / or "
          "~/\n"},
         {"auth: { algorithms: [] }\n", "c.yaml:10: auth.algorithms: is an empty list; give at least one\n"},
-        {"1: 2\n",
-         "c.yaml:10: 1: unknown key; the keys here are workers, listeners, domains, aliases, trusted, store, "
-         "registrar, auth, proxy, timers, limits, log, stop\n"},
+        {"1: 2\n", "c.yaml:10: 1: unknown key; the keys here are workers, listeners, domains, aliases, "
+                   "trusted, tls, store, "
+                   "registrar, auth, proxy, timers, limits, log, stop\n"},
         {"\"a\\nb\\e\": 2\n",
          "c.yaml:10: \"a\\x0Ab\\x1B\": unknown key; the keys here are workers, listeners, domains, "
-         "aliases, trusted, store, registrar, auth, proxy, timers, limits, log, stop\n"},
+         "aliases, trusted, tls, store, registrar, auth, proxy, timers, limits, log, stop\n"},
     };
 
     (void)state;
@@ -235,14 +273,15 @@ static void all_mistakes_are_found_in_one_run(void **state)
                                "log: []\n";
     static const char expected[] =
         "c.yaml:1: listners: unknown key; did you mean \"listeners\"?\n"
-        "c.yaml:4: listeners[0].transport: \"sctp\" is not one of udp, tcp; choose one of them\n"
+        "c.yaml:4: listeners[0].transport: \"sctp\" is not one of udp, tcp, tls, ws, wss; choose one of "
+        "them\n"
         "c.yaml:5: listeners[0].address: \"10.0.0\" is not an IP address and port; write 192.0.2.1:5060 or "
         "\"[2001:db8::1]:5060\"\n"
         "c.yaml:8: listeners[1].adress: unknown key; did you mean \"address\"?\n"
         "c.yaml:9: listeners[2]: has no \"address\"; add it: write 192.0.2.1:5060 or \"[2001:db8::1]:5060\"\n"
         "c.yaml:10: listeners[3]: is a value and must be a mapping; write its keys below it, indented: "
         "transport, "
-        "address, advertise, mode, udp_alone, auth\n"
+        "address, advertise, mode, client_certificates, udp_alone, auth\n"
         "c.yaml:12: log: is a list and must be a mapping; write its keys below it, indented: level, format\n";
     struct config_errors errors;
     struct config *config = NULL;
@@ -264,9 +303,10 @@ static void the_whole_must_be_a_mapping_with_listeners(void **state)
         {"# nothing\n", "c.yaml: has no \"listeners\"; add it: Where requests come in.\n"},
         {"- a\n",
          "c.yaml: is a list and must be a mapping; write its keys, each on a line of its own: workers, "
-         "listeners, domains, aliases, trusted, store, registrar, auth, proxy, timers, limits, log, stop\n"},
+         "listeners, domains, aliases, trusted, tls, store, registrar, auth, proxy, timers, limits, log, "
+         "stop\n"},
         {"listeners: [ { address: 192.0.2.1 } ]\ndomains: [ { name: a.example } ]\n",
-         "c.yaml:1: listeners[0]: has no \"transport\"; add it: write one of udp, tcp\n"},
+         "c.yaml:1: listeners[0]: has no \"transport\"; add it: write one of udp, tcp, tls, ws, wss\n"},
         {"listeners: []\ndomains: [ { name: a.example } ]\n",
          "c.yaml:1: listeners: is an empty list; give at least one\n"},
     };
@@ -528,6 +568,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nine_lines_make_a_home_registrar),
+        cmocka_unit_test(the_port_that_is_left_out_is_that_of_the_transport),
         cmocka_unit_test(every_kind_of_value_is_taken_from_the_file),
         cmocka_unit_test(each_mistake_names_file_line_key_and_remedy),
         cmocka_unit_test(all_mistakes_are_found_in_one_run),

@@ -114,7 +114,7 @@ static void the_reference_has_a_row_for_every_key(void **state)
     assert_non_null(strstr(text, "## listeners[].auth\n"));
     assert_non_null(strstr(text, "| `timer_c` | `190s` | `181s` to `1d` | "));
     assert_non_null(strstr(text, "| `address` | required | "));
-    assert_non_null(strstr(text, "| `transport` | required | `udp`, `tcp` | "));
+    assert_non_null(strstr(text, "| `transport` | required | `udp`, `tcp`, `tls`, `ws`, `wss` | "));
     assert_non_null(strstr(text, "| `algorithms` | `MD5`, `SHA-256`, `SHA-512-256` | "));
     assert_non_null(strstr(text, "| `aliases` | none | "));
     free(text);

@@ -67,6 +67,33 @@ static void keys_must_agree(void **state)
                    "  - { transport: tcp, address: \"[::]:5060\", advertise: a.example }\n"),
          ""}, /* IPv6 sockets take IPv6 alone */
         {LISTENERS("  - { transport: udp, address: \"0.0.0.0:5060\" }\n"), ""},
+        /* all but UDP are TCP to the system, and UDP brings TCP along */
+        {LISTENERS("  - { transport: ws, address: 192.0.2.1:5060 }\n"
+                   "  - { transport: tcp, address: 192.0.2.1:5060 }\n"),
+         "c.yaml:4: listeners[1].address: \"192.0.2.1:5060\" is also listeners[0].address (line 3); leave "
+         "one out, or change its port\n"},
+        {LISTENERS("  - { transport: ws, address: 192.0.2.1:5060 }\n"
+                   "  - { transport: udp, address: 192.0.2.1:5060 }\n"),
+         "c.yaml:4: listeners[1].address: \"192.0.2.1:5060\" is also listeners[0].address (line 3); leave "
+         "one out, or change its port\n"},
+        {LISTENERS("  - { transport: ws, address: 192.0.2.1:5060 }\n"
+                   "  - { transport: udp, address: 192.0.2.1:5060, udp_alone: yes }\n"),
+         ""},
+        /* TLS */
+        {LISTENERS("  - { transport: tls, address: 192.0.2.1 }\n"
+                   "  - { transport: wss, address: 192.0.2.1 }\n") "tls: { certificates: [ { cert: /c.pem, "
+                                                                   "key: /c.key } ] }\n",
+         ""},
+        {LISTENERS("  - { transport: tls, address: 192.0.2.1 }\n"),
+         "c.yaml:3: listeners[0].transport: needs a certificate, and there is none; name a certificate and "
+         "its key "
+         "under tls.certificates\n"},
+        {LISTENERS("  - { transport: tcp, address: 192.0.2.1, client_certificates: optional }\n"),
+         "c.yaml:3: listeners[0].client_certificates: asks for certificates where there is no TLS; leave it "
+         "out, or set transport to tls or wss\n"},
+        {"listeners: [ { transport: udp, address: 192.0.2.1:5060 } ]\ntls: { trusted_peers: [ a.example ] "
+         "}\n",
+         ""},
         /* names */
         {BASE "aliases: [ b.example, B.example ]\n",
          "c.yaml:3: aliases[1]: \"b.example\" is also aliases[0] (line 3); leave one out\n"},

@@ -126,7 +126,7 @@ static void what_is_not_of_the_type_is_refused(void **state)
         {&value_boolean, "maybe"},
         {&value_boolean, "1"},
         {&value_transport, "UDP "},
-        {&value_transport, "tls"},
+        {&value_transport, "sctp"},
         {&value_domain_auth_rule, "inherit"},
         {&value_algorithm, "SHA256"},
         {&value_log_level, "verbose"},
@@ -229,7 +229,7 @@ static void addresses(void **state)
     char *text;
 
     assert_int_equal(value_parse(&value_listen_address, SLICE("192.0.2.1"), &f->arena, &addr), 0);
-    assert_int_equal(addr.port, 5060);
+    assert_int_equal(addr.port, 0); /* the transport decides (test_load.c) */
     assert_int_equal(value_parse(&value_listen_address, SLICE("[2001:DB8:0::1]:5070"), &f->arena, &addr), 0);
     assert_int_equal(addr.port, 5070);
     text = value_text_of(&value_listen_address, &addr);
