@@ -75,7 +75,7 @@ static unsigned worker_of_call(const struct worker *w, struct slice message)
     struct slice call_id = sip_peek_call_id(message);
     if (slice_is_null(call_id))
         return w->opts.index;
-    return (unsigned)(hash_siphash64(&w->opts.call_key, call_id) % w->opts.n_workers);
+    return proxy_call_worker(&w->opts.call_key, w->opts.n_workers, call_id);
 }
 
 /* ---- from the transport ---- */
@@ -268,6 +268,8 @@ int worker_new(const struct worker_opts *opts, size_t *ret_failed, struct worker
     w->opts = *opts;
     w->proxy_opts = *opts->proxy;
     w->proxy_opts.worker = (uint8_t)opts->index;
+    w->proxy_opts.n_workers = opts->n_workers;
+    w->proxy_opts.call_key = opts->call_key;
     int rc = net_loop_new(&w->loop);
     if (rc != 0)
         goto out;

@@ -454,7 +454,7 @@ int proxy_branch_start(struct proxy_context *c, struct proxy_target *target, uns
     b->target = target;
     b->breadth = breadth;
     b->cancel = no_cancel;
-    b->wait.is_resolve = true;
+    b->wait.kind = PROXY_WAIT_BRANCH;
     timer_init(&b->timer, on_timer);
     list_append(&c->branches, &b->node);
     enter(b, PROXY_BRANCH_RESOLVING, 0, "a target (16.5)");

@@ -81,6 +81,22 @@ static void set_routes(const struct proxy_copy *copy, const struct proxy_plan *p
         sip_edit_push_header(edit, SIP_HDR_ROUTE, plan->push);
 }
 
+void proxy_via_put(struct buf *out, const struct proxy_listener *l, enum sip_transport transport,
+                   struct slice branch)
+{
+    buf_lit(out, "SIP/2.0/");
+    buf_put(out, sip_transport_via_name(transport));
+    buf_lit(out, " ");
+    buf_put(out, l->host);
+    buf_lit(out, ":");
+    buf_u64(out, l->port);
+    /* RFC 3581 section 3: a flag without a value. */
+    if (!sip_transport_is_reliable(transport))
+        buf_lit(out, ";rport");
+    buf_lit(out, ";branch=");
+    buf_put(out, branch);
+}
+
 /* Step 8. The Via that was on top carries what section 18.2.1 and RFC 3581 section 4 add to it. */
 static void push_via(const struct proxy_copy *copy, struct sip_edit *edit)
 {
@@ -95,17 +111,7 @@ static void push_via(const struct proxy_copy *copy, struct sip_edit *edit)
         return;
     }
     buf_init(&out, memory, cap);
-    buf_lit(&out, "SIP/2.0/");
-    buf_put(&out, sip_transport_via_name(transport));
-    buf_lit(&out, " ");
-    buf_put(&out, l->host);
-    buf_lit(&out, ":");
-    buf_u64(&out, l->port);
-    /* RFC 3581 section 3: a flag without a value. */
-    if (!sip_transport_is_reliable(transport))
-        buf_lit(&out, ";rport");
-    buf_lit(&out, ";branch=");
-    buf_put(&out, copy->branch);
+    proxy_via_put(&out, l, transport, copy->branch);
     buf_put(&out, copy->via_extra);
     sip_edit_push_header(edit, SIP_HDR_VIA, buf_slice(&out));
 }

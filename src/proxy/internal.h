@@ -50,8 +50,11 @@ struct proxy {
     struct arena scratch;
     struct pool links;
     struct list live_links;
-    struct list contexts, dead; /* dead: freed at the end of the turn */
-    struct map waits;           /* tickets */
+    struct list contexts, dead;          /* dead: freed at the end of the turn */
+    struct list originations;            /* requests of our own making */
+    size_t n_originations, n_originated; /* how many; how many of them wait in a transaction */
+    uint64_t last_call_id;
+    struct map waits; /* tickets */
     uint64_t last_ticket;
     size_t n_without_server; /* contexts that no server transaction counts */
     struct hash_key branch_key;
@@ -61,16 +64,18 @@ struct proxy {
 };
 
 /* First member of everything that is given to the transaction layer as its user. */
-enum proxy_user_kind { PROXY_USER_CONTEXT, PROXY_USER_BRANCH, PROXY_USER_LINK };
+enum proxy_user_kind { PROXY_USER_CONTEXT, PROXY_USER_BRANCH, PROXY_USER_LINK, PROXY_USER_ORIGIN };
 struct proxy_user {
     enum proxy_user_kind kind;
 };
+
+enum proxy_wait_kind { PROXY_WAIT_STEP, PROXY_WAIT_BRANCH, PROXY_WAIT_ORIGIN };
 
 /* Something that waits for an answer from outside under a ticket; 0: does not wait. */
 struct proxy_wait {
     struct map_node node;
     uint64_t ticket;
-    bool is_resolve; /* of a branch, else of a context's step */
+    enum proxy_wait_kind kind;
 };
 
 struct proxy_target {
@@ -278,10 +283,15 @@ struct proxy_copy {
 };
 /* Steps 1 to 6, 8 and 9: the copy as it will be sent. In scratch but for the wire. */
 MUST_USE int proxy_forward_build(const struct proxy_copy *copy, struct wire **ret_wire);
+/* The Via value that leads back to a listener, but for further parameters. */
+void proxy_via_put(struct buf *out, const struct proxy_listener *l, enum sip_transport transport,
+                   struct slice branch);
 /* As above, but over TCP instead of UDP when it is too long for that (section 18.1.1): copy->hop is changed
  * then and ret_by_size is true. */
 MUST_USE int proxy_forward_build_sized(struct proxy_copy *copy, struct wire **ret_wire, bool *ret_by_size);
 
+/* The first element of a comma-separated list of name-addrs; a comma inside quotes or <> does not separate. */
+struct slice proxy_first_element(struct slice list);
 /* next_hop.c: section 16.6 step 6, and the input of step 7. */
 
 struct proxy_plan {
@@ -379,6 +389,14 @@ void proxy_reply_unavailable(struct proxy *p, const struct proxy_arrival *arriva
 MUST_USE int proxy_send(struct proxy *p, const struct sip_hop *hop, struct wire *wire, uint64_t token);
 /* Sends something for which nobody waits. */
 void proxy_send_quietly(struct proxy *p, const struct sip_hop *hop, struct wire *wire);
+
+/* originate.c: what happens to a request of our own making. */
+void proxy_origin_response(struct proxy_user *user, struct sip_msg *response);
+void proxy_origin_timeout(struct proxy_user *user);
+void proxy_origin_transport_error(struct proxy_user *user);
+void proxy_origin_resolved(struct proxy_wait *wait, int err, const struct sip_hop *hops, size_t n_hops);
+/* All that are under way, without an answer. */
+void proxy_originations_drop(struct proxy *p);
 
 /* explain.c: every decision with its reason. */
 

@@ -1,7 +1,6 @@
 #include "proxy/internal.h"
 
-/* The first element of a comma-separated list of name-addrs; a comma inside quotes or <> does not separate. */
-static struct slice first_element(struct slice list)
+struct slice proxy_first_element(struct slice list)
 {
     bool in_quotes = false, in_brackets = false;
     size_t i;
@@ -37,13 +36,13 @@ static bool is_empty(const struct route_list *list)
 
 static struct slice top_of(const struct route_list *list)
 {
-    return list->path.len > 0 ? slice_trim(first_element(list->path)) : list->values[0];
+    return list->path.len > 0 ? slice_trim(proxy_first_element(list->path)) : list->values[0];
 }
 
 static void pop(struct route_list *list)
 {
     if (list->path.len > 0) {
-        size_t len = first_element(list->path).len;
+        size_t len = proxy_first_element(list->path).len;
 
         list->path = slice_trim(slice_sub(list->path, len + 1, list->path.len));
     } else {

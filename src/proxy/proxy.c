@@ -20,6 +20,11 @@ static struct proxy_context *context_of(struct proxy_user *user)
     return user && user->kind == PROXY_USER_CONTEXT ? list_entry(user, struct proxy_context, user) : NULL;
 }
 
+static bool is_origin(const struct proxy_user *user)
+{
+    return user && user->kind == PROXY_USER_ORIGIN;
+}
+
 static struct proxy_link *link_of(struct proxy_user *user)
 {
     return user && user->kind == PROXY_USER_LINK ? list_entry(user, struct proxy_link, user) : NULL;
@@ -57,6 +62,8 @@ static void on_client_response(void *ctx, struct txn_client *t, struct sip_msg *
 
     if (b)
         happen(b, event_of(response->status), &in);
+    else if (is_origin(txn_client_user(t)))
+        proxy_origin_response(txn_client_user(t), response);
     else if (link && link->server && proxy_response_forward(p, link->server, response) < 0)
         /* Section 16.7 step 9 as in RFC 6026 section 8.3: the response is discarded; the callee repeats it. */
         counter_inc(p->counters, COUNTER_RESPONSES_DROPPED);
@@ -69,6 +76,8 @@ static void on_client_timeout(void *ctx, struct txn_client *t)
     (void)ctx;
     if (b)
         happen(b, PROXY_EVENT_TIMEOUT, &(struct proxy_branch_input){0});
+    else if (is_origin(txn_client_user(t)))
+        proxy_origin_timeout(txn_client_user(t));
 }
 
 static void on_client_transport_error(void *ctx, struct txn_client *t)
@@ -78,6 +87,8 @@ static void on_client_transport_error(void *ctx, struct txn_client *t)
     (void)ctx;
     if (b)
         happen(b, PROXY_EVENT_TRANSPORT, &(struct proxy_branch_input){0});
+    else if (is_origin(txn_client_user(t)))
+        proxy_origin_transport_error(txn_client_user(t));
 }
 
 static void link_free(struct proxy *p, struct proxy_link *link)
@@ -211,6 +222,7 @@ int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports, st
     list_init(&p->live_links);
     list_init(&p->contexts);
     list_init(&p->dead);
+    list_init(&p->originations);
     for (size_t i = 0; i < PROXY_LOG_KINDS; i++)
         p->limiters[i].per_second = PROXY_LOG_PER_SECOND;
     rc = map_init(&p->waits, WAIT_BUCKETS);
@@ -239,6 +251,7 @@ void proxy_free(struct proxy *p)
     while (!list_is_empty(&p->contexts))
         proxy_context_release(list_entry(p->contexts.next, struct proxy_context, node));
     proxy_contexts_bury(p);
+    proxy_originations_drop(p);
     while (!list_is_empty(&p->live_links))
         link_free(p, list_entry(p->live_links.next, struct proxy_link, node));
     txn_layer_free(p->txn);
@@ -498,10 +511,13 @@ void proxy_resolved(struct proxy *p, uint64_t ticket, int err, const struct sip_
     const struct proxy_branch_input in = {.hops = hops, .n_hops = count, .err = err};
     struct proxy_wait *wait = proxy_wait_find(p, ticket);
 
-    if (!wait || !wait->is_resolve)
+    if (!wait || wait->kind == PROXY_WAIT_STEP)
         return;
-    happen(list_entry(wait, struct proxy_branch, wait),
-           err == 0 ? PROXY_EVENT_RESOLVED : PROXY_EVENT_UNRESOLVED, &in);
+    if (wait->kind == PROXY_WAIT_ORIGIN)
+        proxy_origin_resolved(wait, err, hops, count);
+    else
+        happen(list_entry(wait, struct proxy_branch, wait),
+               err == 0 ? PROXY_EVENT_RESOLVED : PROXY_EVENT_UNRESOLVED, &in);
     turn_finish(p);
 }
 
@@ -510,7 +526,7 @@ void proxy_resume(struct proxy *p, uint64_t ticket, const void *result)
     struct proxy_wait *wait = proxy_wait_find(p, ticket);
     struct proxy_context *c;
 
-    if (!wait || wait->is_resolve)
+    if (!wait || wait->kind != PROXY_WAIT_STEP)
         return;
     c = list_entry(wait, struct proxy_context, wait);
     proxy_wait_stop(p, wait);
@@ -528,7 +544,7 @@ void proxy_set_draining(struct proxy *p, bool draining)
 
 size_t proxy_pending(const struct proxy *p)
 {
-    return txn_layer_count_pending(p->txn) + p->n_without_server;
+    return txn_layer_count_pending(p->txn) + p->n_without_server - p->n_originated;
 }
 
 size_t proxy_transactions(const struct proxy *p)
@@ -552,6 +568,11 @@ int proxy_branch_worker(struct slice text)
     else if (proxy_route_token_parse(text, &token))
         worker = token.worker;
     return worker == PROXY_WORKER_ANY ? -1 : worker;
+}
+
+unsigned proxy_call_worker(const struct hash_key *key, unsigned n_workers, struct slice call_id)
+{
+    return (unsigned)(hash_siphash64(key, call_id) % n_workers);
 }
 
 /* The upper half of the unique part counts, so that no two are equal; the lower half cannot be guessed, and
@@ -579,6 +600,11 @@ const struct proxy_ports *proxy_get_ports(const struct proxy *p)
 struct counters *proxy_get_counters(const struct proxy *p)
 {
     return p->counters;
+}
+
+struct timer_wheel *proxy_get_wheel(struct proxy *p)
+{
+    return &p->wheel;
 }
 
 ms_t proxy_now_ms(const struct proxy *p)

@@ -71,7 +71,9 @@ struct proxy_opts {
 
     struct hash_key
         secret; /* signs what comes back to us in Route and Via; the same in all workers, survives restarts */
-    uint8_t worker; /* written into every branch, so that a response finds the worker */
+    uint8_t worker;           /* written into every branch, so that a response finds the worker */
+    unsigned n_workers;       /* 0 is taken for 1 */
+    struct hash_key call_key; /* of proxy_call_worker; the same in all workers */
 
     const struct proxy_step *chain; /* ends with a step that has no name */
 };
@@ -106,12 +108,16 @@ void proxy_resume(struct proxy *proxy, uint64_t ticket, const void *result);
 
 /* Draining: requests that begin something new get 503 with Retry-After; what is under way goes on. */
 void proxy_set_draining(struct proxy *proxy, bool draining);
-/* Transactions that still wait for a final response, and requests in a step that waits. */
+/* Transactions that still wait for a final response, and requests in a step that waits; without those of our
+ * own making (originate.h). */
 size_t proxy_pending(const struct proxy *proxy);
 /* Transactions that exist at all, lingering ones included: 0 means nothing is left. */
 size_t proxy_transactions(const struct proxy *proxy);
 /* Octets of request memory in use: 0 once no request waits for anything. */
 size_t proxy_used_bytes(const struct proxy *proxy);
+
+/* Which of the workers handles all messages with this Call-ID. */
+unsigned proxy_call_worker(const struct hash_key *key, unsigned n_workers, struct slice call_id);
 
 /* The worker number in a branch or a Route token made by some worker of ours; -1 when it is not ours. Lets
  * any worker send a response, or a request with our token, to the worker that knows about it. Cheap: looks at

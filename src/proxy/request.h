@@ -63,6 +63,9 @@ bool proxy_needs_auth_calls(const struct proxy_request *req, const struct proxy_
 const struct proxy_opts *proxy_get_opts(const struct proxy *proxy);
 const struct proxy_ports *proxy_get_ports(const struct proxy *proxy);
 struct counters *proxy_get_counters(const struct proxy *proxy);
+/* The clock of this worker, for timers of services. Their functions run inside proxy_advance(), and may call
+ * what a step may; wheel->user is the proxy. */
+struct timer_wheel *proxy_get_wheel(struct proxy *proxy);
 ms_t proxy_now_ms(const struct proxy *proxy);
 unix_s_t proxy_now_s(const struct proxy *proxy);
 /* A new ticket under which a step may wait. */
