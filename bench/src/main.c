@@ -1,0 +1,285 @@
+/* viaduct-bench: loads a SIP server over UDP and says what a call costs it. */
+#include "crypto/crypto.h"
+#include "forward.h"
+#include "load.h"
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+/* Above this share of one core the generator, not the server, may have set the pace ... */
+#define BUSY_SHARE 0.92
+/* ... unless the server was as busy. */
+#define SERVER_BUSY_SHARE 0.92
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop = 1;
+}
+
+static const char usage[] =
+    "Usage: viaduct-bench load [OPTION...] SERVER\n"
+    "       viaduct-bench forward LISTEN LEFT RIGHT\n"
+    "\n"
+    "load plays callers and callees against the SIP server at the address SERVER (UDP) and prints, as JSON, "
+    "what was\n"
+    "completed, what failed, and what it cost. forward is the yardstick: it sends each datagram of LEFT to "
+    "RIGHT and\n"
+    "the other way, and looks into none of them.\n"
+    "\n"
+    "  -w, --workload WHAT     options (through the server), ping (to the server), call, register; default: "
+    "options\n"
+    "  -c, --caller ADDRESS    what callers send from (127.0.0.1:0)\n"
+    "  -e, --callee ADDRESS    what callees listen on (127.0.0.1:0)\n"
+    "  -d, --domain NAME       call u0000000@NAME and so on; without it callees are called by address\n"
+    "  -u, --users N           so many of them (1000)\n"
+    "  -P, --password TEXT     of every user, for register\n"
+    "  -n, --in-flight N       calls at one time (64)\n"
+    "  -r, --rate N            new calls a second, whatever happens to the others; without it, one for each "
+    "that ends\n"
+    "  -s, --seconds N         how long to measure (5)\n"
+    "  -W, --warm-up N         seconds before that which do not count (1)\n"
+    "  -N, --count N           end after so many calls\n"
+    "  -a, --answer-after MS   between 180 and 200 (0)\n"
+    "  -H, --hold MS           between ACK and BYE (0)\n"
+    "  -p, --pid PID           of the server, to measure its CPU time and memory, with all its threads and "
+    "children\n"
+    "  -f, --force             report although the generator was the bottleneck\n"
+    "  -h, --help              this text\n"
+    "\n"
+    "Ends with 0; 64 for a wrong command line; 69 when an address is taken; 75 when the generator was the "
+    "bottleneck.\n";
+
+static const struct option options[] = {{"workload", required_argument, NULL, 'w'},
+                                        {"caller", required_argument, NULL, 'c'},
+                                        {"callee", required_argument, NULL, 'e'},
+                                        {"domain", required_argument, NULL, 'd'},
+                                        {"users", required_argument, NULL, 'u'},
+                                        {"password", required_argument, NULL, 'P'},
+                                        {"in-flight", required_argument, NULL, 'n'},
+                                        {"rate", required_argument, NULL, 'r'},
+                                        {"seconds", required_argument, NULL, 's'},
+                                        {"warm-up", required_argument, NULL, 'W'},
+                                        {"count", required_argument, NULL, 'N'},
+                                        {"answer-after", required_argument, NULL, 'a'},
+                                        {"hold", required_argument, NULL, 'H'},
+                                        {"pid", required_argument, NULL, 'p'},
+                                        {"force", no_argument, NULL, 'f'},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {NULL, 0, NULL, 0}};
+
+static _Noreturn void refuse(const char *what, const char *value)
+{
+    fprintf(stderr, "viaduct-bench: %s: \"%s\"; see viaduct-bench --help\n", what, value);
+    exit(EX_USAGE);
+}
+
+static double number(const char *text, double min, double max)
+{
+    char *end;
+    errno = 0;
+    double value = strtod(text, &end);
+    if (errno != 0 || end == text || *end != '\0' || !(value >= min && value <= max))
+        refuse("not a number in its range", text);
+    return value;
+}
+
+static struct addr address(const char *text)
+{
+    struct addr addr;
+    if (addr_parse(slice_from_cstr(text), &addr) != 0)
+        refuse("not an IP address with a port", text);
+    return addr;
+}
+
+static enum load_workload workload(const char *text)
+{
+    static const char *const names[] = {
+        [LOAD_OPTIONS] = "options", [LOAD_CALL] = "call", [LOAD_REGISTER] = "register", [LOAD_PING] = "ping"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(text, names[i]) == 0)
+            return (enum load_workload)i;
+    refuse("no such workload", text);
+}
+
+static void set_option(struct load_opts *o, bool *force, int option, const char *value)
+{
+    switch (option) {
+    case 'w':
+        o->workload = workload(value);
+        break;
+    case 'c':
+        o->caller = address(value);
+        break;
+    case 'e':
+        o->callee = address(value);
+        break;
+    case 'd':
+        o->domain = slice_from_cstr(value);
+        break;
+    case 'u':
+        o->users = (uint64_t)number(value, 1, 9999999);
+        break;
+    case 'P':
+        o->password = slice_from_cstr(value);
+        break;
+    case 'n':
+        o->in_flight = (size_t)number(value, 1, 4e6);
+        break;
+    case 'r':
+        o->rate = number(value, 0, 1e7);
+        break;
+    case 's':
+        o->seconds = number(value, 0.1, 86400);
+        break;
+    case 'W':
+        o->warm_up_seconds = number(value, 0, 86400);
+        break;
+    case 'N':
+        o->count = (uint64_t)number(value, 0, 1e12);
+        break;
+    case 'a':
+        o->answer_ms = (uint32_t)number(value, 0, 3600000);
+        break;
+    case 'H':
+        o->hold_ms = (uint32_t)number(value, 0, 3600000);
+        break;
+    case 'p':
+        o->server_pid = (pid_t)number(value, 1, 1e8);
+        break;
+    case 'f':
+        *force = true;
+        break;
+    case 'h':
+        fputs(usage, stdout);
+        exit(EX_OK);
+    default:
+        exit(EX_USAGE);
+    }
+}
+
+static double share(uint64_t cpu_ns, double seconds)
+{
+    return seconds > 0 ? (double)cpu_ns / 1e9 / seconds : 0;
+}
+
+static void print_threads(const struct load_result *r)
+{
+    printf("  \"server_thread_shares\": [");
+    for (unsigned i = 0; i < r->server_after.n_threads && i < r->server_before.n_threads; i++)
+        printf("%s%.3f", i > 0 ? ", " : "",
+               share(r->server_after.thread_cpu_ns[i] - r->server_before.thread_cpu_ns[i], r->seconds));
+    printf("],\n");
+}
+
+static void print_server(const struct load_result *r)
+{
+    uint64_t cpu_ns = r->server_after.cpu_ns - r->server_before.cpu_ns;
+    printf("  \"server_cpu_share\": %.4f,\n", share(cpu_ns, r->seconds));
+    if (r->completed > 0)
+        printf("  \"server_us_per_unit\": %.3f,\n", (double)cpu_ns / 1000.0 / (double)r->completed);
+    printf("  \"server_pss_bytes\": %llu,\n  \"server_pss_before_bytes\": %llu,\n",
+           (unsigned long long)r->server_after.pss_bytes, (unsigned long long)r->server_before.pss_bytes);
+    print_threads(r);
+}
+
+static void print_result(const struct load_result *r, bool has_server)
+{
+    static const struct {
+        const char *name;
+        unsigned per_mille;
+    } points[] = {{"p50", 500}, {"p90", 900}, {"p99", 990}, {"p999", 999}};
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counts[] = {{"completed", r->completed},     {"failed", r->failed},
+                  {"refused", r->refused},         {"timeouts", r->timeouts},
+                  {"not_started", r->not_started}, {"retransmissions", r->retransmissions},
+                  {"strays", r->strays},           {"unexpected", r->unexpected},
+                  {"dropped", r->dropped},         {"in_progress_max", r->in_progress_max}};
+    printf("{\n  \"seconds\": %.3f,\n  \"rate\": %.1f,\n", r->seconds, (double)r->completed / r->seconds);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        printf("  \"%s\": %llu,\n", counts[i].name, (unsigned long long)counts[i].value);
+    if (has_server)
+        print_server(r);
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
+        printf("  \"%s_us\": %llu,\n", points[i].name,
+               (unsigned long long)latency_at(&r->latency, points[i].per_mille));
+    printf("  \"max_us\": %llu,\n", (unsigned long long)r->latency.max_us);
+    printf("  \"own_cpu_share\": %.4f\n}\n", share(r->own_cpu_ns, r->seconds));
+}
+
+static bool was_bottleneck(const struct load_result *r)
+{
+    uint64_t server_ns = r->server_after.cpu_ns - r->server_before.cpu_ns;
+    return share(r->own_cpu_ns, r->seconds) > BUSY_SHARE && share(server_ns, r->seconds) < SERVER_BUSY_SHARE;
+}
+
+static int load_main(int argc, char **argv)
+{
+    static struct load_result result;
+    struct load_opts o = {.caller = address("127.0.0.1:0"),
+                          .callee = address("127.0.0.1:0"),
+                          .users = 1000,
+                          .in_flight = 64,
+                          .seconds = 5,
+                          .warm_up_seconds = 1,
+                          .stop = &stop};
+    bool force = false;
+    for (int option;
+         (option = getopt_long(argc, argv, "w:c:e:d:u:P:n:r:s:W:N:a:H:p:fh", options, NULL)) != -1;)
+        set_option(&o, &force, option, optarg);
+    if (optind + 1 != argc)
+        refuse("SERVER is missing, or there is too much", optind < argc ? argv[argc - 1] : "");
+    o.server = address(argv[optind]);
+    if (o.workload == LOAD_REGISTER && slice_is_null(o.domain))
+        refuse("register needs a --domain", "");
+    int code = load_run(&o, &result);
+    if (code != EX_OK)
+        return code;
+    if (!force && was_bottleneck(&result)) {
+        fprintf(
+            stderr,
+            "viaduct-bench: no report: the generator used %.0f %% of a core and the server less; give the "
+            "generator a core of its own, or --force\n",
+            100 * share(result.own_cpu_ns, result.seconds));
+        return EX_TEMPFAIL;
+    }
+    print_result(&result, o.server_pid != 0);
+    return EX_OK;
+}
+
+static int forward_main(int argc, char **argv)
+{
+    if (argc != 4)
+        refuse("forward needs LISTEN LEFT RIGHT", argc > 1 ? argv[argc - 1] : "");
+    struct addr listen = address(argv[1]), left = address(argv[2]), right = address(argv[3]);
+    return forward_run(&listen, &left, &right, &stop);
+}
+
+int main(int argc, char **argv)
+{
+    /* Without SA_RESTART, so that a call that waits ends. */
+    const struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    if (crypto_init() != 0) {
+        fputs("viaduct-bench: OpenSSL cannot be started\n", stderr);
+        return EX_SOFTWARE;
+    }
+    if (argc > 1 && strcmp(argv[1], "load") == 0)
+        return load_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "forward") == 0)
+        return forward_main(argc - 1, argv + 1);
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        fputs(usage, stdout);
+        return EX_OK;
+    }
+    refuse("no such command", argc > 1 ? argv[1] : "");
+}
