@@ -1,6 +1,7 @@
 #include "base/mem.h"
 #include "net/sockaddr.h"
 #include "net/tcp.h"
+#include "net/tls_session.h"
 #include "net/wire_queue.h"
 #include <errno.h>
 #include <netinet/in.h>
@@ -11,13 +12,14 @@
 #define PIECES_PER_WRITE  64
 #define BOOKKEEPING_BYTES 16
 
-enum state { CONNECTING, OPEN, DEAD };
+enum state { CONNECTING, SHAKING_HANDS, OPEN, DEAD };
 
 struct net_stream {
     struct net_watch watch;
     struct net_hook flush;
     struct timer linger;
     struct net_loop *loop;
+    struct tls_session *tls; /* NULL: octets go as they are */
     const struct net_stream_ops *ops;
     void *ctx;
     struct wire_queue queue;
@@ -30,6 +32,7 @@ struct net_stream {
     bool shut;        /* by the user: nothing more is queued or delivered */
     bool lingering;   /* our direction is ended; what comes is thrown away */
     bool blocked;     /* the kernel has no room: EPOLLOUT is waited for */
+    bool read_again;  /* TLS holds octets that no event will tell about */
     bool busy, freed; /* freed while a function here that looks at the stream again is on the stack */
 };
 
@@ -39,6 +42,14 @@ static ssize_t read_octets(struct net_stream *s, char *memory, size_t cap)
 {
     ssize_t got;
 
+    /* While lingering, what comes is thrown away whatever it says. */
+    if (s->tls && !s->lingering) {
+        got = tls_session_read(s->tls, memory, cap);
+        s->read_again = tls_session_has_more(s->tls);
+        if (s->read_again)
+            net_hook_once(s->loop, &s->flush);
+        return got;
+    }
     do
         got = recv(s->watch.fd, memory, cap, 0);
     while (got < 0 && errno == EINTR);
@@ -50,10 +61,29 @@ static ssize_t write_octets(struct net_stream *s, struct iovec *pieces, int n)
     struct msghdr m = {.msg_iov = pieces, .msg_iovlen = (size_t)n};
     ssize_t put;
 
+    if (s->tls)
+        return tls_session_write(s->tls, pieces, n, net_loop_scratch(s->loop));
     do
         put = sendmsg(s->watch.fd, &m, MSG_NOSIGNAL);
     while (put < 0 && errno == EINTR);
     return put;
+}
+
+/* Is this direction waiting for the other one? Only TLS does that. */
+static uint32_t events_of(unsigned wants)
+{
+    return (wants & TLS_WANT_READ ? (uint32_t)EPOLLIN : 0) |
+           (wants & TLS_WANT_WRITE ? (uint32_t)EPOLLOUT : 0);
+}
+
+static uint32_t read_events(const struct net_stream *s)
+{
+    return s->tls && !s->lingering ? events_of(tls_session_read_wants(s->tls)) : (uint32_t)EPOLLIN;
+}
+
+static uint32_t write_events(const struct net_stream *s)
+{
+    return s->tls ? events_of(tls_session_write_wants(s->tls)) : (uint32_t)EPOLLOUT;
 }
 
 /* ---- end ---- */
@@ -62,12 +92,20 @@ static void release(struct net_stream *s)
 {
     if (s->state != DEAD) {
         net_watch_stop(s->loop, &s->watch);
+        if (s->tls)
+            (void)tls_session_end(s->tls);
         close(s->watch.fd);
     }
     net_hook_remove(s->loop, &s->flush);
     timer_stop(net_loop_wheel(s->loop), &s->linger);
     wire_queue_clear(&s->queue);
     s->state = DEAD;
+}
+
+static void give_back(struct net_stream *s)
+{
+    tls_session_free(s->tls);
+    mem_free(s);
 }
 
 static void die(struct net_stream *s, int error)
@@ -85,7 +123,7 @@ void net_stream_free(struct net_stream *s)
     release(s);
     s->freed = true;
     if (!s->busy)
-        mem_free(s);
+        give_back(s);
 }
 
 /* Around everything that the loop calls: inside, the user may free the stream. */
@@ -98,7 +136,7 @@ static void leave(struct net_stream *s)
 {
     s->busy = false;
     if (s->freed)
-        mem_free(s);
+        give_back(s);
 }
 
 static bool is_alive(const struct net_stream *s)
@@ -106,13 +144,18 @@ static bool is_alive(const struct net_stream *s)
     return !s->freed && s->state != DEAD;
 }
 
+static bool may_read(const struct net_stream *s)
+{
+    return s->state == OPEN && (s->lingering || (!s->paused && !s->shut && !s->peer_ended));
+}
+
 static uint32_t wanted_events(const struct net_stream *s)
 {
-    bool read = s->lingering || (!s->paused && !s->shut && !s->peer_ended);
-
     if (s->state == CONNECTING)
         return EPOLLOUT;
-    return (read ? (uint32_t)EPOLLIN : 0) | (s->blocked ? (uint32_t)EPOLLOUT : 0);
+    if (s->state == SHAKING_HANDS)
+        return read_events(s);
+    return (may_read(s) ? read_events(s) : 0) | (s->blocked ? write_events(s) : 0);
 }
 
 static void update_events(struct net_stream *s)
@@ -157,6 +200,10 @@ static void on_linger_over(struct timer_wheel *wheel, struct timer *timer)
 /* After net_stream_shutdown, with nothing left to write. */
 static void end_sending(struct net_stream *s)
 {
+    if (s->tls && tls_session_end(s->tls) < 0 && errno == EAGAIN) {
+        s->blocked = true;
+        return;
+    }
     if (s->peer_ended || shutdown(s->watch.fd, SHUT_WR) < 0) {
         die(s, 0);
         return;
@@ -173,15 +220,6 @@ static void flush(struct net_stream *s)
     if (is_alive(s) && s->shut && !s->lingering && s->queue.bytes == 0)
         end_sending(s);
     update_events(s);
-}
-
-static void on_flush(struct net_hook *hook)
-{
-    struct net_stream *s = list_entry(hook, struct net_stream, flush);
-
-    enter(s);
-    flush(s);
-    leave(s);
 }
 
 /* ---- reading ---- */
@@ -222,6 +260,20 @@ static void read_some(struct net_stream *s)
         die(s, errno);
 }
 
+static void on_flush(struct net_hook *hook)
+{
+    struct net_stream *s = list_entry(hook, struct net_stream, flush);
+
+    enter(s);
+    flush(s);
+    if (is_alive(s) && s->read_again && may_read(s)) {
+        s->read_again = false;
+        read_some(s);
+        update_events(s);
+    }
+    leave(s);
+}
+
 /* ---- events ---- */
 
 static int pending_error(int fd)
@@ -232,6 +284,28 @@ static int pending_error(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? errno : error;
 }
 
+static void on_ready(struct net_stream *s)
+{
+    s->state = OPEN;
+    s->ops->open(s->ctx, s);
+    if (is_alive(s))
+        flush(s);
+}
+
+static void shake_hands(struct net_stream *s)
+{
+    if (tls_session_handshake(s->tls) < 0) {
+        if (errno != EAGAIN)
+            die(s, errno);
+        update_events(s);
+        return;
+    }
+    /* What came behind the handshake is with TLS already. */
+    s->read_again = true;
+    net_hook_once(s->loop, &s->flush);
+    on_ready(s);
+}
+
 static void on_connected(struct net_stream *s)
 {
     int error = pending_error(s->watch.fd);
@@ -240,21 +314,23 @@ static void on_connected(struct net_stream *s)
         die(s, error);
         return;
     }
-    s->state = OPEN;
-    s->ops->open(s->ctx, s);
-    if (is_alive(s))
-        flush(s);
+    if (!s->tls) {
+        on_ready(s);
+        return;
+    }
+    s->state = SHAKING_HANDS;
+    shake_hands(s);
 }
 
 static void on_open_event(struct net_stream *s, uint32_t events)
 {
-    bool may_read = (wanted_events(s) & EPOLLIN) != 0;
+    bool reads = may_read(s);
 
-    if (may_read && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
+    if (reads && (events & (read_events(s) | EPOLLERR | EPOLLHUP)))
         read_some(s);
-    else if (events & (EPOLLERR | EPOLLHUP)) /* nobody reads, so reading cannot tell */
+    else if (!reads && (events & (EPOLLERR | EPOLLHUP))) /* so reading cannot tell */
         die(s, pending_error(s->watch.fd));
-    if (is_alive(s) && (events & EPOLLOUT))
+    if (is_alive(s) && (events & (EPOLLOUT | (s->blocked ? write_events(s) : 0))))
         flush(s);
     update_events(s);
 }
@@ -266,6 +342,8 @@ static void on_event(struct net_watch *watch, uint32_t events)
     enter(s);
     if (s->state == CONNECTING)
         on_connected(s);
+    else if (s->state == SHAKING_HANDS)
+        shake_hands(s);
     else
         on_open_event(s, events);
     leave(s);
@@ -283,8 +361,10 @@ static void set_options(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 }
 
-static int stream_new(struct net_loop *loop, int fd, enum state state, size_t queue_bytes,
-                      const struct net_stream_ops *ops, void *ctx, struct net_stream **ret_stream)
+/* What TLS there is becomes the stream's when it succeeds. */
+static int stream_new(struct net_loop *loop, int fd, enum state state, struct tls_session *tls,
+                      size_t queue_bytes, const struct net_stream_ops *ops, void *ctx,
+                      struct net_stream **ret_stream)
 {
     struct net_stream *s = mem_alloc(sizeof(*s));
     int r;
@@ -293,6 +373,7 @@ static int stream_new(struct net_loop *loop, int fd, enum state state, size_t qu
         return ERR_NOMEM;
     *s = (struct net_stream){.watch = {.fd = fd, .fn = on_event},
                              .loop = loop,
+                             .tls = tls,
                              .ops = ops,
                              .ctx = ctx,
                              .limit_bytes = queue_bytes,
@@ -309,17 +390,40 @@ static int stream_new(struct net_loop *loop, int fd, enum state state, size_t qu
     return 0;
 }
 
+static void close_keeping_errno(int fd)
+{
+    int error = errno;
+
+    close(fd);
+    errno = error;
+}
+
 int net_stream_from_fd(struct net_loop *loop, int fd, size_t queue_bytes, const struct net_stream_ops *ops,
                        void *ctx, struct net_stream **ret_stream)
 {
-    int r, error;
+    int r;
 
     set_options(fd);
-    r = stream_new(loop, fd, OPEN, queue_bytes, ops, ctx, ret_stream);
+    r = stream_new(loop, fd, OPEN, NULL, queue_bytes, ops, ctx, ret_stream);
+    if (r < 0)
+        close_keeping_errno(fd);
+    return r;
+}
+
+int net_stream_accept_tls(struct net_loop *loop, int fd, struct net_tls *tls, enum net_tls_clients clients,
+                          enum net_tls_inside inside, size_t queue_bytes, const struct net_stream_ops *ops,
+                          void *ctx, struct net_stream **ret_stream)
+{
+    struct tls_session *session = NULL;
+    int r;
+
+    set_options(fd);
+    r = tls_session_accept(tls, fd, clients, inside, &session);
+    if (r == 0)
+        r = stream_new(loop, fd, SHAKING_HANDS, session, queue_bytes, ops, ctx, ret_stream);
     if (r < 0) {
-        error = errno;
-        close(fd);
-        errno = error;
+        tls_session_free(session);
+        close_keeping_errno(fd);
     }
     return r;
 }
@@ -344,23 +448,22 @@ static int socket_for(const struct addr *from, const struct addr *to, int *ret_f
     len = net_sockaddr_from_addr(&source, &sockaddr);
     (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &late, sizeof(late));
     if (!addr_is_any(&source) && bind(fd, (struct sockaddr *)&sockaddr, len) < 0) {
-        int error = errno;
-
-        close(fd);
-        errno = error;
+        close_keeping_errno(fd);
         return ERR_IO;
     }
     *ret_fd = fd;
     return 0;
 }
 
-int net_stream_connect(struct net_loop *loop, const struct addr *from, const struct addr *to,
-                       size_t queue_bytes, const struct net_stream_ops *ops, void *ctx,
-                       struct net_stream **ret_stream)
+/* tls NULL: none. */
+static int connect_stream(struct net_loop *loop, const struct addr *from, const struct addr *to,
+                          struct net_tls *tls, const char *name, size_t queue_bytes,
+                          const struct net_stream_ops *ops, void *ctx, struct net_stream **ret_stream)
 {
     struct sockaddr_storage sockaddr;
     socklen_t len = net_sockaddr_from_addr(to, &sockaddr);
-    int fd, r, error;
+    struct tls_session *session = NULL;
+    int fd, r;
 
     if (len == 0)
         return ERR_UNSUPPORTED;
@@ -371,14 +474,29 @@ int net_stream_connect(struct net_loop *loop, const struct addr *from, const str
     /* Also one that is connected at once is told by its event, after this function has returned. */
     if (connect(fd, (struct sockaddr *)&sockaddr, len) < 0 && errno != EINPROGRESS)
         r = ERR_IO;
+    if (r == 0 && tls)
+        r = tls_session_connect(tls, fd, name, &session);
     if (r == 0)
-        r = stream_new(loop, fd, CONNECTING, queue_bytes, ops, ctx, ret_stream);
+        r = stream_new(loop, fd, CONNECTING, session, queue_bytes, ops, ctx, ret_stream);
     if (r < 0) {
-        error = errno;
-        close(fd);
-        errno = error;
+        tls_session_free(session);
+        close_keeping_errno(fd);
     }
     return r;
+}
+
+int net_stream_connect(struct net_loop *loop, const struct addr *from, const struct addr *to,
+                       size_t queue_bytes, const struct net_stream_ops *ops, void *ctx,
+                       struct net_stream **ret_stream)
+{
+    return connect_stream(loop, from, to, NULL, NULL, queue_bytes, ops, ctx, ret_stream);
+}
+
+int net_stream_connect_tls(struct net_loop *loop, const struct addr *from, const struct addr *to,
+                           struct net_tls *tls, const char *name, size_t queue_bytes,
+                           const struct net_stream_ops *ops, void *ctx, struct net_stream **ret_stream)
+{
+    return connect_stream(loop, from, to, tls, name, queue_bytes, ops, ctx, ret_stream);
 }
 
 int net_stream_send(struct net_stream *s, struct wire *wire)
@@ -438,4 +556,27 @@ uint64_t net_stream_queued_bytes(const struct net_stream *s)
 uint64_t net_stream_written_bytes(const struct net_stream *s)
 {
     return s->written_bytes;
+}
+
+/* ---- TLS ---- */
+
+bool net_stream_is_verified(const struct net_stream *s)
+{
+    return s->tls && tls_session_is_verified(s->tls);
+}
+
+bool net_stream_is_resumed(const struct net_stream *s)
+{
+    return s->tls && tls_session_is_resumed(s->tls);
+}
+
+void net_stream_identities(const struct net_stream *s, void (*each)(void *ctx, struct slice name), void *ctx)
+{
+    if (s->tls)
+        tls_session_identities(s->tls, each, ctx);
+}
+
+bool net_stream_refusal(const struct net_stream *s, struct net_tls_refusal *ret_refusal)
+{
+    return s->tls && tls_session_refusal(s->tls, ret_refusal);
 }

@@ -1,6 +1,7 @@
-/* TCP: listeners and streams of octets, non-blocking.
+/* TCP, with TLS inside or without: listeners and streams of octets, non-blocking.
  *
- * Life of a stream: connecting (only one that was opened here; `open` ends it) -> open -> closed. It ends
+ * Life of a stream: connecting (only one that was opened here) -> shaking hands (only with TLS) -> open (`open`
+ * ends what was before) -> closed. It ends
  * when the peer has closed and what was queued has left, when the connection breaks, when a peer takes
  * nothing for NET_STREAM_USER_TIMEOUT_MS, or when its user frees it. Time limits for connecting, for being
  * idle and for half messages are its user's: they are net_stream_free in a timer.
@@ -8,14 +9,16 @@
  * What is queued is written at the end of the turn, many messages with one call, and waits in the stream
  * while the peer does not read: nobody else notices. A stream with nothing queued holds no buffer.
  *
- * A stream is an ordered flow of octets, and no function here says how it comes by them: TLS stands behind
- * the same functions, where `open` comes after the handshake and octets are counted before encryption. */
+ * A stream is an ordered flow of octets, and once it is made no function here says how it comes by them: TLS (tls.h)
+ * stands behind the same functions, and octets are counted before encryption. What is sent before the handshake is
+ * done waits for it, so it goes to nobody but the peer that was asked for. */
 #ifndef NET_TCP_H
 #define NET_TCP_H
 
 #include "base/addr.h"
 #include "base/wire.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 struct net_stream;
 struct net_tcp_listener;
@@ -53,7 +56,7 @@ const struct addr *net_tcp_listener_addr(const struct net_tcp_listener *listener
 
 /* All of them may send, pause, shut down and free the stream. */
 struct net_stream_ops {
-    /* One that was opened here is connected. */
+    /* One that was opened here is connected; with TLS, either kind, when the handshake is done. */
     void (*open)(void *ctx, struct net_stream *stream);
     /* New octets; they are the reader's until the call returns. */
     void (*receive)(void *ctx, struct net_stream *stream, struct slice data);
@@ -61,7 +64,7 @@ struct net_stream_ops {
      * net_stream_shutdown. */
     void (*ended)(void *ctx, struct net_stream *stream);
     /* The stream is dead (broken, or net_stream_shutdown done): what is queued now will never leave. error:
-     * errno or 0. Free it in or after this call. Called once, never from within a net_stream_ function. */
+     * errno or 0; EPROTO: TLS failed, and net_stream_refusal says why. Free it in or after this call. Called once, never from within a net_stream_ function. */
     void (*closed)(void *ctx, struct net_stream *stream, int error);
 };
 
@@ -76,6 +79,16 @@ MUST_USE int net_stream_from_fd(struct net_loop *loop, int fd, size_t queue_byte
 MUST_USE int net_stream_connect(struct net_loop *loop, const struct addr *from, const struct addr *to,
                                 size_t queue_bytes, const struct net_stream_ops *ops, void *ctx,
                                 struct net_stream **ret_stream);
+/* The same two with TLS. `tls` outlives the stream. An accepted one needs `tls` to have a certificate; ERR_LIMIT: too
+ * many handshakes are under way. name: whom the server must prove to be. */
+MUST_USE int net_stream_accept_tls(struct net_loop *loop, int fd, struct net_tls *tls,
+                                   enum net_tls_clients clients, enum net_tls_inside inside,
+                                   size_t queue_bytes, const struct net_stream_ops *ops, void *ctx,
+                                   struct net_stream **ret_stream);
+MUST_USE int net_stream_connect_tls(struct net_loop *loop, const struct addr *from, const struct addr *to,
+                                    struct net_tls *tls, const char *name, size_t queue_bytes,
+                                    const struct net_stream_ops *ops, void *ctx,
+                                    struct net_stream **ret_stream);
 /* Closes at once; ops->closed is not called. Safe from within any callback of this stream. NULL is fine. */
 void net_stream_free(struct net_stream *stream);
 
