@@ -177,7 +177,7 @@ static enum proxy_verdict accept(struct proxy_request *req, const struct locatio
 
 static bool is_for_us(const struct proxy_request *req)
 {
-    return req->msg.method == SIP_METHOD_REGISTER && (req->domain || req->to_self);
+    return req->msg.method == SIP_METHOD_REGISTER && (req->domain || req->to_self) && !req->is_led_out;
 }
 
 static size_t values_bytes(const struct sip_msg *msg, enum sip_hdr_id id)

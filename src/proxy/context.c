@@ -91,6 +91,8 @@ static int fill(struct proxy_context *c, const struct proxy_arrival *arrival)
     c->prefer_listener = PROXY_LISTENER_NONE;
     c->max_breadth = c->req.proxy->opts->max_breadth;
     c->req.trusted = is_trusted(c->req.proxy->opts, &arrival->from->addr);
+    c->req.recurse_3xx = c->req.proxy->opts->recurse_3xx;
+    c->req.ring_ms = c->req.proxy->opts->ring_ms;
     if (!needs_server(c))
         return 0;
     return txn_server_new(c->req.proxy->txn, &c->req.msg, &c->reply_hop, &c->user, &c->req.server);

@@ -24,6 +24,15 @@ void proxy_explain(struct proxy_context *c, const struct proxy_branch *b, const 
               log_u64("status", status), log_cstr("why", why));
 }
 
+void proxy_request_explain(struct proxy_request *req, const char *event, unsigned status, const char *why)
+{
+    struct proxy_context *c = proxy_context_of(req);
+
+    log_event(LOG_DEBUG, event, log_slice("call_id", sip_msg_call_id(&req->msg)),
+              log_slice("branch", branch_of(c, NULL)), log_slice("method", req->msg.method_name),
+              log_slice("route", req->route), log_u64("status", status), log_cstr("why", why));
+}
+
 void proxy_explain_message(struct proxy *p, enum proxy_log_kind kind, enum log_level level, const char *event,
                            struct sip_msg *msg, unsigned status, const char *why)
 {

@@ -145,6 +145,8 @@ int proxy_forward_build(const struct proxy_copy *copy, struct wire **ret_wire)
     proxy_record_route(copy, &plan, &edit);
     remove_credentials(copy, &edit);
     set_routes(copy, &plan, &edit);
+    if (copy->context->req.edit)
+        copy->context->req.edit(&copy->context->req, &copy->hop, &edit);
     /* Step 9 */
     if (sip_transport_is_reliable((enum sip_transport)copy->hop.transport))
         sip_edit_fix_content_length(&edit);

@@ -382,8 +382,6 @@ void proxy_reply_cancel(struct proxy *p, const struct proxy_arrival *arrival);
 void proxy_reply_final(struct proxy_context *c, unsigned status, struct slice phrase,
                        const struct sip_extra *extra, const char *why);
 void proxy_reply_trying(struct proxy_context *c);
-/* 503 with Retry-After (section 21.5.4). Shedding is counted. */
-enum proxy_verdict proxy_shed(struct proxy_request *req, const char *why);
 void proxy_reply_unavailable(struct proxy *p, const struct proxy_arrival *arrival, const char *why);
 /* Sends. A response whose connection is gone goes to where a new one can be opened (section 18.2.2). */
 MUST_USE int proxy_send(struct proxy *p, const struct sip_hop *hop, struct wire *wire, uint64_t token);

@@ -93,8 +93,8 @@ static void set_ring_timer(struct proxy_context *c)
 
     if (!first_waiting(c) || c->is_closed)
         timer_stop(&p->wheel, &c->ring_timer);
-    else if (proxy_is_invite(c) && p->opts->ring_ms > 0 && !timer_is_set(&c->ring_timer))
-        timer_set(&p->wheel, &c->ring_timer, p->wheel.now_ms + p->opts->ring_ms);
+    else if (proxy_is_invite(c) && c->req.ring_ms > 0 && !timer_is_set(&c->ring_timer))
+        timer_set(&p->wheel, &c->ring_timer, p->wheel.now_ms + c->req.ring_ms);
 }
 
 void proxy_context_advance(struct proxy_context *c)

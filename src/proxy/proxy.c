@@ -309,12 +309,21 @@ static bool begins_something(struct sip_msg *request)
            slice_is_null(sip_msg_to_tag(request));
 }
 
+static bool is_stateless_wanted(const struct proxy *p, const struct proxy_arrival *arrival)
+{
+    const struct proxy_opts *opts = p->opts;
+
+    return arrival->listener->stateless ||
+           (opts->is_stateless &&
+            opts->is_stateless(opts->is_stateless_ctx, opts, arrival->msg, arrival->from));
+}
+
 /* Section 8.2.7: "This rules out stateless registrars". */
 static bool is_forwarded_statelessly(const struct proxy *p, const struct proxy_arrival *arrival)
 {
     const struct sip_uri *ruri;
 
-    if (!arrival->listener->stateless)
+    if (!is_stateless_wanted(p, arrival))
         return false;
     return arrival->msg->method != SIP_METHOD_REGISTER || sip_msg_ruri(arrival->msg, &ruri) < 0 ||
            !(proxy_uri_domain(p->opts, ruri) || proxy_uri_is_self(p->opts, ruri));
@@ -375,16 +384,19 @@ static int arrive(struct proxy *p, struct sip_msg *msg, const struct sip_hop *fr
 static void receive_request(struct proxy *p, struct sip_msg *msg, const struct sip_hop *from)
 {
     struct proxy_arrival arrival;
-    bool is_stateless;
+    bool is_stateless, may_have_txn;
 
     if (arrive(p, msg, from, &arrival) < 0)
         return;
     is_stateless = is_forwarded_statelessly(p, &arrival);
-    if (!is_stateless && txn_receive_request(p->txn, msg) == TXN_MATCH_ABSORBED)
+    /* ACK and CANCEL go the way of their INVITE, which may have had header fields that they do not repeat and
+     * have taken another route for it. */
+    may_have_txn = !is_stateless || msg->method == SIP_METHOD_ACK || msg->method == SIP_METHOD_CANCEL;
+    if (may_have_txn && txn_receive_request(p->txn, msg) == TXN_MATCH_ABSORBED)
         return;
     if (is_ack_of_ours(p, msg))
         return;
-    if (!is_stateless && msg->method == SIP_METHOD_CANCEL && proxy_cancel_receive(p, &arrival))
+    if (may_have_txn && msg->method == SIP_METHOD_CANCEL && proxy_cancel_receive(p, &arrival))
         return;
     begin(p, &arrival, is_stateless);
 }

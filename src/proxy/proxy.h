@@ -19,6 +19,7 @@
 #include "proxy/chain.h"
 #include "proxy/ports.h"
 #include "sip/limits.h"
+#include "sip/msg.h"
 #include "txn/txn.h"
 
 struct proxy;
@@ -27,6 +28,7 @@ struct proxy;
 enum proxy_auth_rule { PROXY_AUTH_INHERIT = 0, PROXY_AUTH_REQUIRED, PROXY_AUTH_NONE };
 
 struct proxy_listener {
+    struct slice name; /* by which static routes know it; several may share one; empty: none */
     uint8_t transport; /* enum sip_transport */
     struct addr addr;  /* what it is bound to; may be the wildcard */
     struct slice
@@ -76,6 +78,13 @@ struct proxy_opts {
     struct hash_key call_key; /* of proxy_call_worker; the same in all workers */
 
     const struct proxy_step *chain; /* ends with a step that has no name */
+
+    /* Does a static route want this request forwarded by section 16.11, whatever its listener is? Asked before
+     * anything is made for the request, so it looks at the message alone, and says the same for each
+     * retransmission. NULL: there are no such routes. */
+    bool (*is_stateless)(const void *ctx, const struct proxy_opts *opts, struct sip_msg *request,
+                         const struct sip_hop *from);
+    const void *is_stateless_ctx;
 };
 
 MUST_USE int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports,

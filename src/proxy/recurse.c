@@ -4,7 +4,7 @@
  * for that URI. If the proxy is not responsible for that URI, it will not recurse". */
 static bool may_recurse(const struct proxy_context *c)
 {
-    return c->req.proxy->opts->recurse_3xx && c->req.domain && !c->is_closed;
+    return c->req.recurse_3xx && c->req.domain && !c->is_closed;
 }
 
 /* Section 16.7 step 4: "a proxy SHOULD NOT recurse to a non-SIPS URI if the Request-URI of the original

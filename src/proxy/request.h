@@ -7,6 +7,11 @@
 #include "sip/msg.h"
 
 struct proxy_target;
+struct proxy_request;
+struct sip_edit;
+
+/* Further edits of a copy that is about to leave for hop: what a service wants changed in its headers. */
+typedef void proxy_edit_fn(struct proxy_request *req, const struct sip_hop *hop, struct sip_edit *edit);
 
 struct proxy_request {
     struct proxy *proxy;
@@ -35,6 +40,17 @@ struct proxy_request {
     struct slice
         remove_credentials; /* Proxy-Authorization value meant for us: does not travel on (section 22.3) */
 
+    /* What a static route says of this request; without one, what the options say. */
+    struct slice route;        /* its name; absent: none was chosen */
+    const void *route_choice;  /* for the steps of the layer that has the routes */
+    enum proxy_auth_rule auth; /* goes before what listener and domain say */
+    bool is_led_out;           /* its targets are somebody else's, although the Request-URI is ours */
+    bool is_relay_allowed;     /* even then, and for a foreign Request-URI, nobody has to say who he is */
+    bool recurse_3xx;          /* section 16.5 */
+    ms_t ring_ms;              /* as opts->ring_ms */
+    proxy_edit_fn *edit;       /* or NULL */
+    const void *edit_choice;
+
     struct proxy_target *targets; /* list, best q first */
     unsigned n_targets;
 };
@@ -44,8 +60,14 @@ struct proxy_request {
 enum proxy_verdict proxy_reply(struct proxy_request *req, unsigned status, struct slice phrase,
                                const struct sip_extra *extra, const char *why);
 
+/* 503 with Retry-After (section 21.5.4). Shedding is counted. */
+enum proxy_verdict proxy_shed(struct proxy_request *req, const char *why);
+
+/* A line of the explanation, with the name of the route when one was chosen. */
+void proxy_request_explain(struct proxy_request *req, const char *event, unsigned status, const char *why);
+
 /* Adds a target (section 16.5); a step before `targets` may do so, then no look-up is made. The slices of
- * binding live in req->arena or longer. ERR_EXISTS: an equal URI is there already; ERR_LIMIT:
+ * binding live in req->arena or longer. ERR_EXISTS: an equal URI is there already, and by no other path; ERR_LIMIT:
  * opts->max_branches are there, none of lower q; ERR_SYNTAX, ERR_UNSUPPORTED: not a SIP or SIPS URI;
  * ERR_NOMEM. */
 MUST_USE int proxy_add_target(struct proxy_request *req, const struct proxy_binding *binding);
@@ -56,7 +78,11 @@ MUST_USE int proxy_add_target(struct proxy_request *req, const struct proxy_bind
 bool proxy_uri_is_self(const struct proxy_opts *opts, const struct sip_uri *uri);
 const struct proxy_domain *proxy_uri_domain(const struct proxy_opts *opts, const struct sip_uri *uri);
 
-/* What the listener and then the domain say. */
+/* Puts another URI in the place of the Request-URI, before targets are looked for: for a domain of ours alone
+ * (section 16.5). text lives in req->arena or longer. ERR_SYNTAX: not a SIP or SIPS URI. */
+MUST_USE int proxy_set_ruri(struct proxy_request *req, struct slice text);
+
+/* What the route, the listener and then the domain say. */
 bool proxy_needs_auth_register(const struct proxy_request *req, const struct proxy_domain *domain);
 bool proxy_needs_auth_calls(const struct proxy_request *req, const struct proxy_domain *domain);
 

@@ -158,6 +158,16 @@ static void decide(struct proxy_context *c)
     req->to_self = slice_is_null(req->ruri.user) && (req->domain || c->is_ruri_self);
 }
 
+int proxy_set_ruri(struct proxy_request *req, struct slice text)
+{
+    struct proxy_context *c = proxy_context_of(req);
+    int rc = set_ruri(c, text);
+
+    if (rc == 0)
+        decide(c);
+    return rc;
+}
+
 enum proxy_verdict proxy_step_route(struct proxy_request *req, void *ctx)
 {
     struct proxy_context *c = proxy_context_of(req);

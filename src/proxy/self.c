@@ -166,11 +166,15 @@ static bool needs_auth(enum proxy_auth_rule of_listener, const struct proxy_doma
 
 bool proxy_needs_auth_register(const struct proxy_request *req, const struct proxy_domain *domain)
 {
+    if (req->auth != PROXY_AUTH_INHERIT)
+        return req->auth == PROXY_AUTH_REQUIRED;
     return needs_auth(req->listener->auth_register, domain,
                       domain ? domain->auth_register : PROXY_AUTH_INHERIT);
 }
 
 bool proxy_needs_auth_calls(const struct proxy_request *req, const struct proxy_domain *domain)
 {
+    if (req->auth != PROXY_AUTH_INHERIT)
+        return req->auth == PROXY_AUTH_REQUIRED;
     return needs_auth(req->listener->auth_calls, domain, domain ? domain->auth_calls : PROXY_AUTH_INHERIT);
 }

@@ -43,10 +43,13 @@ static bool make_room(struct proxy_request *req, unsigned q_milli)
 
 /* "If a target URI is already present in the set (based on the definition of equality for the URI type), it
  * MUST NOT be added again." */
-static bool is_present(const struct proxy_request *req, const struct sip_uri *uri)
+static bool is_present(const struct proxy_request *req, const struct sip_uri *uri, struct slice path)
 {
     for (const struct proxy_target *t = req->targets; t; t = t->next) {
-        if (sip_uri_eq(&t->uri, uri))
+        /* By another way, where both have one, it is another target: the same place by each of several gateways. */
+        bool is_other_way = path.len > 0 && t->path.len > 0 && !slice_eq(path, t->path);
+
+        if (!is_other_way && sip_uri_eq(&t->uri, uri))
             return true;
     }
     return false;
@@ -79,7 +82,7 @@ int proxy_add_target(struct proxy_request *req, const struct proxy_binding *bind
 
     if (rc < 0)
         return rc;
-    if (is_present(req, &uri))
+    if (is_present(req, &uri, binding->path))
         return ERR_EXISTS;
     target = arena_zalloc(&req->arena, sizeof(*target));
     if (!target)
