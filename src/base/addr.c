@@ -7,18 +7,22 @@
  * such a number as octal, so what it names is not certain (RFC 3986 section 7.4). */
 static int parse_ipv4(struct slice s, uint8_t out[4])
 {
+    const char *p = s.ptr, *end = s.ptr + s.len;
     uint8_t ip[4];
 
+    if (s.len > 15)
+        return ERR_SYNTAX;
     for (int i = 0; i < 4; i++) {
-        size_t len = i < 3 ? slice_find(s, '.') : s.len;
-        uint32_t octet;
+        const char *from = p;
+        unsigned octet = 0;
 
-        if (len > 3 || (len > 1 && s.ptr[0] == '0') || (i < 3 && len == s.len) ||
-            num_parse_u32(slice_make(s.ptr, len), 255, &octet) < 0)
+        for (; p < end && (unsigned)(*p - '0') <= 9; p++)
+            octet = octet * 10 + (unsigned)(*p - '0');
+        if (p == from || p - from > 3 || octet > 255 || (p - from > 1 && *from == '0'))
             return ERR_SYNTAX;
         ip[i] = (uint8_t)octet;
-        if (i < 3)
-            s = slice_sub(s, len + 1, s.len);
+        if (i < 3 ? p == end || *p++ != '.' : p != end)
+            return ERR_SYNTAX;
     }
     memcpy(out, ip, sizeof(ip));
     return 0;

@@ -34,7 +34,8 @@ static inline void compress(struct hash_state *st, uint64_t word)
 }
 
 /* The low n octets of word come next; those above are zero. */
-static inline void absorb_word(struct hash_state *st, uint64_t word, unsigned n)
+static inline __attribute__((always_inline)) void absorb_word(struct hash_state *st, uint64_t word,
+                                                              unsigned n)
 {
     unsigned have = st->total & 7;
 
@@ -56,21 +57,31 @@ static inline uint64_t fold(uint64_t word)
     return word | capital >> 2;
 }
 
-static inline void absorb(struct hash_state *st, struct slice s, bool nocase)
+/* 1 to 7 octets, the first one lowest. */
+static inline uint64_t load_few(const char *p, size_t n)
 {
+    uint64_t word = 0;
+
+    for (size_t i = n; i > 0; i--)
+        word = word << 8 | (uint8_t)p[i - 1];
+    return word;
+}
+
+static inline __attribute__((always_inline)) void absorb(struct hash_state *st, struct slice s, bool nocase)
+{
+    struct hash_state local = *st; /* in registers: the octets cannot be the state */
     uint64_t word;
 
     for (; s.len >= 8; s.ptr += 8, s.len -= 8) {
         memcpy(&word, s.ptr, 8);
         word = le64toh(word);
-        absorb_word(st, nocase ? fold(word) : word, 8);
+        absorb_word(&local, nocase ? fold(word) : word, 8);
     }
     if (s.len > 0) {
-        word = 0;
-        memcpy(&word, s.ptr, s.len);
-        word = le64toh(word);
-        absorb_word(st, nocase ? fold(word) : word, (unsigned)s.len);
+        word = load_few(s.ptr, s.len);
+        absorb_word(&local, nocase ? fold(word) : word, (unsigned)s.len);
     }
+    *st = local;
 }
 
 static inline void begin64(struct hash_state *st, const struct hash_key *key)

@@ -1,6 +1,26 @@
 #include "base/num.h"
 #include <string.h>
 
+/* So many digits fit into 64 bits whatever they are. */
+#define DIGITS_SURE 19
+
+static int parse_few_digits(struct slice s, uint64_t max, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned digit = (unsigned)(unsigned char)s.ptr[i] - '0';
+
+        if (digit > 9)
+            return ERR_SYNTAX;
+        value = value * 10 + digit;
+    }
+    if (value > max)
+        return ERR_RANGE;
+    *ret_value = value;
+    return 0;
+}
+
 static int parse_digits(struct slice s, uint64_t max, uint64_t *ret_value)
 {
     uint64_t value = 0;
@@ -8,6 +28,8 @@ static int parse_digits(struct slice s, uint64_t max, uint64_t *ret_value)
 
     if (s.len == 0)
         return ERR_SYNTAX;
+    if (s.len <= DIGITS_SURE)
+        return parse_few_digits(s, max, ret_value);
     for (size_t i = 0; i < s.len; i++) {
         unsigned digit = (unsigned)(unsigned char)s.ptr[i] - '0';
 

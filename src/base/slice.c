@@ -50,28 +50,3 @@ size_t slice_rfind(struct slice s, char c)
 
     return at ? (size_t)(at - s.ptr) : s.len;
 }
-
-struct slice slice_sub(struct slice s, size_t from, size_t to)
-{
-    if (to > s.len)
-        to = s.len;
-    if (from > to)
-        from = to;
-    return from > 0 ? slice_make(s.ptr + from, to - from) : slice_make(s.ptr, to);
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-struct slice slice_trim(struct slice s)
-{
-    while (s.len > 0 && is_blank(s.ptr[0])) {
-        s.ptr++;
-        s.len--;
-    }
-    while (s.len > 0 && is_blank(s.ptr[s.len - 1]))
-        s.len--;
-    return s;
-}

@@ -50,9 +50,32 @@ bool slice_starts_with_nocase(struct slice s, struct slice prefix);
 size_t slice_find(struct slice s, char c);
 /* Index of the last c, or s.len when there is none. */
 size_t slice_rfind(struct slice s, char c);
+
 /* From index `from` to `to` (exclusive), both clamped to the length. */
-struct slice slice_sub(struct slice s, size_t from, size_t to);
+static inline struct slice slice_sub(struct slice s, size_t from, size_t to)
+{
+    if (to > s.len)
+        to = s.len;
+    if (from > to)
+        from = to;
+    return from > 0 ? slice_make(s.ptr + from, to - from) : slice_make(s.ptr, to);
+}
+
+static inline bool slice_is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* Without leading and trailing SP, HTAB, CR and LF. */
-struct slice slice_trim(struct slice s);
+static inline struct slice slice_trim(struct slice s)
+{
+    while (s.len > 0 && slice_is_blank(s.ptr[0])) {
+        s.ptr++;
+        s.len--;
+    }
+    while (s.len > 0 && slice_is_blank(s.ptr[s.len - 1]))
+        s.len--;
+    return s;
+}
 
 #endif

@@ -36,6 +36,36 @@ static inline const char *sip_find_control(const char *p, const char *end)
     return p;
 }
 
+/* The octets of a word that are zero have their high bit set in the result; so may some above the first of
+ * them, which does not matter. */
+static inline uint64_t sip_zero_octets(uint64_t word)
+{
+    return (word - SIP_EACH_OCTET(0x01)) & ~word & SIP_EACH_OCTET(0x80);
+}
+
+/* The first of three octets, or end. Eight at a time. */
+static inline const char *sip_find_any_of_3(const char *p, const char *end, char a, char b, char c)
+{
+    const uint64_t as = SIP_EACH_OCTET((uint8_t)a), bs = SIP_EACH_OCTET((uint8_t)b),
+                   cs = SIP_EACH_OCTET((uint8_t)c);
+    while (end - p >= 8) {
+        uint64_t word;
+        memcpy(&word, p, sizeof(word));
+        uint64_t found = sip_zero_octets(word ^ as) | sip_zero_octets(word ^ bs) | sip_zero_octets(word ^ cs);
+        if (found) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+            return p + (__builtin_ctzll(found) >> 3);
+#else
+            break;
+#endif
+        }
+        p += 8;
+    }
+    while (p < end && *p != a && *p != b && *p != c)
+        p++;
+    return p;
+}
+
 static inline struct sip_scan sip_scan_of(struct slice s)
 {
     const char *p = s.ptr ? s.ptr : "";

@@ -11,20 +11,20 @@ struct sip_values sip_values_of(const struct sip_msg *msg, enum sip_hdr_id id)
  * a list. */
 static int scan_element(struct sip_scan *s)
 {
-    while (s->p < s->end && *s->p != ',') {
+    for (;;) {
+        s->p = sip_find_any_of_3(s->p, s->end, ',', '"', '<');
+        if (s->p == s->end || *s->p == ',')
+            return 0;
         if (*s->p == '"') {
             if (!sip_scan_quoted(s))
                 return ERR_SYNTAX;
-        } else if (*s->p == '<') {
+        } else {
             const char *close = memchr(s->p, '>', (size_t)(s->end - s->p));
             if (!close)
                 return ERR_SYNTAX;
             s->p = close + 1;
-        } else {
-            s->p++;
         }
     }
-    return 0;
 }
 
 static int whole_value(struct sip_values *it, const struct sip_hdr *h, struct slice *ret_element)
