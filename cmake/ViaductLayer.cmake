@@ -8,6 +8,7 @@ find_package(OpenSSL 3 REQUIRED)
 find_package(SQLite3 REQUIRED)
 pkg_check_modules(libcyaml REQUIRED IMPORTED_TARGET libcyaml)
 pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-0.1)
+find_library(WSLAY_LIBRARY wslay REQUIRED) # Debian ships it without a .pc file
 
 function(viaduct_layer name)
   cmake_parse_arguments(L "" "" "DEPENDS;LIBRARIES" ${ARGN})
