@@ -79,6 +79,14 @@ struct config_tls {
     uint32_t handshakes; /* at one time */
 };
 
+struct config_websocket {
+    const char *const
+        *origins; /* "*", "scheme://host[:port]", "host" or "*.host"; lower case, no default port */
+    size_t n_origins;
+    const char *path; /* "": any */
+    ms_t ping_interval_ms, ping_timeout_ms;
+};
+
 struct config_store {
     enum config_store_kind kind; /* of the bindings; users are always in the file at path */
     const char *path;
@@ -147,6 +155,7 @@ struct config {
     const struct addr_prefix *trusted;
     size_t n_trusted;
     struct config_tls tls;
+    struct config_websocket websocket;
     struct config_store store;
     struct config_registrar registrar;
     struct config_auth auth;

@@ -169,6 +169,20 @@ static void check_listener_tls(const struct rules *rules, size_t index)
                           "asks for certificates where there is no TLS");
 }
 
+/* A response without a transaction finds its way by the Via alone, and nobody can connect to who sent it (RFC 7118
+ * section 5.3). */
+static void check_listener_websocket(const struct rules *rules, size_t index)
+{
+    const struct config_listener *listener = &rules->config->listeners[index];
+    bool is_websocket = listener->transport == CONFIG_WS || listener->transport == CONFIG_WSS;
+    char key[KEY_MAX_BYTES];
+
+    snprintf(key, sizeof(key), "listeners[%zu].mode", index);
+    if (is_websocket && listener->mode == CONFIG_STATELESS)
+        config_errors_add(rules->errors, document_line(rules->root, key), key, "set it to stateful",
+                          "cannot be stateless: the answers would not find the WebSocket");
+}
+
 /* Domains and aliases together are the host names that mean something here. NULL: wrong by itself. */
 static const char *host_at(const struct config *config, size_t index, char key[KEY_MAX_BYTES])
 {
@@ -233,6 +247,8 @@ void rules_check(const struct config *config, const struct node *root, struct co
         check_listener(&rules, i);
     for (size_t i = 0; i < config->n_listeners; i++)
         check_listener_tls(&rules, i);
+    for (size_t i = 0; i < config->n_listeners; i++)
+        check_listener_websocket(&rules, i);
     for (size_t i = 0; i < config->n_domains + config->n_aliases; i++)
         check_host(&rules, i);
     for (size_t i = 1; i < config->auth.n_algorithms; i++)

@@ -283,21 +283,27 @@ static void put_lower(struct buf *out, struct slice text)
     }
 }
 
+static int put_host(struct slice text, struct buf *out)
+{
+    struct addr addr;
+
+    if (addr_parse_ip(text, &addr) == 0)
+        addr_format_ip(&addr, true, out);
+    else if (is_hostname(text))
+        put_lower(out, text);
+    else
+        return ERR_SYNTAX;
+    return 0;
+}
+
 static int parse_host(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
 {
     char memory[HOST_MAX_BYTES + 1];
-    struct addr addr;
     struct buf host;
 
     (void)type;
     buf_init(&host, memory, sizeof(memory));
-    if (addr_parse_ip(text, &addr) == 0)
-        addr_format_ip(&addr, true, &host);
-    else if (is_hostname(text))
-        put_lower(&host, text);
-    else
-        return ERR_SYNTAX;
-    return keep(buf_slice(&host), arena, ret);
+    return put_host(text, &host) < 0 ? ERR_SYNTAX : keep(buf_slice(&host), arena, ret);
 }
 
 /* ---- addresses ---- */
@@ -408,6 +414,73 @@ static void print_prefix(const struct value_type *type, const void *value, struc
     buf_putc(out, '"');
 }
 
+/* ---- the web ---- */
+
+/* RFC 6454 section 6.2, as browsers write it: the port that the scheme has by itself is left out. */
+static int put_web_origin(struct slice scheme, uint32_t usual_port, struct slice rest, struct buf *out)
+{
+    size_t end = host_end(rest);
+    uint32_t port = usual_port;
+
+    if (end < rest.len &&
+        (num_parse_u32(slice_sub(rest, end + 1, rest.len), UINT16_MAX, &port) < 0 || port == 0))
+        return ERR_SYNTAX;
+    buf_put(out, scheme);
+    if (put_host(slice_sub(rest, 0, end), out) < 0)
+        return ERR_SYNTAX;
+    if (port != usual_port) {
+        buf_putc(out, ':');
+        buf_u64(out, port);
+    }
+    return 0;
+}
+
+static int put_origin(struct slice text, struct buf *out)
+{
+    static const struct {
+        struct slice scheme;
+        uint32_t port;
+    } schemes[] = {{{"https://", 8}, 443}, {{"http://", 7}, 80}};
+
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        struct slice scheme = schemes[i].scheme;
+
+        if (slice_starts_with_nocase(text, scheme))
+            return put_web_origin(scheme, schemes[i].port, slice_sub(text, scheme.len, text.len), out);
+    }
+    if (slice_starts_with(text, SLICE("*.")) && is_hostname(slice_sub(text, 2, text.len))) {
+        put_lower(out, text);
+        return 0;
+    }
+    return put_host(text, out);
+}
+
+static int parse_origin(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    char memory[HOST_MAX_BYTES + 16];
+    struct buf out;
+
+    (void)type;
+    if (slice_eq(text, SLICE("*")))
+        return keep(text, arena, ret);
+    buf_init(&out, memory, sizeof(memory));
+    return put_origin(text, &out) < 0 ? ERR_SYNTAX : keep(buf_slice(&out), arena, ret);
+}
+
+/* RFC 3986 section 3.3, without a query. */
+static int parse_url_path(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    (void)type;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+
+        if (c <= ' ' || c > '~' || strchr("?#\"\\<>^`{|}", c))
+            return ERR_SYNTAX;
+    }
+    return text.len > TEXT_MAX_BYTES || (text.len > 0 && text.ptr[0] != '/') ? ERR_SYNTAX
+                                                                             : keep(text, arena, ret);
+}
+
 /* ---- all ---- */
 
 int value_parse(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
@@ -487,6 +560,10 @@ TYPE(optional_path, parse_optional_path, print_text, .noun = "an absolute path",
      .how = "begin it with / or ~/, or leave it empty");
 TYPE(host, parse_host, print_text, .noun = "a host",
      .how = "write a name such as sip.example.com, or an IP address");
+TYPE(origin, parse_origin, print_text, .noun = "the origin of a web page",
+     .how = "write https://phone.example.com, example.com, *.example.com or *");
+TYPE(url_path, parse_url_path, print_text, .noun = "the path of a URL",
+     .how = "begin it with / and end it before any ? or #, or leave it empty");
 TYPE(host_port, parse_host_port, print_host_port,
      .noun = "a host with or without a port that others can reach",
      .how = "write sip.example.com:5060, 192.0.2.1:5060 or \"[2001:db8::1]:5060\"");

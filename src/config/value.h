@@ -37,6 +37,8 @@ typedef const char *value_text_c;
 typedef const char *value_path_c;
 typedef const char *value_optional_path_c;
 typedef const char *value_host_c;
+typedef const char *value_origin_c;
+typedef const char *value_url_path_c;
 typedef struct config_host_port value_host_port_c;
 typedef struct addr value_listen_address_c;
 typedef struct addr_prefix value_prefix_c;
@@ -52,10 +54,10 @@ typedef enum log_level value_log_level_c;
 typedef enum log_format value_log_format_c;
 
 extern const struct value_type value_count, value_workers, value_seconds, value_milliseconds, value_bytes,
-    value_boolean, value_text, value_path, value_optional_path, value_host, value_host_port,
-    value_listen_address, value_prefix, value_transport, value_mode, value_client_certificates,
-    value_tls_version, value_listener_auth_rule, value_domain_auth_rule, value_store_kind, value_algorithm,
-    value_log_level, value_log_format;
+    value_boolean, value_text, value_path, value_optional_path, value_host, value_origin, value_url_path,
+    value_host_port, value_listen_address, value_prefix, value_transport, value_mode,
+    value_client_certificates, value_tls_version, value_listener_auth_rule, value_domain_auth_rule,
+    value_store_kind, value_algorithm, value_log_level, value_log_format;
 
 MUST_USE int value_parse(const struct value_type *type, struct slice text, struct arena *arena, void *ret);
 /* As YAML: what is neither a number nor a word stands in double quotes. */

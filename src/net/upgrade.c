@@ -179,33 +179,6 @@ static bool is_allowed(struct slice entry, struct slice text, const struct origi
     return slice_eq_nocase(entry, origin->host);
 }
 
-static bool is_host_char(char c)
-{
-    return isalnum((unsigned char)c) || (c != '\0' && strchr("-._[]:", c));
-}
-
-static bool is_host_port(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if (!is_host_char(s.ptr[i]))
-            return false;
-    }
-    return s.len > 0;
-}
-
-bool net_upgrade_is_origin(struct slice text)
-{
-    struct slice scheme, rest = text;
-
-    if (slice_eq(text, SLICE("*")))
-        return true;
-    if (cut(&rest, SLICE("://"), &scheme))
-        return is_token(scheme) && is_host_port(rest);
-    if (slice_starts_with(rest, SLICE("*.")))
-        rest = slice_sub(rest, 2, rest.len);
-    return is_host_port(rest) && host_of(rest).len == rest.len;
-}
-
 /* ---- what is asked of a request ---- */
 
 static bool is_well_formed(const struct request *r)

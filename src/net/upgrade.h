@@ -39,7 +39,4 @@ MUST_USE int net_upgrade(struct slice head, const struct net_upgrade_policy *pol
 /* The answer to a head that is longer than anyone waits for (RFC 6585 section 5). */
 void net_upgrade_refuse_long(struct buf *out, struct net_upgrade_answer *ret_answer);
 
-/* Whether text has the form of an entry of net_upgrade_policy.origins. */
-bool net_upgrade_is_origin(struct slice text);
-
 #endif

@@ -97,6 +97,10 @@ static void the_port_that_is_left_out_is_that_of_the_transport(void **state)
     assert_string_equal(config->tls.trusted_peers[0], "carrier.example");
     assert_int_equal(config->tls.min_version, CONFIG_TLS_1_3);
     assert_int_equal(config->tls.handshake_timeout_ms, 5000);
+    assert_int_equal(config->websocket.n_origins, 0);
+    assert_string_equal(config->websocket.path, "");
+    assert_int_equal(config->websocket.ping_interval_ms, 30000);
+    assert_int_equal(config->websocket.ping_timeout_ms, 10000);
     config_free(config);
     config_errors_done(&errors);
 }
@@ -232,11 +236,11 @@ static void each_mistake_names_file_line_key_and_remedy(void **state)
          "~/\n"},
         {"auth: { algorithms: [] }\n", "c.yaml:10: auth.algorithms: is an empty list; give at least one\n"},
         {"1: 2\n", "c.yaml:10: 1: unknown key; the keys here are workers, listeners, domains, aliases, "
-                   "trusted, tls, store, "
+                   "trusted, tls, websocket, store, "
                    "registrar, auth, proxy, timers, limits, log, stop\n"},
         {"\"a\\nb\\e\": 2\n",
          "c.yaml:10: \"a\\x0Ab\\x1B\": unknown key; the keys here are workers, listeners, domains, "
-         "aliases, trusted, tls, store, registrar, auth, proxy, timers, limits, log, stop\n"},
+         "aliases, trusted, tls, websocket, store, registrar, auth, proxy, timers, limits, log, stop\n"},
     };
 
     (void)state;
@@ -303,7 +307,8 @@ static void the_whole_must_be_a_mapping_with_listeners(void **state)
         {"# nothing\n", "c.yaml: has no \"listeners\"; add it: Where requests come in.\n"},
         {"- a\n",
          "c.yaml: is a list and must be a mapping; write its keys, each on a line of its own: workers, "
-         "listeners, domains, aliases, trusted, tls, store, registrar, auth, proxy, timers, limits, log, "
+         "listeners, domains, aliases, trusted, tls, websocket, store, registrar, auth, proxy, timers, "
+         "limits, log, "
          "stop\n"},
         {"listeners: [ { address: 192.0.2.1 } ]\ndomains: [ { name: a.example } ]\n",
          "c.yaml:1: listeners[0]: has no \"transport\"; add it: write one of udp, tcp, tls, ws, wss\n"},

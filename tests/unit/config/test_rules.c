@@ -94,6 +94,11 @@ static void keys_must_agree(void **state)
         {"listeners: [ { transport: udp, address: 192.0.2.1:5060 } ]\ntls: { trusted_peers: [ a.example ] "
          "}\n",
          ""},
+        /* WebSocket */
+        {LISTENERS("  - { transport: ws, address: 192.0.2.1, mode: stateless }\n"),
+         "c.yaml:3: listeners[0].mode: cannot be stateless: the answers would not find the WebSocket; set it "
+         "to "
+         "stateful\n"},
         /* names */
         {BASE "aliases: [ b.example, B.example ]\n",
          "c.yaml:3: aliases[1]: \"b.example\" is also aliases[0] (line 3); leave one out\n"},

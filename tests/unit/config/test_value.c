@@ -159,6 +159,21 @@ static void what_is_not_of_the_type_is_refused(void **state)
         {&value_host_port, ":5060"},
         {&value_host_port, "0.0.0.0"},
         {&value_host_port, "[::]:5060"},
+        {&value_origin, ""},
+        {&value_origin, "https://"},
+        {&value_origin, "https://a.example/path"},
+        {&value_origin, "https://*.example"},
+        {&value_origin, "https://a.example:0"},
+        {&value_origin, "https://a.example:65536"},
+        {&value_origin, "ftp://a.example"},
+        {&value_origin, "a.example:8080"},
+        {&value_origin, "*.192.0.2.1"},
+        {&value_origin, "a*.example"},
+        {&value_url_path, "sip"},
+        {&value_url_path, "/sip?x"},
+        {&value_url_path, "/sip#x"},
+        {&value_url_path, "/s ip"},
+        {&value_url_path, "http://a.example/sip"},
         {&value_path, "relative/file.db"},
         {&value_text, "tab\there"},
         {&value_text, "line\nbreak"},
@@ -302,6 +317,43 @@ static void host_and_port(void **state)
     }
 }
 
+static void origins_are_written_as_browsers_write_them_rfc6454_section_6_2(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const canonical[][2] = {
+        {"HTTPS://Phone.Example.com", "https://phone.example.com"},
+        {"https://phone.example.com:443", "https://phone.example.com"},
+        {"http://phone.example.com:80", "http://phone.example.com"},
+        {"https://phone.example.com:80", "https://phone.example.com:80"},
+        {"http://127.0.0.1:8080", "http://127.0.0.1:8080"},
+        {"https://[2001:DB8::1]:444", "https://[2001:db8::1]:444"},
+        {"Example.com", "example.com"},
+        {"*.Example.com", "*.example.com"},
+        {"2001:DB8::1", "[2001:db8::1]"},
+        {"*", "*"},
+    };
+
+    for (size_t i = 0; i < COUNT(canonical); i++) {
+        const char *origin = NULL;
+
+        assert_int_equal(value_parse(&value_origin, slice_from_cstr(canonical[i][0]), &f->arena, &origin), 0);
+        assert_string_equal(origin, canonical[i][1]);
+    }
+}
+
+static void the_path_of_a_url_is_kept_as_it_is(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const paths[] = {"", "/", "/sip", "/A/b.c~d-e_f%20"};
+
+    for (size_t i = 0; i < COUNT(paths); i++) {
+        const char *path = NULL;
+
+        assert_int_equal(value_parse(&value_url_path, slice_from_cstr(paths[i]), &f->arena, &path), 0);
+        assert_string_equal(path, paths[i]);
+    }
+}
+
 static void a_path_may_begin_at_home(void **state)
 {
     struct fixture *f = *state;
@@ -339,6 +391,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(prefixes, setup, teardown),
         cmocka_unit_test_setup_teardown(hosts_are_made_lower_case_and_canonical, setup, teardown),
         cmocka_unit_test_setup_teardown(host_and_port, setup, teardown),
+        cmocka_unit_test_setup_teardown(origins_are_written_as_browsers_write_them_rfc6454_section_6_2, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(the_path_of_a_url_is_kept_as_it_is, setup, teardown),
         cmocka_unit_test_setup_teardown(a_path_may_begin_at_home, setup, teardown),
         cmocka_unit_test(quoted_text_is_yaml),
     };
