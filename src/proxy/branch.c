@@ -47,10 +47,29 @@ static void enter(struct proxy_branch *b, enum proxy_branch_state state, unsigne
     proxy_explain(b->context, b, state_names[state], status, why);
 }
 
-static void end_local(struct proxy_branch *b, unsigned status, const char *why)
+/* Once, whatever happens to the branch later. */
+static void tell(struct proxy_branch *b, enum proxy_try how, unsigned status, struct sip_msg *response)
+{
+    const struct proxy_outcome outcome = {how, status, b->has_rung, response};
+    const struct proxy_watch *watch = b->target->watch;
+
+    if (!watch || b->is_told)
+        return;
+    b->is_told = true;
+    if (!watch->ended(watch, &b->context->req, b->target->member, &outcome))
+        proxy_targets_skip(b->context, watch);
+}
+
+void proxy_branch_drop(struct proxy_branch *b)
+{
+    tell(b, PROXY_TRY_DROPPED, b->cancel.status, NULL);
+}
+
+static void end_local(struct proxy_branch *b, enum proxy_try how, unsigned status, const char *why)
 {
     enter(b, PROXY_BRANCH_DONE, status, why);
     proxy_response_add_local(b->context, b, status, why);
+    tell(b, how, status, NULL);
 }
 
 /* Sending (section 16.6 steps 7 to 11) */
@@ -94,8 +113,8 @@ static bool has_candidate(const struct proxy_branch *b)
 }
 
 /* Section 16.6 step 7: "proceed through the set in order until the delivery attempt succeeds". A failure that
- * is known only later comes back as an event. status: of the branch when the set is exhausted. */
-static void try_hops(struct proxy_branch *b, unsigned status, const char *why)
+ * is known only later comes back as an event. how and status: of the branch when the set is exhausted. */
+static void try_hops(struct proxy_branch *b, enum proxy_try how, unsigned status, const char *why)
 {
     while (has_candidate(b)) {
         int rc = send_to(b, &b->hops[b->next_hop]);
@@ -109,15 +128,15 @@ static void try_hops(struct proxy_branch *b, unsigned status, const char *why)
         }
         if (rc == ERR_NOMEM) {
             counter_inc(proxy_of(b)->counters, COUNTER_SHED);
-            end_local(b, 503, "no memory for a client transaction");
+            end_local(b, PROXY_TRY_DROPPED, 503, "no memory for a client transaction");
             return;
         }
         if (rc == ERR_LIMIT) {
-            end_local(b, 513, "with what a proxy adds the request is too long");
+            end_local(b, PROXY_TRY_DROPPED, 513, "with what a proxy adds the request is too long");
             return;
         }
     }
-    end_local(b, status, why);
+    end_local(b, how, status, why);
 }
 
 /* RFC 3263 section 4.3: another element of the list, unless nobody wants the answer any more. */
@@ -127,12 +146,12 @@ static bool may_fail_over(const struct proxy_branch *b)
            (b->state == PROXY_BRANCH_CALLING || b->state == PROXY_BRANCH_PROCEEDING);
 }
 
-static void fail_over(struct proxy_branch *b, unsigned status, const char *why)
+static void fail_over(struct proxy_branch *b, enum proxy_try how, unsigned status, const char *why)
 {
     detach(b);
     timer_stop(&proxy_of(b)->wheel, &b->timer);
     proxy_explain(b->context, b, "branch.next_hop", status, why);
-    try_hops(b, status, why);
+    try_hops(b, how, status, why);
 }
 
 /* Section 18.1.1: "if the attempt to establish the connection generates either an ICMP Protocol Not
@@ -164,24 +183,26 @@ static void do_try(struct proxy_branch *b, const struct proxy_branch_input *in)
     }
     b->hops = arena_alloc(&c->req.arena, (in->n_hops ? in->n_hops : 1) * sizeof(*b->hops));
     if (!b->hops) {
-        end_local(b, 503, "no memory for the addresses of the next hop");
+        end_local(b, PROXY_TRY_DROPPED, 503, "no memory for the addresses of the next hop");
         return;
     }
     memcpy(b->hops, in->hops, in->n_hops * sizeof(*b->hops));
     b->n_hops = in->n_hops;
-    try_hops(b, 503, "no address of the next hop can be used (16.6 step 7)");
+    try_hops(b, PROXY_TRY_UNREACHABLE, 503, "no address of the next hop can be used (16.6 step 7)");
 }
 
 static void do_unresolved(struct proxy_branch *b, const struct proxy_branch_input *in)
 {
     (void)in;
-    end_local(b, 503, "the next hop has no address (RFC 3263)");
+    end_local(b, PROXY_TRY_UNREACHABLE, 503, "the next hop has no address (RFC 3263)");
 }
 
 /* Section 16.7 step 2: "if the response is a provisional response with status codes 101 to 199 inclusive
  * (i.e., anything but 100), the proxy MUST reset timer C for that client transaction". */
 static void do_provisional(struct proxy_branch *b, const struct proxy_branch_input *in)
 {
+    b->heard_ms = proxy_of(b)->wheel.now_ms;
+    b->has_rung |= in->response->status > 100;
     if (in->response->status > 100)
         set_timer_c(b);
     if (b->state != PROXY_BRANCH_PROCEEDING)
@@ -214,6 +235,7 @@ static void do_accept(struct proxy_branch *b, const struct proxy_branch_input *i
     b->is_accepted = proxy_is_invite(b->context);
     enter(b, PROXY_BRANCH_DONE, in->response->status, "accepted (16.7 step 5)");
     proxy_response_accept(b, in->response);
+    tell(b, PROXY_TRY_ANSWERED, in->response->status, in->response);
 }
 
 static void do_accept_again(struct proxy_branch *b, const struct proxy_branch_input *in)
@@ -226,11 +248,12 @@ static void do_final(struct proxy_branch *b, const struct proxy_branch_input *in
     unsigned status = in->response->status;
 
     if (status == 503 && may_fail_over(b)) {
-        fail_over(b, 503, "503 from this address, next one (RFC 3263 section 4.3)");
+        fail_over(b, PROXY_TRY_UNREACHABLE, 503, "503 from this address, next one (RFC 3263 section 4.3)");
         return;
     }
     enter(b, PROXY_BRANCH_DONE, status, "final response (16.7 step 4)");
     proxy_response_add(b, in->response);
+    tell(b, PROXY_TRY_ANSWERED, status, in->response);
 }
 
 /* Section 16.6 step 7, last paragraph: "acts as if this element of the target set returned a 408". */
@@ -238,9 +261,9 @@ static void do_timeout(struct proxy_branch *b, const struct proxy_branch_input *
 {
     (void)in;
     if (b->state == PROXY_BRANCH_CALLING && may_fail_over(b))
-        fail_over(b, 408, "no response from this address, next one (RFC 3263 section 4.3)");
+        fail_over(b, PROXY_TRY_SILENT, 408, "no response from this address, next one (RFC 3263 section 4.3)");
     else
-        end_local(b, b->cancel.status, "Timer B or F (16.6 step 7)");
+        end_local(b, PROXY_TRY_SILENT, b->cancel.status, "Timer B or F (16.6 step 7)");
 }
 
 static void do_transport(struct proxy_branch *b, const struct proxy_branch_input *in)
@@ -249,17 +272,18 @@ static void do_transport(struct proxy_branch *b, const struct proxy_branch_input
     if (may_retry_udp(b)) {
         b->next_hop--;
         b->is_udp_forced = true;
-        fail_over(b, 503, "no connection for a long request, over UDP then (18.1.1)");
+        fail_over(b, PROXY_TRY_UNREACHABLE, 503, "no connection for a long request, over UDP then (18.1.1)");
     } else if (may_fail_over(b)) {
-        fail_over(b, 503, "this address cannot be reached, next one (RFC 3263 section 4.3)");
+        fail_over(b, PROXY_TRY_UNREACHABLE, 503,
+                  "this address cannot be reached, next one (RFC 3263 section 4.3)");
     } else {
-        end_local(b, 503, "transport error (16.9)");
+        end_local(b, PROXY_TRY_UNREACHABLE, 503, "transport error (16.9)");
     }
 }
 
 static void do_cancel_resolving(struct proxy_branch *b, const struct proxy_branch_input *in)
 {
-    end_local(b, in->cancel->status, in->cancel->why);
+    end_local(b, PROXY_TRY_DROPPED, in->cancel->status, in->cancel->why);
 }
 
 /* Section 9.1: "A CANCEL request SHOULD NOT be sent to cancel a request other than INVITE". */
@@ -285,14 +309,14 @@ static void do_cancel_again(struct proxy_branch *b, const struct proxy_branch_in
     b->cancel.status = in->cancel->status;
 }
 
-static void give_up(struct proxy_branch *b, const char *why)
+static void abandon(struct proxy_branch *b, const char *why)
 {
     struct txn_client *client = b->client;
 
     detach(b);
     if (client)
         txn_client_abandon(proxy_of(b)->txn, client);
-    end_local(b, b->cancel.status, why);
+    end_local(b, PROXY_TRY_SILENT, b->cancel.status, why);
 }
 
 /* Section 16.8: "If the client transaction has not received a provisional response, the proxy MUST behave as
@@ -300,7 +324,7 @@ static void give_up(struct proxy_branch *b, const char *why)
 static void do_timer_c_silent(struct proxy_branch *b, const struct proxy_branch_input *in)
 {
     (void)in;
-    give_up(b, "Timer C, no provisional response (16.8)");
+    abandon(b, "Timer C, no provisional response (16.8)");
 }
 
 /* Section 16.8: "If the client transaction has received a provisional response, the proxy MUST generate a
@@ -315,13 +339,14 @@ static void do_timer_c(struct proxy_branch *b, const struct proxy_branch_input *
 static void do_abandon(struct proxy_branch *b, const struct proxy_branch_input *in)
 {
     (void)in;
-    give_up(b, "no final response 64*T1 after the CANCEL (9.1)");
+    abandon(b, "no final response 64*T1 after the CANCEL (9.1)");
 }
 
 static void do_detach(struct proxy_branch *b, const struct proxy_branch_input *in)
 {
     (void)in;
     enter(b, PROXY_BRANCH_DONE, 0, "another branch has answered this non-INVITE (16.7 step 5)");
+    tell(b, PROXY_TRY_DROPPED, b->cancel.status, NULL);
 }
 
 /* NULL: cannot happen. */
@@ -395,6 +420,20 @@ void proxy_branch_happen(struct proxy_branch *b, enum proxy_branch_event event,
     action(b, in);
 }
 
+void proxy_branch_give_up(struct proxy_branch *b)
+{
+    static const struct proxy_cancel cancel = {
+        {"SIP;cause=408;text=\"Request Timeout\"", sizeof("SIP;cause=408;text=\"Request Timeout\"") - 1},
+        408,
+        "no answer in time, another is tried in its place"};
+    const struct proxy_branch_input in = {.cancel = &cancel};
+
+    b->is_given_up = true;
+    proxy_explain(b->context, b, "branch.given_up", 408, cancel.why);
+    tell(b, PROXY_TRY_SILENT, 408, NULL);
+    proxy_branch_happen(b, PROXY_EVENT_CANCEL, &in);
+}
+
 static void on_timer(struct timer_wheel *wheel, struct timer *timer)
 {
     struct proxy_branch *b = list_entry(timer, struct proxy_branch, timer);
@@ -420,11 +459,11 @@ static void find_next_hop(struct proxy_branch *b)
     int rc = proxy_plan_make(b->context, b->target, &plan);
 
     if (rc == ERR_NOMEM) {
-        end_local(b, 503, "no memory for the Route");
+        end_local(b, PROXY_TRY_DROPPED, 503, "no memory for the Route");
         return;
     }
     if (rc < 0) {
-        end_local(b, 400, "the next Route value cannot be used (16.6 step 6)");
+        end_local(b, PROXY_TRY_DROPPED, 400, "the next Route value cannot be used (16.6 step 6)");
         return;
     }
     if (goes_by_flow(b->context, b->target)) {
@@ -454,10 +493,13 @@ int proxy_branch_start(struct proxy_context *c, struct proxy_target *target, uns
     b->target = target;
     b->breadth = breadth;
     b->cancel = no_cancel;
+    b->heard_ms = c->req.proxy->wheel.now_ms;
     b->wait.kind = PROXY_WAIT_BRANCH;
     timer_init(&b->timer, on_timer);
     list_append(&c->branches, &b->node);
     enter(b, PROXY_BRANCH_RESOLVING, 0, "a target (16.5)");
+    if (target->watch)
+        target->watch->begun(target->watch, &c->req, target->member);
     find_next_hop(b);
     return 0;
 }

@@ -182,6 +182,7 @@ static void let_go(struct proxy *p, struct proxy_branch *b, struct proxy_link *l
 {
     timer_stop(&p->wheel, &b->timer);
     proxy_wait_stop(p, &b->wait);
+    proxy_branch_drop(b);
     if (!b->client)
         return;
     if (link && is_more_expected(b)) {

@@ -83,8 +83,10 @@ struct proxy_target {
     struct sip_uri uri;
     struct slice path; /* Route values that lead there, or absent */
     unsigned q_milli;
-    bool is_started, has_hop;
+    bool is_started, has_hop; /* is_started: or not to be tried any more */
     struct sip_hop hop;
+    const struct proxy_watch *watch; /* or NULL */
+    unsigned member;
 };
 
 /* RESOLVING -> CALLING -> PROCEEDING -> DONE is the ordinary course; see the table in branch.c. */
@@ -134,6 +136,10 @@ struct proxy_branch {
     bool is_accepted;   /* has answered 2xx: the client transaction may pass up more */
     bool is_by_size;    /* over TCP only because it is long ... */
     bool is_udp_forced; /* ... and that failed: over UDP after all (section 18.1.1) */
+    bool has_rung;      /* a provisional response above 100 has come */
+    bool is_told;       /* the target's watch knows how it ended */
+    bool is_given_up;   /* still pending, but another target is tried in its place */
+    ms_t heard_ms;      /* when it began, or its last provisional response came */
     struct proxy_cancel cancel;
     char id[PROXY_BRANCH_BYTES];
 };
@@ -253,6 +259,9 @@ void proxy_wait_start(struct proxy *p, struct proxy_wait *wait);
 void proxy_wait_stop(struct proxy *p, struct proxy_wait *wait);
 struct proxy_wait *proxy_wait_find(struct proxy *p, uint64_t ticket);
 
+/* The rest of what this watch looks after stays untried. */
+void proxy_targets_skip(struct proxy_context *c, const struct proxy_watch *watch);
+
 /* branch.c */
 
 /* Starts a branch to target with this share of Max-Breadth; it may have ended when this returns. ERR_NOMEM:
@@ -268,6 +277,10 @@ struct proxy_branch_input {
 /* Lets an event happen to a branch; the caller advances the context. */
 void proxy_branch_happen(struct proxy_branch *b, enum proxy_branch_event event,
                          const struct proxy_branch_input *in);
+/* Another target is tried in its place. */
+void proxy_branch_give_up(struct proxy_branch *b);
+/* The context is let go: the watch of a branch that is still under way is told. */
+void proxy_branch_drop(struct proxy_branch *b);
 struct slice proxy_branch_text(const struct proxy_branch *b);
 
 /* forward.c: section 16.6. */

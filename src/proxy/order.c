@@ -10,6 +10,7 @@ static bool is_active(const struct proxy_context *c, const struct proxy_branch *
 
 struct activity {
     unsigned branches, breadth;
+    unsigned awaited; /* of the branches, those in whose place no other is tried */
 };
 
 /* RFC 5393 section 5.3.2: Outgoing Max-Breadth is the sum over the forwarded requests without a final
@@ -24,6 +25,7 @@ static struct activity activity_of(const struct proxy_context *c)
 
         if (is_active(c, b)) {
             activity.branches++;
+            activity.awaited += !b->is_given_up;
             activity.breadth += b->breadth;
         }
     }
@@ -57,17 +59,27 @@ static void start_target(struct proxy_context *c, struct proxy_target *target, u
     }
 }
 
+/* In how many parts the breadth goes. Who is given up keeps his share until he has ended, and whoever is tried in
+ * his place needs one too. */
+static unsigned parts_of(const struct proxy_context *c, const struct proxy_target *t, unsigned count,
+                         unsigned room)
+{
+    unsigned all = t->watch ? count_waiting(c, 0) : count;
+
+    return all < room ? all : room;
+}
+
 /* Starts what may be started now. True when something was: it may have ended at once, so there is more to do.
  */
 static bool start_some(struct proxy_context *c)
 {
     struct activity active = activity_of(c);
     struct proxy_target *t = first_waiting(c);
-    unsigned room, count, share, rest;
+    unsigned room, count, parts, share, rest;
 
-    if (!t || (active.branches > 0 && t->q_milli < c->group_q))
+    if (!t || (active.awaited > 0 && t->q_milli < c->group_q))
         return false;
-    if (active.branches == 0) {
+    if (active.awaited == 0) {
         c->group_q = t->q_milli;
         timer_stop(&c->req.proxy->wheel, &c->ring_timer);
     }
@@ -78,21 +90,68 @@ static bool start_some(struct proxy_context *c)
         count = room;
     if (count == 0)
         return false;
-    share = room / count;
-    rest = room % count;
+    parts = parts_of(c, t, count, room);
+    share = room / parts;
+    rest = room % parts;
     for (unsigned i = 0; i < count && !c->is_closed; i++) {
         start_target(c, first_waiting(c), share + (i < rest));
     }
     return true;
 }
 
+void proxy_targets_skip(struct proxy_context *c, const struct proxy_watch *watch)
+{
+    for (struct proxy_target *t = c->req.targets; t; t = t->next)
+        t->is_started |= t->watch == watch;
+}
+
+/* When a branch is given up because another can be tried in its place; MS_NEVER: not by the clock. */
+static ms_t patience_of(const struct proxy_branch *b)
+{
+    const struct proxy_watch *watch = b->target->watch;
+    ms_t patience_ms = b->state == PROXY_BRANCH_PROCEEDING ? watch->progress_ms : watch->timeout_ms;
+
+    return b->has_rung || b->is_given_up || patience_ms == 0 ? MS_NEVER : b->heard_ms + patience_ms;
+}
+
+/* The branch of this watch whose patience ends first. */
+static struct proxy_branch *least_patient(const struct proxy_context *c, const struct proxy_watch *watch)
+{
+    struct proxy_branch *least = NULL;
+
+    list_for_each(node, &c->branches)
+    {
+        struct proxy_branch *b = list_entry(node, struct proxy_branch, node);
+
+        if (b->target->watch == watch && is_active(c, b) && patience_of(b) != MS_NEVER &&
+            (!least || patience_of(b) < patience_of(least)))
+            least = b;
+    }
+    return least;
+}
+
+/* Who stands in for another waits for him to fail, not for him to have rung. */
+static void set_patience(struct proxy_context *c, const struct proxy_watch *watch)
+{
+    struct proxy_branch *b = least_patient(c, watch);
+    struct proxy *p = c->req.proxy;
+
+    if (!b)
+        timer_stop(&p->wheel, &c->ring_timer);
+    else if (!timer_is_set(&c->ring_timer) || c->ring_timer.deadline_ms != patience_of(b))
+        timer_set(&p->wheel, &c->ring_timer, patience_of(b));
+}
+
 /* How long a group rings while there is another to try. A non-INVITE cannot be cancelled (section 9.1). */
 static void set_ring_timer(struct proxy_context *c)
 {
+    const struct proxy_target *next = first_waiting(c);
     struct proxy *p = c->req.proxy;
 
-    if (!first_waiting(c) || c->is_closed)
+    if (!next || c->is_closed)
         timer_stop(&p->wheel, &c->ring_timer);
+    else if (next->watch)
+        set_patience(c, next->watch);
     else if (proxy_is_invite(c) && c->req.ring_ms > 0 && !timer_is_set(&c->ring_timer))
         timer_set(&p->wheel, &c->ring_timer, p->wheel.now_ms + c->req.ring_ms);
 }
@@ -153,9 +212,13 @@ static void on_ring(struct timer_wheel *wheel, struct timer *timer)
         408,
         "this group has rung for long enough (16.6)"};
     struct proxy_context *c = list_entry(timer, struct proxy_context, ring_timer);
+    const struct proxy_target *next = first_waiting(c);
 
     (void)wheel;
-    cancel_branches(c, &cancel);
+    if (next && next->watch)
+        proxy_branch_give_up(least_patient(c, next->watch));
+    else
+        cancel_branches(c, &cancel);
     proxy_context_advance(c);
 }
 

@@ -11,6 +11,8 @@
 #include "sip/hop.h"
 #include "sip/uri.h"
 
+struct proxy_watch;
+
 /* One place where a user can be reached (RFC 3261 section 10): what a look-up of an address-of-record gives.
  * All slices live in the arena given to the look-up. */
 struct proxy_binding {
@@ -20,6 +22,8 @@ struct proxy_binding {
     unsigned q_milli; /* 0..1000 */
     bool has_hop;     /* true: reach it by `hop` (the flow it registered over), not by resolving uri */
     struct sip_hop hop;
+    const struct proxy_watch *watch; /* who looks after it (request.h), or NULL; lives as long as the proxy */
+    unsigned member;                 /* what the watch knows it by */
 };
 
 #define PROXY_HOPS_MAX 16 /* candidates of one resolution */

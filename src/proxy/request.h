@@ -55,6 +55,36 @@ struct proxy_request {
     unsigned n_targets;
 };
 
+/* How the try of a target ended. */
+enum proxy_try {
+    PROXY_TRY_ANSWERED,    /* by a final response */
+    PROXY_TRY_SILENT,      /* nothing came in time, or nothing more than provisional responses */
+    PROXY_TRY_UNREACHABLE, /* it has no address, or the network did not take the request (section 16.9) */
+    PROXY_TRY_DROPPED,     /* that says nothing about the target: cancelled, no memory here */
+};
+
+struct proxy_outcome {
+    enum proxy_try how;
+    unsigned status;          /* as what it counts in the response context */
+    bool has_rung;            /* a provisional response above 100 had come */
+    struct sip_msg *response; /* ANSWERED; lives during the call */
+};
+
+/* Who looks after targets that stand in for each other: the members of a gateway group. They have falling q; when
+ * one of them fails, the watch says whether the next is tried. For each begun there is exactly one ended; both may
+ * come from inside the call that started the request, and neither may call the core. */
+struct proxy_watch {
+    /* A branch to this target begins. */
+    void (*begun)(const struct proxy_watch *watch, struct proxy_request *req, unsigned member);
+    /* It has ended, or been given up. False: no other target of this watch is tried for this request. */
+    bool (*ended)(const struct proxy_watch *watch, struct proxy_request *req, unsigned member,
+                  const struct proxy_outcome *outcome);
+    /* While there is another one to try, a target is given up that has said nothing for so long, or no more than
+     * 100. It is cancelled then, as far as it can be (section 9.1), and a 2xx that comes all the same is taken.
+     * 0: the transaction's own timers, and Timer C. */
+    ms_t timeout_ms, progress_ms;
+};
+
 /* Answers the request with a locally made final response and ends the chain; always PROXY_DONE. phrase
  * absent: the default. extra: further headers or NULL. why: one clause for the log, with the RFC section. */
 enum proxy_verdict proxy_reply(struct proxy_request *req, unsigned status, struct slice phrase,

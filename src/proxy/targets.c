@@ -95,6 +95,8 @@ int proxy_add_target(struct proxy_request *req, const struct proxy_binding *bind
         .q_milli = binding->q_milli,
         .has_hop = binding->has_hop,
         .hop = binding->hop,
+        .watch = binding->watch,
+        .member = binding->member,
     };
     insert(req, target);
     return 0;
