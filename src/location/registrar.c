@@ -219,7 +219,11 @@ enum proxy_verdict location_require_step(struct proxy_request *req, void *ctx)
     struct slice tags;
 
     (void)ctx;
-    if (!is_for_us(req) || !sip_msg_has(&req->msg, SIP_HDR_REQUIRE))
+    if (!is_for_us(req))
+        return PROXY_NEXT;
+    if (!proxy_check_merged(req))
+        return PROXY_DONE;
+    if (!sip_msg_has(&req->msg, SIP_HDR_REQUIRE))
         return PROXY_NEXT;
     if (unsupported_tags(req, &tags) != 0)
         return refuse_busy(req, "no memory for the response");
@@ -400,7 +404,7 @@ static enum proxy_verdict process(struct location_registrar *r, struct proxy_req
     char aor[AOR_BYTES];
     int rc;
 
-    if (find_owner(r, req, aor, &owner) != 0)
+    if (find_owner(r, req, aor, &owner) != 0 || !proxy_check_content(req))
         return PROXY_DONE;
     /* RFC 3327 section 5.3: somebody on the way has added a Path that the client knows nothing of. */
     if (sip_msg_has(&req->msg, SIP_HDR_PATH) && !r->opts.path_unasked &&

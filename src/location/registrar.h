@@ -42,8 +42,8 @@ MUST_USE int location_registrar_new(const struct location_registrar_opts *opts,
                                     struct location_registrar **ret_registrar);
 void location_registrar_free(struct location_registrar *registrar);
 
-/* Section 10.3 steps 1 and 2: a REGISTER for us that requires what we do not have is answered 420, before
- * anybody is asked for credentials. Stands before the authentication step. ctx: the registrar. */
+/* Section 10.3 steps 1 and 2: a REGISTER for us that is here already by another way is answered 482 (section
+ * 8.2.2.2), one that requires what we do not have 420, before anybody is asked for credentials. Stands before the authentication step. ctx: the registrar. */
 enum proxy_verdict location_require_step(struct proxy_request *req, void *ctx);
 /* Section 10.3 steps 1 and 4 to 8. ctx: the registrar. */
 enum proxy_verdict location_registrar_step(struct proxy_request *req, void *ctx);

@@ -209,8 +209,12 @@ void proxy_context_release(struct proxy_context *c)
         let_go(p, list_entry(node, struct proxy_branch, node), link);
     }
     p->n_without_server -= c->is_without_server;
+    if (c->own && !(c->req.server && c->is_final_sent)) {
+        proxy_own_free(p, c->own);
+        c->own = NULL;
+    }
     if (c->req.server)
-        txn_server_set_user(c->req.server, link ? &link->user : NULL);
+        txn_server_set_user(c->req.server, link ? &link->user : c->own ? &c->own->user : NULL);
     list_remove(&c->node);
     list_append(&p->dead, &c->node);
 }

@@ -9,6 +9,8 @@
  * element of the target set being tried; in the context's arena struct proxy_link     worker   what remains
  * of an answered INVITE: ties client transactions in Accepted to the server transaction, so that further 2xx
  * go upstream (RFC 6026). A pool object.
+ *   struct proxy_own      worker   by what a request that is answered here as by a UAS would be known if it came
+ * again by another way (section 8.2.2.2); as long as its server transaction. A pool object.
  *
  * A turn is one call from outside, or one instant of the clock. What it needs for a moment is taken from
  * proxy->scratch. */
@@ -50,6 +52,8 @@ struct proxy {
     struct arena scratch;
     struct pool links;
     struct list live_links;
+    struct pool owns;
+    struct map own;                      /* by Call-ID, From tag and CSeq */
     struct list contexts, dead;          /* dead: freed at the end of the turn */
     struct list originations;            /* requests of our own making */
     size_t n_originations, n_originated; /* how many; how many of them wait in a transaction */
@@ -64,7 +68,13 @@ struct proxy {
 };
 
 /* First member of everything that is given to the transaction layer as its user. */
-enum proxy_user_kind { PROXY_USER_CONTEXT, PROXY_USER_BRANCH, PROXY_USER_LINK, PROXY_USER_ORIGIN };
+enum proxy_user_kind {
+    PROXY_USER_CONTEXT,
+    PROXY_USER_BRANCH,
+    PROXY_USER_LINK,
+    PROXY_USER_OWN,
+    PROXY_USER_ORIGIN
+};
 struct proxy_user {
     enum proxy_user_kind kind;
 };
@@ -187,6 +197,7 @@ struct proxy_context {
     struct timer ring_timer;
     struct proxy_best best;
     struct proxy_challenge *challenges;
+    struct proxy_own *own; /* NULL: this one is forwarded, or was not looked at */
     bool is_trying_sent, is_final_sent;
     bool is_closed;    /* no new branches: cancelled, answered, or 6xx */
     bool is_cancelled; /* by the caller */
@@ -202,6 +213,11 @@ struct proxy_link {
 };
 _Static_assert(sizeof(struct proxy_link) <= PROXY_LINK_MAX_BYTES,
                "what an answered call leaves behind is small");
+
+struct proxy_own {
+    struct proxy_user user; /* of the server transaction once the context is gone */
+    struct map_node node;
+};
 
 static inline struct proxy_context *proxy_context_of(struct proxy_request *req)
 {
@@ -330,6 +346,11 @@ struct slice proxy_uri_without_maddr(const struct sip_uri *uri, struct arena *ar
 /* validate.c: 420 unless everything in Require is supported, which is for a UAS to check (section 8.2.2.3).
  * False: answered. */
 bool proxy_check_require(struct proxy_context *c);
+
+/* merged.c: the end of what proxy_check_merged() noted, with the server transaction. NULL is fine. */
+void proxy_own_free(struct proxy *p, struct proxy_own *own);
+/* All of it. */
+void proxy_own_clear(struct proxy *p);
 
 /* uas.c: section 11, the answer to an OPTIONS that goes no further. */
 enum proxy_verdict proxy_answer_options(struct proxy_context *c, const char *why);

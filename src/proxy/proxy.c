@@ -30,6 +30,11 @@ static struct proxy_link *link_of(struct proxy_user *user)
     return user && user->kind == PROXY_USER_LINK ? list_entry(user, struct proxy_link, user) : NULL;
 }
 
+static struct proxy_own *own_of(struct proxy_user *user)
+{
+    return user && user->kind == PROXY_USER_OWN ? list_entry(user, struct proxy_own, user) : NULL;
+}
+
 static void on_send(void *ctx, const struct sip_hop *hop, struct wire *wire, uint64_t token)
 {
     struct proxy *p = ctx;
@@ -148,9 +153,9 @@ static void on_server_done(void *ctx, struct txn_server *t)
     struct proxy_context *c = context_of(txn_server_user(t));
     struct proxy_link *link = link_of(txn_server_user(t));
 
-    (void)ctx;
     if (link)
         link->server = NULL;
+    proxy_own_free(ctx, own_of(txn_server_user(t)));
     /* Timer L, while a branch lost to the answer has not ended yet. */
     if (c) {
         assert(c->is_final_sent);
@@ -203,6 +208,24 @@ static bool are_opts_sane(const struct proxy_opts *opts)
            opts->path_mtu_bytes > PROXY_MTU_MARGIN;
 }
 
+static int init_tables(struct proxy *p)
+{
+    int rc = map_init(&p->waits, WAIT_BUCKETS);
+
+    if (rc < 0)
+        return rc;
+    rc = map_init(&p->own, WAIT_BUCKETS);
+    if (rc < 0)
+        goto out_waits;
+    rc = new_txn_layer(p);
+    if (rc == 0)
+        return 0;
+    map_done(&p->own);
+out_waits:
+    map_done(&p->waits);
+    return rc;
+}
+
 int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports, struct counters *counters,
               ms_t now_ms, struct proxy **ret_proxy)
 {
@@ -225,18 +248,14 @@ int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports, st
     list_init(&p->originations);
     for (size_t i = 0; i < PROXY_LOG_KINDS; i++)
         p->limiters[i].per_second = PROXY_LOG_PER_SECOND;
-    rc = map_init(&p->waits, WAIT_BUCKETS);
+    rc = init_tables(p);
     if (rc < 0)
         goto out;
-    rc = new_txn_layer(p);
-    if (rc < 0) {
-        map_done(&p->waits);
-        goto out;
-    }
     arena_pool_init(&p->requests, opts->arena_budget_bytes);
     arena_pool_init(&p->events, SCRATCH_BUDGET_BYTES);
     arena_init(&p->scratch, &p->events);
     pool_init(&p->links, sizeof(struct proxy_link), opts->max_transactions);
+    pool_init(&p->owns, sizeof(struct proxy_own), opts->max_transactions);
     *ret_proxy = p;
     p = NULL;
 out:
@@ -254,11 +273,14 @@ void proxy_free(struct proxy *p)
     proxy_originations_drop(p);
     while (!list_is_empty(&p->live_links))
         link_free(p, list_entry(p->live_links.next, struct proxy_link, node));
+    proxy_own_clear(p);
     txn_layer_free(p->txn);
     arena_done(&p->scratch);
     arena_pool_done(&p->requests);
     arena_pool_done(&p->events);
     pool_done(&p->links);
+    pool_done(&p->owns);
+    map_done(&p->own);
     map_done(&p->waits);
     mem_free(p);
 }

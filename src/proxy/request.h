@@ -96,6 +96,14 @@ enum proxy_verdict proxy_shed(struct proxy_request *req, const char *why);
 /* A line of the explanation, with the name of the route when one was chosen. */
 void proxy_request_explain(struct proxy_request *req, const char *event, unsigned status, const char *why);
 
+/* What a step has to look at that answers a request as a UAS (section 8.2.2, in this order). False: answered. */
+
+/* Section 8.2.2.2: 482 for a request that is being answered already, and has come by another way. Only for what
+ * is never forwarded: that may come by several ways (section 16.3). A second look finds the request itself. */
+bool proxy_check_merged(struct proxy_request *req);
+/* Section 8.2.3: 415 for a body that is not understood, and not optional. */
+bool proxy_check_content(struct proxy_request *req);
+
 /* Adds a target (section 16.5); a step before `targets` may do so, then no look-up is made. The slices of
  * binding live in req->arena or longer. ERR_EXISTS: an equal URI is there already, and by no other path; ERR_LIMIT:
  * opts->max_branches are there, none of lower q; ERR_SYNTAX, ERR_UNSUPPORTED: not a SIP or SIPS URI;

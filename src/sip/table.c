@@ -39,6 +39,8 @@ static const uint8_t header_slots[128] = {
     SLOT(1, 'c', 'c', CONTENT_TYPE),
     SLOT(16, 'c', 'g', CONTENT_ENCODING),
     SLOT(1, 'e', 'e', CONTENT_ENCODING),
+    SLOT(19, 'c', 'n', CONTENT_DISPOSITION),
+    SLOT(16, 'c', 'e', CONTENT_LANGUAGE),
     SLOT(7, 'e', 's', EXPIRES),
     SLOT(11, 'm', 's', MIN_EXPIRES),
     SLOT(7, 'r', 'e', REQUIRE),
