@@ -307,6 +307,7 @@ static void requests_for_the_proxy_itself(void **state)
     request(&w, &(struct call){.method = "OPTIONS",
                                .ruri = "sip:example.com",
                                .branch = "z9hG4bKo2",
+                               .cseq = 2,
                                .extra = "Require: foo, bar\r\n"});
     sent = take_starting(&w, "SIP/2.0 420 ");
     assert_string_equal(header(sent, "Unsupported", 0), "foo, bar");
