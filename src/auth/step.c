@@ -8,7 +8,7 @@
 
 /* What is asked of a request: by whom, and in which headers question and answer stand. */
 struct demand {
-    const struct proxy_domain *domain;
+    const struct proxy_domain *domain; /* NULL: whichever of ours has the realm of the answer */
     enum sip_hdr_id answer, question;
     unsigned status;
 };
@@ -64,7 +64,7 @@ static enum proxy_verdict challenge(struct proxy_request *req, const struct auth
         extra[n++] = (struct sip_extra){.id = demand->question, .value = buf_slice(&value)};
     }
     counter_inc(proxy_get_counters(req->proxy), COUNTER_CHALLENGES);
-    return proxy_reply(req, demand->status, SLICE_NULL, extra, why);
+    return proxy_reply_once(req, demand->status, extra, why);
 }
 
 /* ---- the answer ---- */
@@ -79,27 +79,43 @@ static bool is_offered(const struct auth_opts *opts, const struct auth_credentia
     return false;
 }
 
+static const struct proxy_domain *find_domain(const struct proxy_request *req, const struct demand *demand,
+                                              struct slice realm)
+{
+    const struct proxy_opts *proxy = proxy_get_opts(req->proxy);
+    if (demand->domain != NULL)
+        return slice_eq(realm, demand->domain->realm) ? demand->domain : NULL;
+    for (size_t i = 0; i < proxy->n_domains; i++)
+        if (slice_eq(realm, proxy->domains[i].realm))
+            return &proxy->domains[i];
+    return NULL;
+}
+
+struct answer {
+    struct auth_credentials credentials;
+    struct slice value;                /* the whole header field value */
+    const struct proxy_domain *domain; /* whose realm it is for */
+};
+
 /* The first credentials for this realm by an algorithm that is offered (RFC 8760 section 2.4: the client
  * sends one of them). Those for others' realms may be there too and are nobody's business here. */
 static enum found find_credentials(struct proxy_request *req, const struct auth_opts *opts,
-                                   const struct demand *demand, struct auth_credentials *ret_credentials,
-                                   struct slice *ret_value)
+                                   const struct demand *demand, struct answer *ret_answer)
 {
     const struct sip_msg *msg = &req->msg;
     for (uint16_t i = msg->first[demand->answer]; i != SIP_HDR_NONE; i = msg->hdrs[i].next) {
-        struct auth_credentials c;
-        struct slice value = sip_hdr_value(msg, &msg->hdrs[i]);
-        int rc = auth_credentials_parse(value, &req->arena, &c);
+        struct answer a = {.value = sip_hdr_value(msg, &msg->hdrs[i])};
+        int rc = auth_credentials_parse(a.value, &req->arena, &a.credentials);
         if (rc == ERR_UNSUPPORTED)
             continue;
         if (rc != 0)
             return rc == ERR_NOMEM ? FOUND_NOMEM : FOUND_BAD;
-        if (!slice_eq(c.realm, demand->domain->realm) || !is_offered(opts, &c))
+        a.domain = find_domain(req, demand, a.credentials.realm);
+        if (a.domain == NULL || !is_offered(opts, &a.credentials))
             continue;
-        if (!c.is_complete)
+        if (!a.credentials.is_complete)
             return FOUND_BAD;
-        *ret_credentials = c;
-        *ret_value = value;
+        *ret_answer = a;
         return FOUND_ONE;
     }
     return FOUND_NONE;
@@ -182,13 +198,30 @@ static bool is_taken_for(const struct proxy_request *req, struct slice digest_ur
            slice_eq_nocase(uri.host, req->ruri.host);
 }
 
+/* demand->domain is whose realm the answer is for. */
+static enum proxy_verdict judge(struct proxy_request *req, const struct auth_opts *opts,
+                                const struct demand *demand, const struct answer *answer)
+{
+    bool stale;
+    if (!is_taken_for(req, answer->credentials.uri))
+        return proxy_reply(req, 400, SLICE("Bad Digest URI"), NULL,
+                           "credentials for where nothing is taken for: RFC 8760 section 2.6");
+    const char *why = verify(req, opts, demand, &answer->credentials, &stale);
+    if (why != NULL) {
+        log_failure(req, demand, why);
+        return challenge(req, opts, demand, stale, why);
+    }
+    req->user_domain = demand->domain;
+    if (demand->answer == SIP_HDR_PROXY_AUTHORIZATION)
+        req->remove_credentials = answer->value;
+    return PROXY_NEXT;
+}
+
 static enum proxy_verdict authenticate(struct proxy_request *req, const struct auth_opts *opts,
                                        const struct demand *demand)
 {
-    struct auth_credentials c;
-    struct slice value;
-    bool stale;
-    switch (find_credentials(req, opts, demand, &c, &value)) {
+    struct answer answer;
+    switch (find_credentials(req, opts, demand, &answer)) {
     case FOUND_NONE:
         return challenge(req, opts, demand, false, "credentials needed: RFC 3261 section 22.1");
     case FOUND_BAD:
@@ -200,18 +233,7 @@ static enum proxy_verdict authenticate(struct proxy_request *req, const struct a
     case FOUND_ONE:
         break;
     }
-    if (!is_taken_for(req, c.uri))
-        return proxy_reply(req, 400, SLICE("Bad Digest URI"), NULL,
-                           "credentials for where nothing is taken for: RFC 8760 section 2.6");
-    const char *why = verify(req, opts, demand, &c, &stale);
-    if (why != NULL) {
-        log_failure(req, demand, why);
-        return challenge(req, opts, demand, stale, why);
-    }
-    req->user_domain = demand->domain;
-    if (demand->answer == SIP_HDR_PROXY_AUTHORIZATION)
-        req->remove_credentials = value;
-    return PROXY_NEXT;
+    return judge(req, opts, demand, &answer);
 }
 
 /* ---- who is asked ---- */
@@ -251,6 +273,38 @@ static bool is_own_name(const struct proxy_request *req, const struct sip_uri *f
     return slice_eq(slice_sub(text, start, slice_rfind(text, '@')), req->user);
 }
 
+/* The first of our domains that wants credentials, or NULL. */
+static const struct proxy_domain *domain_that_asks(const struct proxy_request *req)
+{
+    const struct proxy_opts *proxy = proxy_get_opts(req->proxy);
+    for (size_t i = 0; i < proxy->n_domains; i++)
+        if (proxy_needs_auth_calls(req, &proxy->domains[i]))
+            return &proxy->domains[i];
+    return NULL;
+}
+
+/* Someone from elsewhere, or who hides where he is from (RFC 3323 section 4.1.1.3): he may all the same be a user
+ * of ours, and is asked when he wants what only those may have. */
+static enum proxy_verdict step_stranger(struct proxy_request *req, const struct auth_opts *opts)
+{
+    struct demand demand = by_proxy;
+    struct answer answer;
+    switch (find_credentials(req, opts, &demand, &answer)) {
+    case FOUND_ONE:
+        demand.domain = answer.domain;
+        return judge(req, opts, &demand, &answer);
+    case FOUND_NOMEM:
+        return proxy_reply(req, 503, SLICE_NULL, NULL, "no memory for credentials");
+    case FOUND_NONE:
+    case FOUND_BAD:
+        break;
+    }
+    demand.domain = proxy_leads_elsewhere(req) ? domain_that_asks(req) : NULL;
+    return demand.domain == NULL
+               ? PROXY_NEXT
+               : challenge(req, opts, &demand, false, "only users may go elsewhere: RFC 3261 section 22.3");
+}
+
 static enum proxy_verdict step_call(struct proxy_request *req, const struct auth_opts *opts)
 {
     const struct sip_name_addr *from;
@@ -267,16 +321,7 @@ static enum proxy_verdict step_call(struct proxy_request *req, const struct auth
             return proxy_reply(req, 403, SLICE_NULL, NULL, "From names another user than the one who signed");
         return verdict;
     }
-    /* Someone from elsewhere, who may all the same be a user of ours. */
-    const struct proxy_opts *proxy = proxy_get_opts(req->proxy);
-    for (size_t i = 0; i < proxy->n_domains && sip_msg_has(&req->msg, demand.answer); i++) {
-        struct auth_credentials c;
-        struct slice value;
-        demand.domain = &proxy->domains[i];
-        if (find_credentials(req, opts, &demand, &c, &value) == FOUND_ONE)
-            return authenticate(req, opts, &demand);
-    }
-    return PROXY_NEXT;
+    return step_stranger(req, opts);
 }
 
 enum proxy_verdict auth_step(struct proxy_request *req, void *ctx)

@@ -238,6 +238,19 @@ enum proxy_verdict proxy_reply(struct proxy_request *req, unsigned status, struc
     return PROXY_DONE;
 }
 
+enum proxy_verdict proxy_reply_once(struct proxy_request *req, unsigned status, const struct sip_extra *extra,
+                                    const char *why)
+{
+    struct txn_server *server = req->server;
+
+    if (server) {
+        txn_server_set_user(server, NULL);
+        req->server = NULL;
+        txn_server_abandon(req->proxy->txn, server);
+    }
+    return proxy_reply(req, status, SLICE_NULL, extra, why);
+}
+
 #define RETRY_AFTER_BYTES 20
 
 static struct sip_extra retry_after(const struct proxy *p, char digits[RETRY_AFTER_BYTES])

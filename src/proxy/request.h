@@ -96,6 +96,15 @@ enum proxy_verdict proxy_shed(struct proxy_request *req, const char *why);
 /* A line of the explanation, with the name of the route when one was chosen. */
 void proxy_request_explain(struct proxy_request *req, const char *event, unsigned status, const char *why);
 
+/* The same for who has not proved who he is: once, and without a transaction that would repeat it or be kept
+ * (sections 8.2.7 and 26.3.2.4). When the request comes again it is answered again. */
+enum proxy_verdict proxy_reply_once(struct proxy_request *req, unsigned status, const struct sip_extra *extra,
+                                    const char *why);
+
+/* Does the request leave for somebody else's place: is its Request-URI not ours, does a Route value that is
+ * left lead it elsewhere first, or does a static route? After the steps `route` and `routes`. */
+bool proxy_leads_elsewhere(struct proxy_request *req);
+
 /* What a step has to look at that answers a request as a UAS (section 8.2.2, in this order). False: answered. */
 
 /* Section 8.2.2.2: 482 for a request that is being answered already, and has come by another way. Only for what

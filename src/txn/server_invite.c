@@ -27,6 +27,7 @@ enum event {
     TIMER_I_FIRES,
     TIMER_L_FIRES,
     TRANSPORT_ERROR,
+    ABANDONED,
     EVENT_COUNT
 };
 
@@ -41,6 +42,7 @@ static const char *const event_names[EVENT_COUNT] = {
     [TIMER_I_FIRES] = "Timer I",
     [TIMER_L_FIRES] = "Timer L",
     [TRANSPORT_ERROR] = "Transport Err.",
+    [ABANDONED] = "abandoned by TU",
 };
 
 static const struct txn_status_event status_events[] = {
@@ -60,6 +62,8 @@ static const struct txn_cell cells[STATE_COUNT][EVENT_COUNT] = {
             [TIMER_I_FIRES] = TXN_NOT_RUNNING,
             [TIMER_L_FIRES] = TXN_NOT_RUNNING,
             [TRANSPORT_ERROR] = TXN_STEP(PROCEEDING, TXN_TELL_ERROR, "RFC 6026 section 8.8"),
+            [ABANDONED] =
+                TXN_STEP(TERMINATED, 0, "RFC 3261 section 8.2.7: the TU answers without a transaction"),
         },
     [COMPLETED] =
         {
@@ -73,6 +77,7 @@ static const struct txn_cell cells[STATE_COUNT][EVENT_COUNT] = {
             [TIMER_I_FIRES] = TXN_NOT_RUNNING,
             [TIMER_L_FIRES] = TXN_NOT_RUNNING,
             [TRANSPORT_ERROR] = TXN_STEP(COMPLETED, TXN_TELL_ERROR, "RFC 6026 section 8.8"),
+            [ABANDONED] = TXN_IGNORE("RFC 3261 section 17.2.1: it stays until its ACK or Timer H"),
         },
     [CONFIRMED] =
         {
@@ -87,6 +92,7 @@ static const struct txn_cell cells[STATE_COUNT][EVENT_COUNT] = {
             [TIMER_L_FIRES] = TXN_NOT_RUNNING,
             [TRANSPORT_ERROR] =
                 TXN_IGNORE("RFC 6026 figure 7 has no such edge: the ACK says that a response arrived"),
+            [ABANDONED] = TXN_IGNORE("RFC 3261 section 17.2.1: it stays until Timer I"),
         },
     [ACCEPTED] =
         {
@@ -100,6 +106,7 @@ static const struct txn_cell cells[STATE_COUNT][EVENT_COUNT] = {
             [TIMER_I_FIRES] = TXN_NOT_RUNNING,
             [TIMER_L_FIRES] = TXN_STEP(TERMINATED, 0, "RFC 6026 section 8.7"),
             [TRANSPORT_ERROR] = TXN_STEP(ACCEPTED, TXN_TELL_ERROR, "RFC 6026 section 8.8"),
+            [ABANDONED] = TXN_IGNORE("RFC 6026 section 8.7: it stays until Timer L"),
         },
     [TERMINATED] =
         {
@@ -113,6 +120,7 @@ static const struct txn_cell cells[STATE_COUNT][EVENT_COUNT] = {
             [TIMER_I_FIRES] = TXN_NOT_RUNNING,
             [TIMER_L_FIRES] = TXN_NOT_RUNNING,
             [TRANSPORT_ERROR] = TXN_UNMATCHED,
+            [ABANDONED] = TXN_IGNORE(TXN_ENDED),
         },
 };
 /* clang-format on */
@@ -135,5 +143,5 @@ const struct txn_machine txn_server_invite = {
     .on_ack = ACK,
     .on_early_100 = TXN_EVENT_NONE,
     .on_transport_error = TRANSPORT_ERROR,
-    .on_abandon = TXN_EVENT_NONE,
+    .on_abandon = ABANDONED,
 };

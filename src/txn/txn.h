@@ -125,8 +125,9 @@ MUST_USE int txn_server_new(struct txn_layer *layer, struct sip_msg *request, co
  * server_trying_due (RFC 4320 section 4). */
 MUST_USE int txn_server_respond(struct txn_layer *layer, struct txn_server *t, unsigned status,
                                 struct slice to_tag, struct wire *wire);
-/* The user gives up on a non-INVITE without an answer (RFC 4320 section 4.2): the transaction ends, with
- * server_done as usual. After a final response it does nothing. Not for an INVITE, which is always answered. */
+/* The user gives up on a non-INVITE without an answer (RFC 4320 section 4.2), or answers a request as if there
+ * were no transaction (section 8.2.7): the transaction ends, with server_done as usual. After a final response
+ * it does nothing. */
 void txn_server_abandon(struct txn_layer *layer, struct txn_server *t);
 void txn_server_set_user(struct txn_server *t, void *user);
 void *txn_server_user(const struct txn_server *t);
