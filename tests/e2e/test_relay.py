@@ -24,9 +24,17 @@ def test_a_known_user_without_a_binding_is_480(new_phone):
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "OPTIONS", "SUBSCRIBE", "REGISTER", "FROBNICATE"])
-def test_a_strangers_request_to_a_foreign_domain_is_403(new_phone, method):
+def test_a_strangers_request_to_a_foreign_domain_is_challenged(new_phone, method):
     stranger, target = new_phone(), new_phone()
     response = stranger.ask(stranger.request(method, elsewhere(target), from_=STRANGER))
+    assert response.status == 407
+    target.expect_nothing(0.2)
+
+
+def test_where_nobody_is_asked_for_a_password_a_stranger_is_refused(start_proxy, phone):
+    proxy = start_proxy(call_auth=False)
+    stranger, target = phone(proxy, "stranger", domain="elsewhere.test"), phone(proxy, "bob")
+    response = stranger.ask(stranger.request("MESSAGE", elsewhere(target), from_=STRANGER))
     assert response.status == 403
     target.expect_nothing(0.2)
 
@@ -86,7 +94,7 @@ def test_a_trusted_address_may_relay_and_another_may_not(start_proxy, phone):
     target.reply(target.expect("INVITE"), 486)
     assert trusted.final(request).status == 486
     target.expect("ACK")
-    assert stranger.ask(stranger.request("INVITE", elsewhere(target), from_=STRANGER)).status == 403
+    assert stranger.ask(stranger.request("INVITE", elsewhere(target), from_=STRANGER)).status == 407
     target.expect_nothing(0.2)
 
 
@@ -118,7 +126,7 @@ def test_a_route_that_only_names_the_proxy_opens_no_relay(new_phone, method):
     stranger, target = new_phone(), new_phone()
     made_up = stolen_dialog(stranger, f"<sip:{stranger.proxy.hostport};lr>", target)
     made_up.local = STRANGER
-    assert stranger.ask(made_up.request(method)).status == 403
+    assert stranger.ask(made_up.request(method)).status == 407
     target.expect_nothing(0.2)
 
 
@@ -132,7 +140,7 @@ def test_a_route_of_ours_with_one_letter_changed_opens_no_relay(new_phone):
         changed = token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
         forged = stolen_dialog(caller, near.routes[0].replace(token, changed, 1), target)
         forged.local = STRANGER
-        assert caller.ask(forged.request("BYE")).status == 403, changed
+        assert caller.ask(forged.request("BYE")).status == 407, changed
     target.expect_nothing(0.2)
 
 
