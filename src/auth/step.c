@@ -299,7 +299,7 @@ static enum proxy_verdict step_stranger(struct proxy_request *req, const struct 
     case FOUND_BAD:
         break;
     }
-    demand.domain = proxy_leads_elsewhere(req) ? domain_that_asks(req) : NULL;
+    demand.domain = proxy_leads_elsewhere(req) && !req->is_relay_allowed ? domain_that_asks(req) : NULL;
     return demand.domain == NULL
                ? PROXY_NEXT
                : challenge(req, opts, &demand, false, "only users may go elsewhere: RFC 3261 section 22.3");
