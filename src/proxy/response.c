@@ -22,6 +22,7 @@ int proxy_response_strip(struct proxy *p, struct sip_msg *response, const struct
     if (is_for_us_alone(response))
         return ERR_NOTFOUND;
     sip_edit_init(&edit, response, &p->scratch);
+    sip_edit_fix_version(&edit); /* section 7.1: "implementations MUST send upper-case" */
     sip_edit_pop_values(&edit, SIP_HDR_VIA, 1);
     if (sip_transport_is_reliable((enum sip_transport)to->transport))
         sip_edit_fix_content_length(&edit);

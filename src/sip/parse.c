@@ -296,18 +296,10 @@ static void begin(struct sip_msg *msg, struct slice bytes)
     memset(msg->first, 0xff, sizeof(msg->first));
 }
 
-/* Section 7.5: "MUST ignore any CRLF appearing before the start-line". */
-static struct slice skip_empty_lines(struct slice bytes)
-{
-    while (bytes.len >= 2 && bytes.ptr[0] == '\r' && bytes.ptr[1] == '\n')
-        bytes = slice_make(bytes.ptr + 2, bytes.len - 2);
-    return bytes;
-}
-
 int sip_msg_parse(struct slice bytes, bool datagram, const struct sip_limits *limits, struct arena *arena,
                   struct sip_msg *ret_msg, struct sip_error *ret_error)
 {
-    bytes = skip_empty_lines(bytes);
+    bytes = sip_scan_skip_empty_lines(bytes);
     struct slice head = slice_sub(bytes, 0, limits->message_bytes);
     struct indexer ix = {.msg = ret_msg, .limits = limits, .arena = arena, .end = head.ptr + head.len};
     begin(ret_msg, bytes);

@@ -1,4 +1,5 @@
 #include "sip/peek.h"
+#include "sip/scan.h"
 
 static bool is_lws(char c)
 {
@@ -26,6 +27,7 @@ static bool match_name(struct slice s, size_t *ret_value_at)
 struct slice sip_peek_call_id(struct slice bytes)
 {
     size_t at = 0;
+    bytes = sip_scan_skip_empty_lines(bytes);
     while (at < bytes.len) {
         const char *newline = memchr(bytes.ptr + at, '\n', bytes.len - at);
         if (newline == NULL)

@@ -66,6 +66,14 @@ static inline const char *sip_find_any_of_3(const char *p, const char *end, char
     return p;
 }
 
+/* Section 7.5: "MUST ignore any CRLF appearing before the start-line". */
+static inline struct slice sip_scan_skip_empty_lines(struct slice bytes)
+{
+    while (bytes.len >= 2 && bytes.ptr[0] == '\r' && bytes.ptr[1] == '\n')
+        bytes = slice_make(bytes.ptr + 2, bytes.len - 2);
+    return bytes;
+}
+
 static inline struct sip_scan sip_scan_of(struct slice s)
 {
     const char *p = s.ptr ? s.ptr : "";

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness import env, proxy as proxies  # noqa: E402
+from harness import env, proxy as proxies, wire  # noqa: E402
 from harness.phone import Phone  # noqa: E402
 from harness.ports import Ports  # noqa: E402
 from harness.proxy import Options  # noqa: E402
@@ -145,3 +145,42 @@ def new_phone(proxy, phone):
         return phone(proxy, user or proxy.free_users.pop(), **kinds)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def wire_site(tmp_path_factory):
+    """The proxy of the test_wire_*.py files, with the RFC's timers."""
+    with wire.running_site(tmp_path_factory.mktemp("wire_site")) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def quick_site(tmp_path_factory):
+    """The same with T1 of 20 ms, so that a transaction times out in 1.3 s."""
+    timers = {"t1": "20ms", "t2": "80ms", "t4": "100ms"}
+    with wire.running_site(
+        tmp_path_factory.mktemp("quick_site"),
+        timers=timers,
+        proxy={"ring_time": "1s", "recurse_redirects": True},
+    ) as site:
+        yield site
+
+
+def _bench(request, site):
+    request.node.e2e_folder = site.proxy.folder
+    made = wire.Bench(site)
+    yield made
+    assert site.proxy.alive(), site.proxy.process.tail(60)
+    made.close()
+
+
+@pytest.fixture
+def bench(request, wire_site):
+    """What a test needs at the proxy of the test_wire_*.py files."""
+    yield from _bench(request, wire_site)
+
+
+@pytest.fixture
+def quick(request, quick_site):
+    """The same at the proxy with short timers."""
+    yield from _bench(request, quick_site)

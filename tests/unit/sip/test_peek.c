@@ -26,6 +26,9 @@ static void test_every_spelling(void **state)
     expect("SIP/2.0 200 OK\r\ni:1@h\r\n\r\n", "1@h");
     expect("SIP/2.0 200 OK\r\nI : 1@h  \r\n\r\n", "1@h");
     expect("OPTIONS sip:a SIP/2.0\r\nCall-ID:\r\n 1@h\r\n\r\n", "1@h");
+    /* Section 7.5: empty lines before the start line do not count. */
+    expect("\r\nSIP/2.0 200 OK\r\nTo: x\r\nCall-ID: 1@h\r\n\r\n", "1@h");
+    expect("\r\n\r\n\r\nOPTIONS sip:a SIP/2.0\r\ni: 1@h\r\n\r\n", "1@h");
 }
 
 static void test_nothing_to_find(void **state)
