@@ -156,8 +156,8 @@ def wire_site(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def quick_site(tmp_path_factory):
-    """The same with T1 of 20 ms, so that a transaction times out in 1.3 s."""
-    timers = {"t1": "20ms", "t2": "80ms", "t4": "100ms"}
+    """The same with T1 of 10 ms, so that a transaction times out in 0.64 s."""
+    timers = {"t1": "10ms", "t2": "40ms", "t4": "50ms"}
     with wire.running_site(
         tmp_path_factory.mktemp("quick_site"),
         timers=timers,
