@@ -7,7 +7,7 @@
  * calls it has) lies beside it, is shared by all workers and only ever read or written by atomic operations. A
  * request holds nothing of it: policy_group_pick() copies out what it needs, without allocation.
  *
- * Failover. policy_group_target() makes a target of each member that may be tried. The next one is tried when
+ * Failover. Each member that may be tried becomes a target, watched by policy_group_watch(). The next one is tried when
  * the one before it has not answered in time, cannot be reached, or answers with a status of failover_on, as
  * long as no 2xx has come (RFC 3261 sections 16.5, 16.6 step 7, 16.7; RFC 3263 section 4.3). After a
  * provisional response above 100 time no longer runs: the phone rings, and how long is the caller's business;
@@ -111,18 +111,16 @@ struct policy_group_choice {
 };
 
 /* The members of a group in the order in which they are to be tried: those that are up, and not drained. When none
- * is up, all that are not drained: a probe may be wrong, and nothing is lost by trying. *ret_count is at least 1.
- * ERR_NOTFOUND: all are drained. Bounded work: no more than POLICY_GROUP_MEMBERS_MAX squared comparisons. */
+ * is up, all that are not drained: a probe may be wrong, and nothing is lost by trying. No more than max_attempts;
+ * *ret_count is at least 1. ERR_NOTFOUND: all are drained. Bounded work: no more than POLICY_GROUP_MEMBERS_MAX squared comparisons. */
 MUST_USE int policy_group_pick(const struct policy_groups *groups, size_t group,
                                const struct policy_group_key *key,
                                struct policy_group_choice ret_choices[POLICY_GROUP_MEMBERS_MAX],
                                size_t *ret_count);
 
-/* Picks, and makes the target set of it: of each member its URI with the user part of req->ruri (and its user=phone),
- * in falling q; no more than max_attempts, nor than the request may have branches. What becomes of each is watched:
- * failover, health, calls. A request for a SIPS URI goes to SIPS members alone (RFC 5630 section 5.3). ERR_NOTFOUND:
- * no member may be tried; ERR_NOMEM. */
-MUST_USE int policy_group_target(const struct policy_groups *groups, size_t group, struct proxy_request *req);
+/* Who looks after the members of a group that are made targets: failover, health, calls (proxy/request.h). Not for a
+ * request that is forwarded without transactions. */
+const struct proxy_watch *policy_group_watch(const struct policy_groups *groups, size_t group);
 
 /* A step of the chain, behind `route`; ctx: struct policy_groups. Sees calls end, and always says NEXT. */
 enum proxy_verdict policy_step_calls(struct proxy_request *req, void *ctx);

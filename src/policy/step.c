@@ -81,9 +81,8 @@ static struct slice route_value(struct proxy_request *req, const struct sip_uri 
     return buf_slice(&out);
 }
 
-static int add_target(struct proxy_request *req, const struct sip_uri *base, unsigned q_milli)
+static int add_target(struct proxy_request *req, const struct sip_uri *base, struct proxy_binding binding)
 {
-    struct proxy_binding binding = {.q_milli = q_milli};
     bool is_changed = is_ours(req) && !slice_is_null(req->ruri.user);
     int rc;
 
@@ -111,7 +110,8 @@ static enum proxy_verdict to_uris(struct proxy_request *req, const struct policy
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < route->opts->n_targets; i++)
-        rc = add_target(req, &route->targets[i].uri, route->targets[i].q_milli);
+        rc = add_target(req, &route->targets[i].uri,
+                        (struct proxy_binding){.q_milli = route->targets[i].q_milli});
     return finish_targets(req, rc);
 }
 
@@ -119,6 +119,7 @@ static enum proxy_verdict to_uris(struct proxy_request *req, const struct policy
 static enum proxy_verdict to_group(struct proxy_request *req, const struct policy_routes *routes,
                                    const struct policy_route *route)
 {
+    const struct proxy_watch *watch = policy_group_watch(routes->groups, route->group);
     const struct proxy_ports *ports = proxy_get_ports(req->proxy);
     struct policy_group_choice choices[POLICY_GROUP_MEMBERS_MAX];
     struct policy_group_key key = {.call_id = sip_msg_call_id(&req->msg),
@@ -135,7 +136,10 @@ static enum proxy_verdict to_group(struct proxy_request *req, const struct polic
     if (key.is_stateless)
         count = 1;
     for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = add_target(req, choices[i].uri, Q_MILLI_MAX - (unsigned)i);
+        rc = add_target(req, choices[i].uri,
+                        (struct proxy_binding){.q_milli = Q_MILLI_MAX - (unsigned)i,
+                                               .watch = key.is_stateless ? NULL : watch,
+                                               .member = choices[i].member});
     return finish_targets(req, rc);
 }
 
