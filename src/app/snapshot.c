@@ -194,6 +194,7 @@ static void set_options(struct snapshot *s, unsigned n_workers)
         .recurse_3xx = c->proxy.recurse_redirects,
         .max_breadth = c->proxy.max_breadth,
         .max_branches = c->proxy.max_branches,
+        .max_spirals = c->proxy.max_spirals,
         .path_mtu_bytes = c->proxy.path_mtu_bytes,
         .retry_after_s = c->stop.retry_after_s,
         .max_transactions = per_worker(c->limits.transactions, n_workers),

@@ -113,6 +113,7 @@ struct config_proxy {
     ms_t ring_time_ms;
     uint32_t max_breadth;
     uint32_t max_branches;
+    uint32_t max_spirals;
     uint32_t path_mtu_bytes;
     const char *server_name; /* "": no Server header */
 };

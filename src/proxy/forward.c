@@ -212,6 +212,9 @@ enum proxy_verdict proxy_step_forward(struct proxy_request *req, void *ctx)
         return proxy_reply(req, 483, SLICE_NULL, NULL, "Max-Forwards is 0 (16.3 item 3)");
     if (c->is_without_server)
         return proxy_stateless_forward(c);
+    if (c->n_spirals > 0 && req->n_targets > c->max_breadth)
+        return proxy_reply(req, 440, SLICE_NULL, NULL,
+                           "a spiral with more targets than breadth (RFC 5393 section 5.3.3)");
     if (proxy_is_invite(c))
         proxy_reply_trying(c);
     proxy_context_advance(c);

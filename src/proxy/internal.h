@@ -185,7 +185,9 @@ struct proxy_context {
     uint64_t loop_hash;
     uint32_t max_forwards; /* only when there is such a header */
     unsigned max_breadth;
-    struct slice *routes; /* Route values left when ours are gone */
+    unsigned n_spirals;     /* how often it was here before (RFC 5393 section 3) */
+    unsigned breadth_spent; /* given to branches, whether they have ended or not */
+    struct slice *routes;   /* Route values left when ours are gone */
     size_t n_routes;
     bool is_ruri_self;        /* the Request-URI leads to this proxy, be it with a user part */
     bool is_tail_moved;       /* the last Route value became the Request-URI (a strict router sent this) */

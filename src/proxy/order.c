@@ -1,5 +1,13 @@
 /* The order in which targets are tried: RFC 3261 section 16.6 (equal q in parallel, from the highest to the
- * lowest, each group completing before the next starts), bounded by Max-Breadth (RFC 5393 section 5). */
+ * lowest, each group completing before the next starts), bounded by Max-Breadth (RFC 5393 section 5).
+ *
+ * Max-Breadth bounds what is open at a time, and nothing bounds what comes one after the other: users who collude
+ * can register contacts that lead back here to each other, and every order of N users is a path that does not
+ * loop (RFC 5393 section 3). So a request that has been here before, a spiral, uses its breadth once: it is
+ * divided over all targets and does not come back with a final response, and a spiral with more targets than
+ * breadth is 440 ("unwilling/unable to compensate by forking serially", section 5.3.3). Then of the max_branches
+ * requests that leave at its first visit no more than max_breadth are left at each of the next, and these are no
+ * more than max_spirals. */
 #include "proxy/internal.h"
 
 /* Section 16.7 step 5: a 2xx that could not be sent on for want of memory is waited for again. */
@@ -53,18 +61,27 @@ static unsigned count_waiting(const struct proxy_context *c, unsigned min_q_mill
 static void start_target(struct proxy_context *c, struct proxy_target *target, unsigned breadth)
 {
     target->is_started = true;
+    c->breadth_spent += breadth;
     if (proxy_branch_start(c, target, breadth) < 0) {
         counter_inc(c->req.proxy->counters, COUNTER_SHED);
         proxy_response_add_local(c, NULL, 503, "no memory for a branch");
     }
 }
 
+/* What new branches have to share. */
+static unsigned breadth_left(const struct proxy_context *c, const struct activity *active)
+{
+    unsigned used = c->n_spirals > 0 ? c->breadth_spent : active->breadth;
+
+    return c->max_breadth > used ? c->max_breadth - used : 0;
+}
+
 /* In how many parts the breadth goes. Who is given up keeps his share until he has ended, and whoever is tried in
- * his place needs one too. */
+ * his place needs one too; and of a spiral nothing comes back. */
 static unsigned parts_of(const struct proxy_context *c, const struct proxy_target *t, unsigned count,
                          unsigned room)
 {
-    unsigned all = t->watch ? count_waiting(c, 0) : count;
+    unsigned all = t->watch || c->n_spirals > 0 ? count_waiting(c, 0) : count;
 
     return all < room ? all : room;
 }
@@ -84,7 +101,7 @@ static bool start_some(struct proxy_context *c)
         timer_stop(&c->req.proxy->wheel, &c->ring_timer);
     }
     /* RFC 5393 section 5.5: what does not fit in the breadth waits until some of it is free again. */
-    room = c->max_breadth > active.breadth ? c->max_breadth - active.breadth : 0;
+    room = breadth_left(c, &active);
     count = count_waiting(c, c->group_q);
     if (count > room)
         count = room;

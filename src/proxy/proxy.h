@@ -65,6 +65,8 @@ struct proxy_opts {
     bool recurse_3xx;        /* section 16.5, 16.7 step 4 */
     unsigned max_breadth;    /* RFC 5393 section 5: 60 */
     unsigned max_branches;   /* targets of one request; more are left out, lowest q first */
+    unsigned max_spirals;    /* how often one request may come back here: no more than max_branches *
+                                max_breadth * max_spirals requests come of it (order.c) */
     unsigned path_mtu_bytes; /* section 18.1.1: 1500 when unknown: over 1300 octets goes by TCP */
     unsigned retry_after_s;  /* in the 503 while draining or shedding */
     size_t max_transactions;

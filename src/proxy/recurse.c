@@ -1,10 +1,11 @@
 #include "proxy/internal.h"
 
 /* Section 16.5: "A proxy can only change the Request-URI of a request during forwarding if it is responsible
- * for that URI. If the proxy is not responsible for that URI, it will not recurse". */
+ * for that URI. If the proxy is not responsible for that URI, it will not recurse". A spiral leaves it to where
+ * the request was here first, whose targets are counted (see order.c). */
 static bool may_recurse(const struct proxy_context *c)
 {
-    return c->req.recurse_3xx && c->req.domain && !c->is_closed;
+    return c->req.recurse_3xx && c->req.domain && !c->is_closed && c->n_spirals == 0;
 }
 
 /* Section 16.7 step 4: "a proxy SHOULD NOT recurse to a non-SIPS URI if the Request-URI of the original

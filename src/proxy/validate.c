@@ -63,14 +63,18 @@ static uint64_t loop_hash(struct proxy_context *c, bool is_stateless)
     return proxy_branch_loop_hash(&opts->secret, &c->req.msg, asked_for, c->req.from.listener, is_stateless);
 }
 
-static bool is_loop(struct proxy_context *c, bool is_stateless, const struct sip_via *via)
+static bool is_loop(struct proxy_context *c, bool is_stateless, const struct proxy_branch_id *id)
 {
-    struct proxy_branch_id id;
-
-    if (!proxy_via_is_ours(c->req.proxy->opts, via) || !proxy_branch_id_parse(via->branch, &id))
-        return false;
     /* It may have been forwarded the other way when it came by before. */
-    return id.loop == (id.is_stateless == is_stateless ? c->loop_hash : loop_hash(c, id.is_stateless));
+    return id->loop == (id->is_stateless == is_stateless ? c->loop_hash : loop_hash(c, id->is_stateless));
+}
+
+static bool is_via_of_ours(const struct proxy *p, struct slice element, struct proxy_branch_id *ret_id)
+{
+    struct sip_via via;
+
+    return sip_via_parse(element, &via) == 0 && proxy_via_is_ours(p->opts, &via) &&
+           proxy_branch_id_parse(via.branch, ret_id);
 }
 
 /* RFC 5393 section 4.2.2: "Each Via header field value in the request whose sent-by value matches a value
@@ -78,16 +82,22 @@ static bool is_loop(struct proxy_context *c, bool is_stateless, const struct sip
  * wrote and cannot be read is passed over (4.2.4). */
 static bool check_loop(struct proxy_context *c)
 {
+    const struct proxy_opts *opts = c->req.proxy->opts;
     bool is_stateless = c->is_stateless || c->req.msg.method == SIP_METHOD_CANCEL;
     struct sip_values it = sip_values_of(&c->req.msg, SIP_HDR_VIA);
+    struct proxy_branch_id id;
     struct slice element;
-    struct sip_via via;
 
     c->loop_hash = loop_hash(c, is_stateless);
-    while (c->req.proxy->opts->loop_detection && sip_values_next(&it, &element) == 0) {
-        if (sip_via_parse(element, &via) == 0 && is_loop(c, is_stateless, &via))
+    while (sip_values_next(&it, &element) == 0) {
+        if (!is_via_of_ours(c->req.proxy, element, &id))
+            continue;
+        if (opts->loop_detection && is_loop(c, is_stateless, &id))
             return refuse(c, 482, SLICE_NULL, NULL, "the request has looped (RFC 5393 section 4.2.2)");
+        c->n_spirals++;
     }
+    if (c->n_spirals > opts->max_spirals)
+        return refuse(c, 483, SLICE_NULL, NULL, "it was here too often before (RFC 5393 section 3)");
     return true;
 }
 

@@ -380,6 +380,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                     .recurse_3xx = (data[0] & 8) != 0,
                                     .max_breadth = (data[0] & 16) != 0 ? 2 : 60,
                                     .max_branches = 5,
+                                    .max_spirals = 3,
                                     .path_mtu_bytes = 1500,
                                     .retry_after_s = 5,
                                     .max_transactions = (data[0] & 32) != 0 ? 4 : 1000,

@@ -83,7 +83,7 @@ class Copy:
 
     def sync(self):
         names = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard", "CMakeLists.txt", "CMakePresets.json", "cmake",
-                                "src", "tests"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+                                "src", "tests", "bench"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
         names = {name for name in names if name and (ROOT / name).is_file()}
         for name in names:
             new, path = (ROOT / name).read_bytes(), self.root / name

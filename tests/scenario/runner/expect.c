@@ -332,7 +332,7 @@ static bool expect_message(struct run *run, const struct stmt *stmt, bool in_gro
     return run_fail(run, stmt, "what came instead:\n%.*s", SLICE_ARG(text_slice(&all)));
 }
 
-/* expect silence; transactions=0; bytes=0; pending=0 */
+/* expect silence; transactions=0; bytes=0; pending=0; to-itself<=3 */
 static bool expect_state(struct run *run, const struct stmt *stmt)
 {
     const struct {
@@ -342,24 +342,29 @@ static bool expect_state(struct run *run, const struct stmt *stmt)
         {"transactions", proxy_transactions(run->world.proxy)},
         {"pending", proxy_pending(run->world.proxy)},
         {"bytes", proxy_used_bytes(run->world.proxy)},
+        {"to-itself", run->world.n_own_requests},
     };
+    const size_t n = sizeof(states) / sizeof(states[0]);
 
     if (!run_check_silence(run, stmt))
         return false;
     for (size_t i = 1; i < stmt->n_words; i++) {
         struct slice w = stmt->words[i].text;
-        size_t eq, k;
+        size_t eq, end, k;
+        bool at_most;
         uint32_t want;
 
         w.len -= w.len > 0 && w.ptr[w.len - 1] == ';';
         eq = slice_find(w, '=');
         if (slice_eq(w, SLICE("silence")))
             continue;
-        for (k = 0; k < 3 && !slice_eq(slice_sub(w, 0, eq), slice_from_cstr(states[k].name)); k++)
+        at_most = eq > 0 && w.ptr[eq - 1] == '<';
+        end = eq - at_most;
+        for (k = 0; k < n && !slice_eq(slice_sub(w, 0, end), slice_from_cstr(states[k].name)); k++)
             ;
-        if (k == 3 || num_parse_u32(slice_sub(w, eq + 1, w.len), UINT32_MAX, &want) < 0)
+        if (k == n || num_parse_u32(slice_sub(w, eq + 1, w.len), UINT32_MAX, &want) < 0)
             return run_bad_script(run, stmt, "what is `%.*s`?", SLICE_ARG(w));
-        if (states[k].is != want)
+        if (at_most ? states[k].is > want : states[k].is != want)
             return run_fail(run, stmt, "%s is %zu", states[k].name, states[k].is);
     }
     return true;

@@ -114,6 +114,7 @@ static bool setup_option(struct run *run, const struct stmt *stmt)
         {"recurse_3xx", OPTION_BOOL, &p->recurse_3xx},
         {"max_breadth", OPTION_UNSIGNED, &p->max_breadth},
         {"max_branches", OPTION_UNSIGNED, &p->max_branches},
+        {"max_spirals", OPTION_UNSIGNED, &p->max_spirals},
         {"path_mtu", OPTION_UNSIGNED, &p->path_mtu_bytes},
         {"retry_after", OPTION_UNSIGNED, &p->retry_after_s},
         {"max_transactions", OPTION_SIZE, &p->max_transactions},

@@ -22,6 +22,7 @@ void world_init(struct world *w, uint64_t seed)
         .record_route = true,
         .loop_detection = true,
         .max_breadth = 60,
+        .max_spirals = 10,
         .max_branches = 16,
         .path_mtu_bytes = 1500,
         .retry_after_s = 10,
@@ -122,6 +123,37 @@ void world_close(struct world *w, struct world_conn *conn)
     conn->open = false;
 }
 
+static int own_listener(const struct world *w, const struct sip_hop *hop)
+{
+    for (size_t i = 0; i < w->opts.n_listeners && hop->transport == SIP_TRANSPORT_UDP; i++)
+        if (w->listeners[i].transport == SIP_TRANSPORT_UDP && addr_eq(&w->listeners[i].addr, &hop->addr))
+            return (int)i;
+    return -1;
+}
+
+static void keep_own(struct world *w, const struct world_sent *sent)
+{
+    w->own = heap_grow(&w->heap, w->own, w->n_own, sizeof(*w->own));
+    w->own[w->n_own++] = *sent;
+    w->n_own_requests +=
+        !slice_starts_with(sent->bytes, SLICE("SIP/2.0 ")) && !slice_starts_with(sent->bytes, SLICE("ACK "));
+}
+
+/* New ones come while these are delivered. */
+static void deliver_own(struct world *w)
+{
+    for (size_t i = 0; i < w->n_own; i++) {
+        const struct sip_hop *to = &w->own[i].hop;
+        const struct sip_hop from = {.addr = w->listeners[to->listener].addr,
+                                     .listener = (uint16_t)own_listener(w, to),
+                                     .transport = SIP_TRANSPORT_UDP};
+
+        proxy_receive(w->proxy, w->own[i].bytes, &from, true);
+    }
+    w->n_own = 0;
+    w->own = NULL;
+}
+
 /* Reports what could not be delivered, once the core is not running. */
 static void tell_failures(struct world *w)
 {
@@ -129,6 +161,7 @@ static void tell_failures(struct world *w)
         world_bounce(w, &w->failures[i]);
     w->n_failures = 0;
     w->failures = NULL;
+    deliver_own(w);
 }
 
 void world_bounce(struct world *w, const struct world_sent *sent)
@@ -212,7 +245,10 @@ static int port_send(void *ctx, const struct sip_hop *hop, struct wire *wire, ui
         w->failures[w->n_failures++] = sent;
         return 0;
     }
-    w->sent(w->ctx, &sent);
+    if (own_listener(w, &sent.hop) >= 0)
+        keep_own(w, &sent);
+    else
+        w->sent(w->ctx, &sent);
     return 0;
 }
 

@@ -97,6 +97,10 @@ struct world {
     /* Failures found during a send are told when the call that sent is over. */
     struct world_sent *failures;
     size_t n_failures;
+    /* What the proxy sends to a listener of its own over UDP arrives, and nobody else hears of it. */
+    struct world_sent *own;
+    size_t n_own;
+    size_t n_own_requests; /* all there ever were, but ACK */
     uint64_t random_state;
     struct slice trouble; /* the proxy broke the contract of a port; absent when it did not */
 };

@@ -191,6 +191,7 @@ static inline void world_init(struct world *w)
         .loop_detection = true,
         .max_breadth = 60,
         .max_branches = 8,
+        .max_spirals = 10,
         .path_mtu_bytes = 1500,
         .retry_after_s = 7,
         .max_transactions = 1000,
