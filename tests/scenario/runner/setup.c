@@ -175,6 +175,7 @@ static bool setup_listener(struct run *run, const struct stmt *stmt)
         return run_bad_script(run, stmt, "bad port");
     l->port = (uint16_t)port;
     l->stateless = script_flag(stmt, 3, "stateless");
+    w->loops |= script_flag(stmt, 3, "loopback");
     w->listener_names[n] = option_or(run, stmt, "as", SLICE("proxy"));
     w->opts.n_listeners++;
     return parse_auth_rule(option_or(run, stmt, "auth_calls", SLICE("inherit")), &l->auth_calls) &&

@@ -125,7 +125,7 @@ void world_close(struct world *w, struct world_conn *conn)
 
 static int own_listener(const struct world *w, const struct sip_hop *hop)
 {
-    for (size_t i = 0; i < w->opts.n_listeners && hop->transport == SIP_TRANSPORT_UDP; i++)
+    for (size_t i = 0; i < w->opts.n_listeners && w->loops && hop->transport == SIP_TRANSPORT_UDP; i++)
         if (w->listeners[i].transport == SIP_TRANSPORT_UDP && addr_eq(&w->listeners[i].addr, &hop->addr))
             return (int)i;
     return -1;

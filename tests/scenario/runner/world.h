@@ -97,7 +97,9 @@ struct world {
     /* Failures found during a send are told when the call that sent is over. */
     struct world_sent *failures;
     size_t n_failures;
-    /* What the proxy sends to a listener of its own over UDP arrives, and nobody else hears of it. */
+    /* What the proxy sends to a listener of its own over UDP arrives there, when `loops`, and nobody else hears of
+     * it. */
+    bool loops;
     struct world_sent *own;
     size_t n_own;
     size_t n_own_requests; /* all there ever were, but ACK */
