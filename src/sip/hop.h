@@ -5,6 +5,7 @@
 
 #include "base/addr.h"
 #include "sip/table.h"
+#include <stdbool.h>
 
 /* No connection is meant: the transport finds one for addr, or opens it. */
 #define SIP_FLOW_NONE 0
@@ -17,6 +18,8 @@ struct sip_hop {
                            by its number in net/names.h; 0: none. The core keeps it and does not look inside. */
     uint16_t listener; /* index of the local listener it came to or leaves from */
     uint8_t transport; /* enum sip_transport */
+    bool
+        is_trusted; /* it came from a peer that has proved to be one of those the configuration trusts by name */
 };
 
 #endif

@@ -6,13 +6,13 @@ static bool is_lws(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* The octets after "Call-ID" or "i" and its colon, if that is what the line at s begins with. */
-static bool match_name(struct slice s, size_t *ret_value_at)
+/* The octets after the name, or its compact form, and its colon, if that is what the line at s begins with. */
+static bool match_name(struct slice s, struct slice name, char compact, size_t *ret_value_at)
 {
     size_t at;
-    if (slice_starts_with_nocase(s, SLICE("Call-ID")))
-        at = sizeof("Call-ID") - 1;
-    else if (s.len > 0 && (s.ptr[0] | 0x20) == 'i')
+    if (slice_starts_with_nocase(s, name))
+        at = name.len;
+    else if (s.len > 0 && (s.ptr[0] | 0x20) == compact)
         at = 1;
     else
         return false;
@@ -24,7 +24,8 @@ static bool match_name(struct slice s, size_t *ret_value_at)
     return true;
 }
 
-struct slice sip_peek_call_id(struct slice bytes)
+/* From the value of the first such header field to the end of the message. */
+static struct slice find_value(struct slice bytes, struct slice name, char compact)
 {
     size_t at = 0;
     bytes = sip_scan_skip_empty_lines(bytes);
@@ -37,14 +38,26 @@ struct slice sip_peek_call_id(struct slice bytes)
         if (line.len > 0 && line.ptr[0] == '\r')
             break; /* the empty line: what follows is body */
         size_t from;
-        if (!match_name(line, &from))
+        if (!match_name(line, name, compact, &from))
             continue;
         while (from < line.len && is_lws(line.ptr[from]))
             from++;
-        size_t to = from;
-        while (to < line.len && !is_lws(line.ptr[to]))
-            to++;
-        return slice_sub(line, from, to);
+        return slice_sub(line, from, line.len);
     }
     return SLICE_NULL;
+}
+
+struct slice sip_peek_call_id(struct slice bytes)
+{
+    struct slice value = find_value(bytes, SLICE("Call-ID"), 'i');
+    size_t to = 0;
+    while (to < value.len && !is_lws(value.ptr[to]))
+        to++;
+    return slice_sub(value, 0, to);
+}
+
+struct slice sip_peek_top_via(struct slice bytes)
+{
+    struct slice value = find_value(bytes, SLICE("Via"), 'v');
+    return slice_sub(value, 0, slice_find(value, '\n'));
 }

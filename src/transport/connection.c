@@ -1,6 +1,7 @@
 #include "transport/connection.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include <errno.h>
 #include <unistd.h>
 
 /* First size of the buffer of a connection that holds part of a message. */
@@ -28,7 +29,7 @@ struct connection {
     unsigned crlf_bytes; /* of a keep-alive that came in pieces */
 
     struct timer timer;
-    ms_t opened_ms;        /* connect began; MS_NEVER once established */
+    ms_t open_by_ms;       /* until when it must be established; MS_NEVER once it is */
     ms_t last_octet_ms;    /* either direction */
     ms_t message_since_ms; /* first octet of the unfinished message */
     ms_t received_ms;      /* the last whole message; 0: none */
@@ -38,9 +39,10 @@ struct connection {
     bool shut;          /* nothing more is sent either */
     ms_t closing_ms;
     bool doomed;
+    uint8_t watched; /* messages that the owner still wants to see */
 };
 
-static struct log_limiter connection_log = LOG_LIMITER(10);
+static struct log_limiter connection_log = LOG_LIMITER(10), tls_log = LOG_LIMITER(10);
 
 static void log_closed(const struct connection *c, const char *why)
 {
@@ -67,8 +69,8 @@ static ms_t deadline(const struct connection *c)
     const struct transport_limits *limits = c->owner->limits;
     if (c->closing)
         return c->closing_ms;
-    if (c->opened_ms != MS_NEVER)
-        return c->opened_ms + limits->connect_ms;
+    if (c->open_by_ms != MS_NEVER)
+        return c->open_by_ms;
     ms_t idle = c->last_octet_ms + limits->idle_ms;
     ms_t partial = c->input_len > 0 ? c->message_since_ms + limits->partial_ms : MS_NEVER;
     return idle < partial ? idle : partial;
@@ -92,9 +94,9 @@ static void on_timer(struct timer_wheel *wheel, struct timer *timer)
         return;
     }
     if (!c->doomed && !c->closing)
-        log_closed(c, c->opened_ms != MS_NEVER ? "no connection in time"
-                      : c->input_len > 0       ? "unfinished message"
-                                               : "idle");
+        log_closed(c, c->open_by_ms != MS_NEVER ? "no connection in time"
+                      : c->input_len > 0        ? "unfinished message"
+                                                : "idle");
     c->owner->dead(c->owner, c);
 }
 
@@ -193,6 +195,10 @@ static size_t take_messages(struct connection *c, struct slice data)
             c->crlf_bytes = 0;
             counter_inc(c->owner->counters, COUNTER_RX_MESSAGES);
             c->received_ms = now_ms(c);
+            if (c->watched > 0) {
+                c->watched--;
+                c->owner->seen(c->owner, c, slice_sub(rest, 0, c->framer.message_len));
+            }
             c->owner->ops->receive(c->owner->ctx, slice_sub(rest, 0, c->framer.message_len), &c->hop, false);
             c->framer = (struct sip_framer){0};
             break;
@@ -272,12 +278,36 @@ static void on_receive(void *ctx, struct net_stream *stream, struct slice data)
     timer_set(c->owner->wheel, &c->timer, deadline(c));
 }
 
+static bool is_secure(const struct sip_hop *hop)
+{
+    return sip_transport_is_secure((enum sip_transport)hop->transport);
+}
+
+/* A certificate that is not believed is worth a warning; who talks nonsense to a port, as scanners do, is not. */
+static void log_refusal(const struct connection *c, const struct net_stream *stream, const char *event)
+{
+    struct net_tls_refusal refusal;
+    if (!net_stream_refusal(stream, &refusal))
+        return;
+    bool is_about_names = !slice_is_null(refusal.wanted) || !slice_is_null(refusal.offered);
+    char memory[64];
+    struct buf peer;
+    buf_init(&peer, memory, sizeof(memory));
+    addr_format(&c->hop.addr, &peer);
+    log_limited(&tls_log, is_about_names ? LOG_WARN : LOG_INFO, event, log_slice("peer", buf_slice(&peer)),
+                log_slice("wanted", refusal.wanted), log_slice("offered", refusal.offered),
+                log_cstr("why", refusal.why));
+}
+
 static void on_open(void *ctx, struct net_stream *stream)
 {
     struct connection *c = ctx;
-    (void)stream;
-    c->opened_ms = MS_NEVER;
+    c->open_by_ms = MS_NEVER;
     c->last_octet_ms = now_ms(c);
+    if (!is_secure(&c->hop))
+        return;
+    log_refusal(c, stream, "tls.not_believed");
+    c->owner->proved(c->owner, c);
 }
 
 /* The peer has said all it will say, and may still read (section 18.2.2: responses go by this connection). */
@@ -290,8 +320,9 @@ static void on_ended(void *ctx, struct net_stream *stream)
 static void on_closed(void *ctx, struct net_stream *stream, int error)
 {
     struct connection *c = ctx;
-    (void)stream;
-    if (!c->doomed && error != 0)
+    if (!c->doomed && error == EPROTO)
+        log_refusal(c, stream, "tls.refused");
+    else if (!c->doomed && error != 0)
         log_closed(c, strerrordesc_np(error));
     c->owner->dead(c->owner, c);
 }
@@ -306,30 +337,59 @@ static struct connection *connection_new(struct connection_owner *owner, const s
         return NULL;
     c->owner = owner;
     c->hop = *hop;
-    c->last_octet_ms = c->opened_ms = now_ms(c);
+    c->last_octet_ms = now_ms(c);
+    c->open_by_ms = MS_NEVER;
     list_init(&c->unsent);
     timer_init(&c->timer, on_timer);
     return c;
 }
 
+/* Makes the stream of c, whose owner then has c; else c is gone. */
+static int take_stream(struct connection *c, int rc, struct connection **ret_connection)
+{
+    if (rc != 0) {
+        mem_free(c);
+        return rc;
+    }
+    timer_set(c->owner->wheel, &c->timer, deadline(c));
+    *ret_connection = c;
+    return 0;
+}
+
+static int accept_tls(struct connection *c, int fd, enum net_tls_clients clients)
+{
+    const struct transport_limits *limits = c->owner->limits;
+    enum net_tls_inside inside = c->hop.transport == SIP_TRANSPORT_WSS ? NET_TLS_WEBSOCKET : NET_TLS_SIP;
+    c->open_by_ms = now_ms(c) + limits->handshake_ms;
+    return net_stream_accept_tls(c->owner->loop, fd, c->owner->tls, clients, inside,
+                                 limits->output_queue_bytes, &stream_ops, c, &c->stream);
+}
+
 int connection_accept(struct connection_owner *owner, int fd, const struct sip_hop *hop,
-                      struct connection **ret_connection)
+                      enum net_tls_clients clients, struct connection **ret_connection)
 {
     struct connection *c = connection_new(owner, hop);
     if (c == NULL) {
         close(fd);
         return ERR_NOMEM;
     }
+    if (is_secure(hop))
+        return take_stream(c, accept_tls(c, fd, clients), ret_connection);
     int rc =
         net_stream_from_fd(owner->loop, fd, owner->limits->output_queue_bytes, &stream_ops, c, &c->stream);
-    if (rc != 0) {
-        mem_free(c);
+    return take_stream(c, rc, ret_connection);
+}
+
+static int open_tls(struct connection *c, const struct addr *from)
+{
+    const struct transport_limits *limits = c->owner->limits;
+    char name[NET_NAME_MAX_BYTES + 1];
+    int rc = net_names_text(c->owner->names, c->hop.peer_name, name);
+    if (rc != 0)
         return rc;
-    }
-    c->opened_ms = MS_NEVER;
-    timer_set(owner->wheel, &c->timer, deadline(c));
-    *ret_connection = c;
-    return 0;
+    c->open_by_ms += limits->handshake_ms;
+    return net_stream_connect_tls(c->owner->loop, from, &c->hop.addr, c->owner->tls, name,
+                                  limits->output_queue_bytes, &stream_ops, c, &c->stream);
 }
 
 int connection_open(struct connection_owner *owner, const struct addr *from, const struct sip_hop *hop,
@@ -338,15 +398,28 @@ int connection_open(struct connection_owner *owner, const struct addr *from, con
     struct connection *c = connection_new(owner, hop);
     if (c == NULL)
         return ERR_NOMEM;
+    c->open_by_ms = now_ms(c) + owner->limits->connect_ms;
+    if (is_secure(hop))
+        return take_stream(c, open_tls(c, from), ret_connection);
     int rc = net_stream_connect(owner->loop, from, &hop->addr, owner->limits->output_queue_bytes, &stream_ops,
                                 c, &c->stream);
-    if (rc != 0) {
-        mem_free(c);
-        return rc;
-    }
-    timer_set(owner->wheel, &c->timer, deadline(c));
-    *ret_connection = c;
-    return 0;
+    return take_stream(c, rc, ret_connection);
+}
+
+void connection_set_peer(struct connection *c, uint32_t name, bool is_trusted)
+{
+    c->hop.peer_name = name;
+    c->hop.is_trusted = is_trusted;
+}
+
+struct net_stream *connection_stream(const struct connection *c)
+{
+    return c->stream;
+}
+
+void connection_watch(struct connection *c, unsigned messages)
+{
+    c->watched = (uint8_t)messages;
 }
 
 void connection_free(struct connection *c)

@@ -3,6 +3,9 @@
 #include "base/mem.h"
 #include "net/tcp.h"
 #include "net/udp.h"
+#include "sip/msg.h"
+#include "sip/peek.h"
+#include "sip/via_route.h"
 #include "transport/connection.h"
 #include <assert.h>
 #include <errno.h>
@@ -13,6 +16,9 @@
 #define FLOW_WORKER_SHIFT 56
 #define FLOW_SLOT_SHIFT   32
 #define FLOW_SLOTS_MAX    (1U << 24)
+
+/* In how many of the first messages of a verified client the Via parameter alias is looked for. */
+#define ALIAS_MESSAGES 16
 
 struct slot {
     struct connection *connection; /* NULL: free */
@@ -28,6 +34,7 @@ struct listener {
     struct addr addr;
     uint16_t index;
     uint8_t protocol;    /* enum sip_transport */
+    uint8_t clients;     /* enum net_tls_clients */
     struct net_udp *udp; /* one of the two, or neither once listening has stopped */
     struct net_tcp_listener *tcp;
 };
@@ -117,23 +124,111 @@ static void on_dead(struct connection_owner *owner, struct connection *connectio
 {
     struct transport *t = (struct transport *)(void *)owner;
     struct sip_hop hop = *connection_hop(connection);
-    transport_registry_remove(t->opts.registry, hop.transport, &hop.addr, hop.flow);
+    transport_registry_remove(t->opts.registry, hop.flow);
+    transport_registry_leave(t->opts.registry);
     if (t->slots[slot_of(hop.flow)].accepted)
         transport_registry_leave_source(t->opts.registry, &hop.addr);
     release_slot(t, slot_of(hop.flow));
     connection_free(connection);
 }
 
+static bool is_secure(uint8_t transport)
+{
+    return sip_transport_is_secure((enum sip_transport)transport);
+}
+
+/* An accepted connection with TLS waits for its peer to prove a name. */
 static int enter_connection(struct transport *t, uint32_t slot, struct connection *connection, bool accepted)
 {
     const struct sip_hop *hop = connection_hop(connection);
+    const struct transport_peer peer = {hop->addr, hop->peer_name, hop->transport};
     t->slots[slot].connection = connection;
     t->slots[slot].accepted = accepted;
     counter_inc(t->opts.counters, COUNTER_CONNECTIONS_OPENED);
-    int rc = transport_registry_add(t->opts.registry, hop->transport, &hop->addr, hop->flow);
+    int rc = 0;
+    if (!accepted || !is_secure(hop->transport))
+        rc = transport_registry_add(t->opts.registry, &peer, hop->flow);
     if (rc != 0)
         on_dead(&t->owner, connection);
     return rc;
+}
+
+/* ---- who is at the other end of TLS ---- */
+
+struct proving {
+    struct transport *t;
+    struct connection *connection;
+    struct addr addr;
+    uint32_t first; /* the name it was made for, or the first that was proved */
+    bool is_trusted;
+};
+
+/* ERR_NOMEM is as if the certificate did not have the name. */
+static uint32_t number_of(const struct proving *p, struct slice name)
+{
+    uint32_t number;
+    return net_names_number(p->t->opts.names, name, &number) == 0 ? number : NET_NAME_NONE;
+}
+
+static void look_at_name(void *ctx, struct slice name)
+{
+    struct proving *p = ctx;
+    for (size_t i = 0; i < p->t->opts.n_trusted_peers; i++)
+        p->is_trusted = p->is_trusted || slice_eq_nocase(p->t->opts.trusted_peers[i], name);
+    if (p->first == NET_NAME_NONE)
+        p->first = number_of(p, name);
+}
+
+/* What there is no memory for is not found, and another connection made for it. */
+static void remember(const struct proving *p, uint32_t name)
+{
+    const struct transport_peer peer = {p->addr, name, SIP_TRANSPORT_TLS};
+    if (name != NET_NAME_NONE &&
+        transport_registry_add(p->t->opts.registry, &peer, connection_hop(p->connection)->flow) != 0)
+        counter_inc(p->t->opts.counters, COUNTER_SHED);
+}
+
+/* RFC 5923 section 8.1: "the client MUST cache, in the alias table, the identity (or identities) of the server";
+ * section 8.2 says the same of a client. */
+static void remember_other(void *ctx, struct slice name)
+{
+    const struct proving *p = ctx;
+    uint32_t number = number_of(p, name);
+    if (number != p->first)
+        remember(p, number);
+}
+
+static void on_proved(struct connection_owner *owner, struct connection *connection)
+{
+    struct transport *t = (struct transport *)(void *)owner;
+    const struct sip_hop *hop = connection_hop(connection);
+    const struct net_stream *stream = connection_stream(connection);
+    bool is_accepted = t->slots[slot_of(hop->flow)].accepted;
+    struct proving p = {.t = t, .connection = connection, .addr = hop->addr};
+    net_stream_identities(stream, look_at_name, &p);
+    if (!is_accepted) {
+        p.first = hop->peer_name;
+        net_stream_identities(stream, remember_other, &p);
+    } else if (p.first != NET_NAME_NONE && hop->transport == SIP_TRANSPORT_TLS) {
+        connection_watch(connection, ALIAS_MESSAGES);
+    }
+    connection_set_peer(connection, p.first, p.is_trusted);
+}
+
+/* RFC 5923 section 8.2: the alias is of the source address with the port of sent-by. */
+static void on_seen(struct connection_owner *owner, struct connection *connection, struct slice message)
+{
+    struct transport *t = (struct transport *)(void *)owner;
+    struct proving p = {.t = t, .connection = connection, .addr = connection_hop(connection)->addr};
+    struct sip_via via;
+    if (sip_via_parse_head(sip_peek_top_via(message), &via) != 0 || via.transport != SIP_TRANSPORT_TLS ||
+        !sip_param(via.params, SLICE("alias"), NULL))
+        return;
+    connection_watch(connection, 0);
+    p.addr.port = sip_via_route_port(&via);
+    p.first = connection_hop(connection)->peer_name;
+    remember(&p, p.first);
+    net_stream_identities(connection_stream(connection), remember_other, &p);
 }
 
 static void refuse_connection(struct transport *t, const struct addr *peer, const char *why)
@@ -163,36 +258,51 @@ static bool on_accept(void *ctx, struct net_tcp_listener *tcp, int fd, const str
         refuse_connection(t, peer, "limits.connections_per_source reached");
         return false;
     }
-    struct connection *connection;
-    if (connection_accept(&t->owner, fd, &hop, &connection) != 0) {
+    if (!transport_registry_enter(t->opts.registry)) {
         transport_registry_leave_source(t->opts.registry, peer);
         release_slot(t, slot);
-        refuse_connection(t, peer, "no memory");
+        refuse_connection(t, peer, "limits.connections reached");
+        return false;
+    }
+    struct connection *connection;
+    int rc = connection_accept(&t->owner, fd, &hop, (enum net_tls_clients)listener->clients, &connection);
+    if (rc != 0) {
+        transport_registry_leave_source(t->opts.registry, peer);
+        transport_registry_leave(t->opts.registry);
+        release_slot(t, slot);
+        refuse_connection(t, peer, rc == ERR_LIMIT ? "tls.handshakes reached" : "no memory");
         return true;
     }
-    int rc = enter_connection(t, slot, connection, true);
-    if (rc != 0)
-        refuse_connection(t, peer, rc == ERR_LIMIT ? "limits.connections reached" : "no memory");
+    if (enter_connection(t, slot, connection, true) != 0)
+        refuse_connection(t, peer, "no memory");
     return true;
 }
 
 static int open_connection(struct transport *t, const struct sip_hop *to, struct connection **ret_connection)
 {
     struct sip_hop hop = *to;
+    hop.is_trusted = false;
+    /* Nobody to verify: what is meant for one would be shown to whoever is there. */
+    if (is_secure(to->transport) && (t->opts.tls == NULL || to->peer_name == NET_NAME_NONE))
+        return ERR_DENIED;
     uint32_t slot = take_slot(t, &hop);
     if (slot == NO_SLOT) {
+        refuse_connection(t, &to->addr, "limits.connections reached");
+        return ERR_LIMIT;
+    }
+    if (!transport_registry_enter(t->opts.registry)) {
+        release_slot(t, slot);
         refuse_connection(t, &to->addr, "limits.connections reached");
         return ERR_LIMIT;
     }
     struct connection *connection;
     int rc = connection_open(&t->owner, &t->listeners[to->listener].addr, &hop, &connection);
     if (rc != 0) {
+        transport_registry_leave(t->opts.registry);
         release_slot(t, slot);
         return rc;
     }
     rc = enter_connection(t, slot, connection, false);
-    if (rc == ERR_LIMIT)
-        refuse_connection(t, &to->addr, "limits.connections reached");
     if (rc == 0)
         *ret_connection = connection;
     return rc;
@@ -204,8 +314,9 @@ static int send_by_stream(struct transport *t, const struct sip_hop *hop, struct
     if (to.flow != SIP_FLOW_NONE && transport_flow_worker(to.flow) == t->opts.worker &&
         find_connection(t, to.flow) == NULL)
         to.flow = SIP_FLOW_NONE;
-    if (to.flow == SIP_FLOW_NONE)
-        to.flow = transport_registry_find(t->opts.registry, to.transport, &to.addr);
+    const struct transport_peer peer = {to.addr, to.peer_name, to.transport};
+    if (to.flow == SIP_FLOW_NONE && (!is_secure(to.transport) || to.peer_name != NET_NAME_NONE))
+        to.flow = transport_registry_find(t->opts.registry, &peer);
     if (to.flow != SIP_FLOW_NONE && transport_flow_worker(to.flow) != t->opts.worker)
         return t->opts.ops->other_worker(t->opts.ctx, transport_flow_worker(to.flow), &to, wire, token);
 
@@ -291,8 +402,9 @@ static int listener_open(struct transport *t, uint16_t index)
     *listener = (struct listener){.transport = t,
                                   .addr = t->opts.listeners[index].addr,
                                   .index = index,
-                                  .protocol = t->opts.listeners[index].transport};
-    if (listener->protocol == SIP_TRANSPORT_TCP)
+                                  .protocol = t->opts.listeners[index].transport,
+                                  .clients = t->opts.listeners[index].clients};
+    if (listener->protocol == SIP_TRANSPORT_TCP || listener->protocol == SIP_TRANSPORT_TLS)
         return net_tcp_listener_new(t->opts.loop, &listener->addr, &tcp_ops, listener, &listener->tcp);
     if (listener->protocol != SIP_TRANSPORT_UDP)
         return ERR_UNSUPPORTED;
@@ -324,7 +436,11 @@ int transport_new(const struct transport_opts *opts, size_t *ret_failed, struct 
                                          .counters = opts->counters,
                                          .ops = opts->ops,
                                          .ctx = opts->ctx,
-                                         .dead = on_dead};
+                                         .dead = on_dead,
+                                         .tls = opts->tls,
+                                         .names = opts->names,
+                                         .proved = on_proved,
+                                         .seen = on_seen};
     size_t failed = opts->n_listeners;
     int rc = slots_init(t, opts->limits.connections);
     if (rc != 0)

@@ -1,4 +1,4 @@
-/* SIP over UDP and TCP: RFC 3261 section 18. One `struct transport` per worker, on that worker's event loop.
+/* SIP over UDP, TCP and TLS: RFC 3261 section 18. One `struct transport` per worker, on that worker's event loop.
  * It finds whole messages in datagrams and streams and gives them up as octets with the hop they came by; it
  * takes wires and a hop and puts them on the network. What stands in a message is not its business: Via,
  * received and rport are the core's (sip/via_route.h).
@@ -12,8 +12,13 @@
  * that connection (section 18.1.1), a response by the connection its request came by, or a new one to the
  * same address when that is gone (section 18.2.2).
  *
- * Life of a connection: connecting (only outbound; messages wait, limited in octets and time) -> open ->
- * closed. It closes when the peer closes, when framing is lost, when it was idle for too long, when its
+ * TLS: a connection is made for the name that the hop says the peer must prove (RFC 5922 section 7.3), and found
+ * again by address and name alone. One that was accepted is found by the names in its client's certificate when that
+ * is verified and the client has asked for it by the Via parameter alias (RFC 5923); else it serves its own flow only.
+ * Without a name no connection is made over TLS. What comes from a peer whose name is listed as trusted is marked so.
+ *
+ * Life of a connection: connecting (only outbound; messages wait, limited in octets and time), with TLS the
+ * handshake, limited in time and number -> open -> closed. It closes when the peer closes, when framing is lost, when it was idle for too long, when its
  * output queue passes its limit (a peer that does not read), or when half a message stays half a message.
  * Messages that never left it are reported by ops->send_failed. */
 #ifndef TRANSPORT_TRANSPORT_H
@@ -22,6 +27,8 @@
 #include "base/counter.h"
 #include "base/wire.h"
 #include "net/loop.h"
+#include "net/names.h"
+#include "net/tls.h"
 #include "sip/hop.h"
 #include "sip/limits.h"
 #include "transport/registry.h"
@@ -29,7 +36,8 @@
 struct transport;
 
 struct transport_listener {
-    uint8_t transport; /* UDP or TCP */
+    uint8_t transport; /* UDP, TCP or TLS */
+    uint8_t clients;   /* of TLS: enum net_tls_clients */
     struct addr addr;
 };
 
@@ -37,6 +45,7 @@ struct transport_limits {
     size_t connections; /* of this worker; the registry bounds those of all */
     ms_t idle_ms;       /* no octet in either direction */
     ms_t connect_ms;    /* from SYN to established */
+    ms_t handshake_ms;  /* of TLS, after that */
     ms_t partial_ms;    /* from the first octet of a message to its last (a stalled or trickling sender) */
     size_t input_buffer_bytes; /* of one connection, for messages that are not whole yet */
     size_t output_queue_bytes; /* waiting in one connection */
@@ -69,6 +78,10 @@ struct transport_opts {
     size_t n_listeners;
     struct transport_limits limits;
     struct transport_registry *registry; /* shared by all workers */
+    struct net_tls *tls;                 /* the same; NULL without TLS, and what needs it is not sent */
+    struct net_names *names;             /* the same; NULL without TLS */
+    const struct slice *trusted_peers;   /* names that are trusted when proved by a certificate */
+    size_t n_trusted_peers;
     struct counters *counters;
     const struct transport_ops *ops;
     void *ctx;
@@ -84,7 +97,7 @@ void transport_free(struct transport *transport);
 /* Sends wire to hop (takes its own reference). hop->listener says which local socket or source address;
  * hop->flow a connection, which when it is gone is replaced by one to hop->addr. 0: on its way (a later
  * failure goes to ops->send_failed when token is not 0). ERR_CLOSED, ERR_LIMIT, ERR_IO, ERR_UNSUPPORTED: it
- * could not be taken. */
+ * could not be taken. ERR_DENIED: it needs a new connection over TLS, and nothing says who must answer there. */
 MUST_USE int transport_send(struct transport *transport, const struct sip_hop *hop, struct wire *wire,
                             uint64_t token);
 

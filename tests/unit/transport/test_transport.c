@@ -132,8 +132,8 @@ static void rig_start(struct transport_limits limits, size_t per_source)
     assert_int_equal(addr_parse(SLICE("127.0.0.1"), &rig->udp), 0);
     rig->udp.port = free_port();
     rig->tcp = rig->udp;
-    const struct transport_listener listeners[] = {{SIP_TRANSPORT_UDP, rig->udp},
-                                                   {SIP_TRANSPORT_TCP, rig->tcp}};
+    const struct transport_listener listeners[] = {{SIP_TRANSPORT_UDP, 0, rig->udp},
+                                                   {SIP_TRANSPORT_TCP, 0, rig->tcp}};
     struct transport_opts opts = {.worker = 3,
                                   .loop = rig->loop,
                                   .listeners = listeners,
@@ -500,12 +500,12 @@ static void test_flow_of_another_worker_is_handed_over(void **state)
     assert_int_equal(rig->handed_to, 5);
     /* Also when only the registry knows that the other worker has a connection to the address. */
     hop.addr.port = 9;
-    assert_int_equal(
-        transport_registry_add(rig->registry, SIP_TRANSPORT_TCP, &hop.addr, (uint64_t)2 << 56 | 1), 0);
+    const struct transport_peer peer = {.addr = hop.addr, .transport = SIP_TRANSPORT_TCP};
+    assert_int_equal(transport_registry_add(rig->registry, &peer, (uint64_t)2 << 56 | 1), 0);
     hop.flow = SIP_FLOW_NONE;
     assert_int_equal(send_text(&hop, slice_from_cstr(options), 0), 0);
     assert_int_equal(rig->handed_to, 1);
-    transport_registry_remove(rig->registry, SIP_TRANSPORT_TCP, &hop.addr, (uint64_t)2 << 56 | 1);
+    transport_registry_remove(rig->registry, (uint64_t)2 << 56 | 1);
 }
 
 /* ---- limits ---- */
@@ -544,14 +544,12 @@ static void test_connection_limit(void **state)
 static void test_connection_limit_of_all_workers(void **state)
 {
     (void)state;
-    struct addr elsewhere = rig->tcp;
-    const uint64_t foreign_flow = (uint64_t)9 << 56 | 1;
-    assert_int_equal(transport_registry_add(rig->registry, SIP_TRANSPORT_TCP, &elsewhere, foreign_flow), 0);
+    assert_true(transport_registry_enter(rig->registry));
     int a = peer_connect();
     WAIT_FOR(transport_connections(rig->transport) == 1);
     int b = peer_connect();
     assert_true(peer_is_closed(b));
-    transport_registry_remove(rig->registry, SIP_TRANSPORT_TCP, &elsewhere, foreign_flow);
+    transport_registry_leave(rig->registry);
     int c = peer_connect();
     WAIT_FOR(transport_connections(rig->transport) == 2);
     close(a);
@@ -658,7 +656,8 @@ static void test_a_port_in_use_is_named(void **state)
     (void)state;
     struct addr taken;
     int fd = peer_listen(&taken);
-    const struct transport_listener listeners[] = {{SIP_TRANSPORT_UDP, taken}, {SIP_TRANSPORT_TCP, taken}};
+    const struct transport_listener listeners[] = {{SIP_TRANSPORT_UDP, 0, taken},
+                                                   {SIP_TRANSPORT_TCP, 0, taken}};
     struct transport_opts opts = {.loop = rig->loop,
                                   .listeners = listeners,
                                   .n_listeners = 2,
