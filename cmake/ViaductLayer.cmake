@@ -9,6 +9,8 @@ find_package(SQLite3 REQUIRED)
 pkg_check_modules(libcyaml REQUIRED IMPORTED_TARGET libcyaml)
 pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-0.1)
 find_library(WSLAY_LIBRARY wslay REQUIRED) # Debian ships it without a .pc file
+# Not by pkg-config: its file asks for that of libevent, which nothing here needs.
+find_library(UNBOUND_LIBRARY unbound REQUIRED)
 
 function(viaduct_layer name)
   cmake_parse_arguments(L "" "" "DEPENDS;LIBRARIES" ${ARGN})

@@ -3,6 +3,7 @@
 #include "auth/step.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "crypto/crypto.h"
 #include "location/registrar.h"
 #include "location/storage.h"
 #include <assert.h>
@@ -10,8 +11,9 @@
 #include <sysexits.h>
 #include <time.h>
 
-#define HOSTS_FILE "/etc/hosts"
-#define CHAIN_MAX  16
+/* Servers whose health is remembered. */
+#define HEALTH_SERVERS 4096
+#define CHAIN_MAX      16
 /* Nonces whose use is remembered; above, the oldest become stale. */
 #define NONCE_USES 262144
 
@@ -19,6 +21,7 @@ struct services {
     const struct config *config;
     struct worker **workers;
     struct dns_hosts *hosts;
+    struct dns_health *health;
     struct location_storage *storage;
     struct location_registrar *registrar;
     struct sqlite3 *users_db; /* read by the storage thread's tick */
@@ -161,15 +164,25 @@ static int open_auth(struct services *s)
     return EX_OK;
 }
 
-static int open_all(struct services *s, struct snapshot *snapshot)
+static int open_hosts(struct services *s)
 {
-    int rc = dns_hosts_load(HOSTS_FILE, &s->hosts);
+    const char *path = s->config->dns.hosts;
+    int rc = path[0] != '\0' ? dns_hosts_load(path, &s->hosts) : dns_hosts_parse(SLICE(""), &s->hosts);
     if (rc != 0) {
-        log_event(LOG_ERROR, "start.hosts_failed", log_cstr("path", HOSTS_FILE),
-                  log_cstr("error", err_name(rc)));
+        log_event(LOG_ERROR, "start.hosts_failed", log_cstr("path", path), log_cstr("error", err_name(rc)));
         return EX_OSFILE;
     }
-    int code = open_users(s);
+    struct hash_key key;
+    if (crypto_random_bytes(&key, sizeof(key)) != 0 || dns_health_new(HEALTH_SERVERS, &key, &s->health) != 0)
+        return EX_OSERR;
+    return EX_OK;
+}
+
+static int open_all(struct services *s, struct snapshot *snapshot)
+{
+    int code = open_hosts(s);
+    if (code == EX_OK)
+        code = open_users(s);
     if (code == EX_OK)
         code = open_auth(s);
     if (code == EX_OK)
@@ -227,6 +240,7 @@ void services_free(struct services *s)
     mem_free(s->md5_only_agents);
     auth_users_free(s->users);
     location_db_close(s->users_db);
+    dns_health_free(s->health);
     dns_hosts_free(s->hosts);
     mem_free(s);
 }
@@ -236,6 +250,11 @@ void services_free(struct services *s)
 const struct dns_hosts *services_hosts(const struct services *s)
 {
     return s->hosts;
+}
+
+struct dns_health *services_health(const struct services *s)
+{
+    return s->health;
 }
 
 int services_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,

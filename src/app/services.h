@@ -5,6 +5,7 @@
 
 #include "app/snapshot.h"
 #include "app/worker.h"
+#include "dns/health.h"
 #include "dns/hosts.h"
 
 struct services;
@@ -19,6 +20,7 @@ void services_stop(struct services *services);
 void services_free(struct services *services);
 
 const struct dns_hosts *services_hosts(const struct services *services);
+struct dns_health *services_health(const struct services *services);
 /* proxy_ports.locate; ctx is the services. */
 int services_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,
                     const struct proxy_binding **ret_bindings, size_t *ret_count);

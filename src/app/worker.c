@@ -2,7 +2,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "crypto/crypto.h"
-#include "dns/resolve.h"
+#include "dns/resolver.h"
+#include "dns/unbound.h"
 #include "net/inbox.h"
 #include "sip/peek.h"
 #include <assert.h>
@@ -14,6 +15,13 @@
 /* Mail read in one turn: while others post without pause, the worker's own sockets and its clock have their turn too. */
 #define MAIL_PER_TURN 256
 
+/* Look-ups of one worker that wait for a name server, their questions (a look-up has up to one for each hop and
+ * address family), and their memory. Above, names are not found. */
+#define LOOKUPS_MAX   4096
+#define QUESTIONS_MAX 16384
+#define LOOKUPS_BYTES (64 * 1024 * 1024)
+_Static_assert(DNS_HOPS_MAX == PROXY_HOPS_MAX, "the core takes what the resolver gives");
+
 struct worker {
     struct worker_opts opts;
     struct proxy_opts proxy_opts;
@@ -22,6 +30,9 @@ struct worker {
     struct net_inbox *inbox;
     struct net_hook end_of_turn;
     struct transport *transport;
+    struct dns_unbound *unbound;
+    struct dns_source dns;
+    struct dns_resolver *resolver;
     struct proxy *proxy;
     struct counters counters;
     ms_t told_ms; /* the time the core has been told */
@@ -165,12 +176,23 @@ static int port_send(void *ctx, const struct sip_hop *hop, struct wire *wire, ui
     return transport_send(w->transport, hop, wire, token);
 }
 
-static int port_resolve(void *ctx, const struct sip_uri *uri, uint64_t ticket,
-                        struct sip_hop ret_hops[PROXY_HOPS_MAX], size_t *ret_count)
+static int port_resolve(void *ctx, const struct proxy_lookup *lookup, struct sip_hop ret_hops[PROXY_HOPS_MAX],
+                        size_t *ret_count)
 {
     struct worker *w = ctx;
-    (void)ticket; /* literals and the hosts file answer at once */
-    return dns_resolve(w->opts.hosts, uri, ret_hops, PROXY_HOPS_MAX, ret_count);
+    const struct dns_request request = {lookup->uri, lookup->ticket, lookup->seed, lookup->is_steady};
+    return dns_resolver_resolve(w->resolver, &request, ret_hops, PROXY_HOPS_MAX, ret_count);
+}
+
+static void port_report(void *ctx, const struct proxy_report *report)
+{
+    static const enum dns_outcome outcomes[] = {[PROXY_FATE_ANSWERED] = DNS_OUTCOME_ANSWERED,
+                                                [PROXY_FATE_TIMEOUT] = DNS_OUTCOME_TIMEOUT,
+                                                [PROXY_FATE_UNREACHABLE] = DNS_OUTCOME_UNREACHABLE,
+                                                [PROXY_FATE_UNAVAILABLE] = DNS_OUTCOME_UNAVAILABLE};
+    struct worker *w = ctx;
+    dns_health_report(w->opts.health, report->hop, outcomes[report->fate], net_loop_now_ms(w->loop),
+                      report->elapsed_ms, report->retry_after_s);
 }
 
 static int port_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,
@@ -189,6 +211,76 @@ static void port_random(void *ctx, void *out, size_t bytes)
                   log_cstr("remedy", "the system gives no random octets: see getrandom(2)"));
         abort();
     }
+}
+
+/* ---- names ---- */
+
+static void on_resolved(void *ctx, uint64_t ticket, int err, const struct sip_hop *hops, size_t count)
+{
+    struct worker *w = ctx;
+    tell_time(w);
+    proxy_resolved(w->proxy, ticket, err, hops, count);
+}
+
+static ms_t loop_now_ms(void *ctx)
+{
+    struct worker *w = ctx;
+    return net_loop_now_ms(w->loop);
+}
+
+static struct dns_spoken spoken_of(const struct proxy_opts *proxy)
+{
+    struct dns_spoken spoken = {0};
+    for (size_t i = 0; i < proxy->n_listeners; i++) {
+        const struct proxy_listener *l = &proxy->listeners[i];
+        spoken.families[l->transport] |= l->addr.family == ADDR_IPV4 ? DNS_IPV4 : DNS_IPV6;
+    }
+    return spoken;
+}
+
+static int new_unbound(struct worker *w)
+{
+    const struct config_dns *dns = w->opts.dns;
+    const struct dns_unbound_opts opts = {
+        .loop = w->loop,
+        .servers = dns->servers,
+        .n_servers = dns->n_servers,
+        /* Within the time that a look-up waits. */
+        .stale_after_ms = dns->serve_stale_s > 0 ? dns->timeout_ms / 2 : 0,
+        .stale_max_s = dns->serve_stale_s,
+        .max_ttl_s = dns->max_ttl_s,
+        .cache_bytes = dns->cache_bytes,
+        .trust_anchor_file = dns->trust_anchor[0] != '\0' ? dns->trust_anchor : NULL,
+        .max_questions = QUESTIONS_MAX,
+    };
+    const char *why;
+    int rc = dns_unbound_new(&opts, &why, &w->unbound);
+    if (rc != 0)
+        log_event(LOG_ERROR, "start.dns_failed", log_cstr("error", err_name(rc)), log_cstr("why", why));
+    return rc;
+}
+
+static int new_resolver(struct worker *w)
+{
+    int rc = new_unbound(w);
+    if (rc != 0)
+        return rc;
+    w->dns = dns_unbound_source(w->unbound);
+    const struct dns_resolver_opts opts = {
+        .hosts = w->opts.hosts,
+        .names = w->opts.names,
+        .health = w->opts.health,
+        .source = &w->dns,
+        .spoken = spoken_of(w->opts.proxy),
+        .wheel = net_loop_wheel(w->loop),
+        .now_ms = loop_now_ms,
+        .timeout_ms = w->opts.dns->timeout_ms,
+        .max_lookups = LOOKUPS_MAX,
+        .budget_bytes = LOOKUPS_BYTES,
+        .resolved = on_resolved,
+        .ctx = w,
+    };
+    return dns_resolver_new(&opts, &w->resolver);
 }
 
 /* ---- mail ---- */
@@ -293,11 +385,17 @@ int worker_new(const struct worker_opts *opts, size_t *ret_failed, struct worker
     rc = transport_new(&transport, ret_failed, &w->transport);
     if (rc != 0)
         goto out;
-    struct proxy_ports ports = {
-        .ctx = w, .send = port_send, .resolve = port_resolve, .locate = port_locate, .random = port_random};
-    rc = proxy_new(&w->proxy_opts, &ports, &w->counters, net_loop_now_ms(w->loop), &w->proxy);
+    *ret_failed = opts->n_listeners;
+    rc = new_resolver(w);
     if (rc != 0)
-        *ret_failed = opts->n_listeners;
+        goto out;
+    const struct proxy_ports ports = {.ctx = w,
+                                      .send = port_send,
+                                      .resolve = port_resolve,
+                                      .report = port_report,
+                                      .locate = port_locate,
+                                      .random = port_random};
+    rc = proxy_new(&w->proxy_opts, &ports, &w->counters, net_loop_now_ms(w->loop), &w->proxy);
 out:
     if (rc != 0)
         worker_free(w);
@@ -327,6 +425,8 @@ void worker_free(struct worker *w)
     if (w == NULL)
         return;
     transport_free(w->transport);
+    dns_resolver_free(w->resolver);
+    dns_unbound_free(w->unbound);
     proxy_free(w->proxy);
     if (w->inbox != NULL) {
         struct mail *mail;

@@ -5,7 +5,10 @@
 #define APP_WORKER_H
 
 #include "app/mail.h"
+#include "config/config.h"
+#include "dns/health.h"
 #include "dns/hosts.h"
+#include "net/names.h"
 #include "proxy/proxy.h"
 #include "transport/transport.h"
 
@@ -19,8 +22,11 @@ struct worker_opts {
     size_t n_listeners;
     const struct transport_limits *limits;
     struct transport_registry *registry;
+    const struct config_dns *dns;
     const struct dns_hosts *hosts;
-    struct hash_key call_key; /* the same in all workers: which worker a Call-ID belongs to */
+    struct dns_health *health; /* of the servers that requests go to */
+    struct net_names *names;   /* that peers must prove; NULL: none has to */
+    struct hash_key call_key;  /* the same in all workers: which worker a Call-ID belongs to */
     size_t inbox_capacity;
     /* proxy_ports.locate */
     int (*locate)(void *ctx, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,

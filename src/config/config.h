@@ -135,6 +135,17 @@ struct config_limits {
     uint32_t queue;              /* messages on their way from one worker to another */
 };
 
+struct config_dns {
+    const struct addr *servers; /* port 53 where none was written */
+    size_t n_servers;           /* 0: those of the system */
+    const char *hosts;          /* "": none */
+    ms_t timeout_ms;            /* of one step of a look-up */
+    uint32_t serve_stale_s;     /* 0: not at all */
+    uint32_t max_ttl_s;
+    uint64_t cache_bytes;     /* of one worker */
+    const char *trust_anchor; /* "": no DNSSEC */
+};
+
 struct config_log {
     enum log_level level;
     enum log_format format;
@@ -163,6 +174,7 @@ struct config {
     struct config_proxy proxy;
     struct config_timers timers;
     struct config_limits limits;
+    struct config_dns dns;
     struct config_log log;
     struct config_stop stop;
 };

@@ -369,6 +369,23 @@ static int parse_listen_address(const struct value_type *type, struct slice text
     return 0;
 }
 
+#define DNS_PORT 53
+
+static int parse_server_address(const struct value_type *type, struct slice text, struct arena *arena,
+                                void *ret)
+{
+    struct addr addr;
+
+    (void)type, (void)arena;
+    if (addr_parse(text, &addr) < 0 || !addr_is_unicast(&addr) ||
+        (addr.port == 0 && host_end(text) < text.len))
+        return ERR_SYNTAX;
+    if (addr.port == 0)
+        addr.port = DNS_PORT;
+    memcpy(ret, &addr, sizeof(addr));
+    return 0;
+}
+
 static void print_listen_address(const struct value_type *type, const void *value, struct buf *out)
 {
     (void)type;
@@ -569,6 +586,8 @@ TYPE(host_port, parse_host_port, print_host_port,
      .how = "write sip.example.com:5060, 192.0.2.1:5060 or \"[2001:db8::1]:5060\"");
 TYPE(listen_address, parse_listen_address, print_listen_address, .noun = "an IP address and port",
      .how = "write 192.0.2.1:5060 or \"[2001:db8::1]:5060\"");
+TYPE(server_address, parse_server_address, print_listen_address, .noun = "the IP address of a server",
+     .how = "write 192.0.2.53, or with a port 192.0.2.53:5353 or \"[2001:db8::53]:5353\"");
 TYPE(prefix, parse_prefix, print_prefix, .noun = "a network",
      .how = "write an IP address, or a network such as 192.0.2.0/24 with nothing after its prefix");
 

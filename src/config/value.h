@@ -41,6 +41,7 @@ typedef const char *value_origin_c;
 typedef const char *value_url_path_c;
 typedef struct config_host_port value_host_port_c;
 typedef struct addr value_listen_address_c;
+typedef struct addr value_server_address_c;
 typedef struct addr_prefix value_prefix_c;
 typedef enum config_transport value_transport_c;
 typedef enum config_mode value_mode_c;
@@ -55,7 +56,7 @@ typedef enum log_format value_log_format_c;
 
 extern const struct value_type value_count, value_workers, value_seconds, value_milliseconds, value_bytes,
     value_boolean, value_text, value_path, value_optional_path, value_host, value_origin, value_url_path,
-    value_host_port, value_listen_address, value_prefix, value_transport, value_mode,
+    value_host_port, value_listen_address, value_server_address, value_prefix, value_transport, value_mode,
     value_client_certificates, value_tls_version, value_listener_auth_rule, value_domain_auth_rule,
     value_store_kind, value_algorithm, value_log_level, value_log_format;
 

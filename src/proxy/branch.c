@@ -104,7 +104,27 @@ static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
     rc = txn_client_new(p->txn, c->req.msg.method, c->req.msg.method_name, copy.branch, wire, &copy.hop,
                         &b->user, &b->client);
     wire_unref(wire);
+    b->sent_ms = p->wheel.now_ms;
+    b->is_heard = false;
     return rc;
+}
+
+/* What is known of the address now being tried, to whoever keeps the health of servers. */
+static void report(const struct proxy_branch *b, enum proxy_fate fate, uint32_t retry_after_s)
+{
+    if (b->client)
+        proxy_report(proxy_of(b), txn_client_hop(b->client), fate, b->sent_ms, retry_after_s);
+}
+
+static void report_response(struct proxy_branch *b, struct sip_msg *response)
+{
+    uint32_t retry_after_s;
+
+    if (response->status == 503 && proxy_retry_after(response, &retry_after_s))
+        report(b, PROXY_FATE_UNAVAILABLE, retry_after_s);
+    else if (!b->is_heard)
+        report(b, PROXY_FATE_ANSWERED, 0);
+    b->is_heard = true;
 }
 
 static bool has_candidate(const struct proxy_branch *b)
@@ -260,6 +280,8 @@ static void do_final(struct proxy_branch *b, const struct proxy_branch_input *in
 static void do_timeout(struct proxy_branch *b, const struct proxy_branch_input *in)
 {
     (void)in;
+    if (!b->is_heard)
+        report(b, PROXY_FATE_TIMEOUT, 0);
     if (b->state == PROXY_BRANCH_CALLING && may_fail_over(b))
         fail_over(b, PROXY_TRY_SILENT, 408, "no response from this address, next one (RFC 3263 section 4.3)");
     else
@@ -269,6 +291,7 @@ static void do_timeout(struct proxy_branch *b, const struct proxy_branch_input *
 static void do_transport(struct proxy_branch *b, const struct proxy_branch_input *in)
 {
     (void)in;
+    report(b, PROXY_FATE_UNREACHABLE, 0);
     if (may_retry_udp(b)) {
         b->next_hop--;
         b->is_udp_forced = true;
@@ -417,6 +440,8 @@ void proxy_branch_happen(struct proxy_branch *b, enum proxy_branch_event event,
     action_fn *action = actions[b->state][event];
 
     assert(action);
+    if (in->response)
+        report_response(b, in->response);
     action(b, in);
 }
 
@@ -455,6 +480,7 @@ static void find_next_hop(struct proxy_branch *b)
     struct proxy *p = proxy_of(b);
     struct sip_hop hops[PROXY_HOPS_MAX];
     struct proxy_branch_input in = {.hops = hops};
+    struct proxy_lookup lookup;
     struct proxy_plan plan;
     int rc = proxy_plan_make(b->context, b->target, &plan);
 
@@ -472,7 +498,8 @@ static void find_next_hop(struct proxy_branch *b)
         return;
     }
     proxy_wait_start(p, &b->wait);
-    rc = p->ports.resolve(p->ports.ctx, &plan.next, b->wait.ticket, hops, &in.n_hops);
+    lookup = proxy_lookup_of(b->context, &plan.next, b->wait.ticket);
+    rc = p->ports.resolve(p->ports.ctx, &lookup, hops, &in.n_hops);
     if (rc == ERR_AGAIN) {
         /* A resolver that never answers must not hold the request for ever: as long as a silent server. */
         timer_set(&p->wheel, &b->timer, p->wheel.now_ms + 64 * p->opts->times.t1_ms);

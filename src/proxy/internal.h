@@ -143,6 +143,8 @@ struct proxy_branch {
     size_t n_hops, next_hop;
     enum proxy_branch_state state;
     unsigned breadth;   /* its Max-Breadth (RFC 5393 section 5) */
+    ms_t sent_ms;       /* to the address being tried */
+    bool is_heard;      /* some response has come from there */
     bool is_accepted;   /* has answered 2xx: the client transaction may pass up more */
     bool is_by_size;    /* over TCP only because it is long ... */
     bool is_udp_forced; /* ... and that failed: over UDP after all (section 18.1.1) */
@@ -300,6 +302,16 @@ void proxy_branch_give_up(struct proxy_branch *b);
 /* The context is let go: the watch of a branch that is still under way is told. */
 void proxy_branch_drop(struct proxy_branch *b);
 struct slice proxy_branch_text(const struct proxy_branch *b);
+
+/* lookup.c: RFC 3263. */
+
+/* The question where a request of this context goes next. */
+struct proxy_lookup proxy_lookup_of(struct proxy_context *c, const struct sip_uri *next, uint64_t ticket);
+/* Tells how a request fared that went to hop at sent_ms; nothing of those that went by a flow. */
+void proxy_report(struct proxy *p, const struct sip_hop *hop, enum proxy_fate fate, ms_t sent_ms,
+                  uint32_t retry_after_s);
+/* False: the response has no Retry-After that can be read. */
+bool proxy_retry_after(struct sip_msg *response, uint32_t *ret_seconds);
 
 /* forward.c: section 16.6. */
 

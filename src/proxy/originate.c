@@ -13,7 +13,7 @@ struct proxy_origination {
     struct proxy_wait wait;
     struct timer timer;
     struct txn_client *client; /* NULL: not sent yet */
-    struct sip_hop hops[PROXY_HOPS_MAX];
+    struct sip_hop *hops;
     size_t n_hops, next_hop;
     uint16_t prefer_listener;
     enum sip_method method;
@@ -294,6 +294,9 @@ static int set_hops(struct proxy_origination *o, const struct sip_hop *hops, siz
     proxy_wait_stop(o->proxy, &o->wait);
     if (!o->has_deadline)
         timer_stop(&o->proxy->wheel, &o->timer);
+    o->hops = arena_alloc(&o->arena, (n_hops ? n_hops : 1) * sizeof(*hops));
+    if (!o->hops)
+        return ERR_NOMEM;
     memcpy(o->hops, hops, n_hops * sizeof(*hops));
     o->n_hops = n_hops;
     return try_hops(o);
@@ -357,6 +360,7 @@ static int find_next(const struct proxy_origin *origin, struct sip_uri *ret_next
 static int start(struct proxy_origination *o, const struct proxy_origin *origin, const struct sip_uri *next)
 {
     struct proxy *p = o->proxy;
+    struct proxy_lookup lookup = {.uri = next};
     struct sip_hop hops[PROXY_HOPS_MAX];
     size_t n_hops = 0;
     int rc;
@@ -370,7 +374,9 @@ static int start(struct proxy_origination *o, const struct proxy_origin *origin,
     }
     o->prefer_listener = PROXY_LISTENER_NONE;
     proxy_wait_start(p, &o->wait);
-    rc = p->ports.resolve(p->ports.ctx, next, o->wait.ticket, hops, &n_hops);
+    lookup.ticket = o->wait.ticket;
+    p->ports.random(p->ports.ctx, &lookup.seed, sizeof(lookup.seed));
+    rc = p->ports.resolve(p->ports.ctx, &lookup, hops, &n_hops);
     if (rc == ERR_AGAIN)
         return 0;
     return rc < 0 ? ERR_NOTFOUND : set_hops(o, hops, n_hops);

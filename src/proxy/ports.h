@@ -26,7 +26,31 @@ struct proxy_binding {
     unsigned member;                 /* what the watch knows it by */
 };
 
-#define PROXY_HOPS_MAX 16 /* candidates of one resolution */
+#define PROXY_HOPS_MAX 64 /* candidates of one resolution */
+
+/* A question by RFC 3263. */
+struct proxy_lookup {
+    const struct sip_uri *uri; /* of the next hop */
+    uint64_t ticket;           /* says which question a late answer is for */
+    /* Where the order is drawn by lot (RFC 2782), the lot: the same records and the same seed give the same
+     * order, in any worker and after a restart. */
+    uint64_t seed;
+    bool is_steady; /* nothing else may count, not even what failed lately (RFC 3263 section 4.4) */
+};
+
+/* How a request fared at the address it was sent to (RFC 3263 section 4.3). */
+enum proxy_fate {
+    PROXY_FATE_ANSWERED,    /* a response came */
+    PROXY_FATE_TIMEOUT,     /* none did: Timer B or F */
+    PROXY_FATE_UNREACHABLE, /* transport error */
+    PROXY_FATE_UNAVAILABLE, /* 503 with Retry-After (RFC 3261 section 21.5.4) */
+};
+struct proxy_report {
+    const struct sip_hop *hop;
+    enum proxy_fate fate;
+    ms_t elapsed_ms;        /* since the request was sent */
+    uint32_t retry_after_s; /* of UNAVAILABLE */
+};
 
 struct proxy_ports {
     void *ctx;
@@ -39,8 +63,12 @@ struct proxy_ports {
     /* RFC 3263: from the URI of the next hop to an ordered list of addresses. transport, addr (with port) of
      * each hop are set; the core chooses the listener. Numeric hosts and /etc/hosts names are answered at
      * once. ERR_AGAIN: the answer comes later by proxy_resolved(ticket). ERR_NOTFOUND: no such host. */
-    int (*resolve)(void *ctx, const struct sip_uri *uri, uint64_t ticket,
-                   struct sip_hop ret_hops[PROXY_HOPS_MAX], size_t *ret_count);
+    int (*resolve)(void *ctx, const struct proxy_lookup *lookup, struct sip_hop ret_hops[PROXY_HOPS_MAX],
+                   size_t *ret_count);
+
+    /* Told once for each client transaction that did not go by a flow of its own, as soon as it is known. NULL:
+     * nobody wants to know. */
+    void (*report)(void *ctx, const struct proxy_report *report);
 
     /* The bindings of a canonical address-of-record ("sip:alice@example.com"). 0 with *ret_count == 0: the
      * user is known and has no binding (480). ERR_NOTFOUND: no such user (404). ERR_NOMEM: arena full. At

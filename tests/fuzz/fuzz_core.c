@@ -90,16 +90,17 @@ static int port_send(void *ctx, const struct sip_hop *hop, struct wire *wire, ui
 }
 
 /* A port that is odd needs time to be found, one divisible by ten is not found. */
-static int port_resolve(void *ctx, const struct sip_uri *uri, uint64_t ticket,
-                        struct sip_hop ret_hops[PROXY_HOPS_MAX], size_t *ret_count)
+static int port_resolve(void *ctx, const struct proxy_lookup *lookup, struct sip_hop ret_hops[PROXY_HOPS_MAX],
+                        size_t *ret_count)
 {
+    const struct sip_uri *uri = lookup->uri;
     struct world *w = ctx;
     struct addr addr = uri->addr;
     addr.port = uri->port != 0 ? uri->port : 5060;
     if (addr.family != ADDR_IPV4 || !addr_is_unicast(&addr) || addr.port % 10 == 3)
         return ERR_NOTFOUND;
     if (addr.port % 2 == 1 && w->n_tickets < TICKETS_MAX) {
-        w->tickets[w->n_tickets++] = ticket;
+        w->tickets[w->n_tickets++] = lookup->ticket;
         return ERR_AGAIN;
     }
     uint8_t transport = uri->transport == SIP_TRANSPORT_TCP ? SIP_TRANSPORT_TCP : SIP_TRANSPORT_UDP;

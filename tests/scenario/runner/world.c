@@ -252,9 +252,10 @@ static int port_send(void *ctx, const struct sip_hop *hop, struct wire *wire, ui
     return 0;
 }
 
-static int port_resolve(void *ctx, const struct sip_uri *uri, uint64_t ticket,
-                        struct sip_hop ret_hops[PROXY_HOPS_MAX], size_t *ret_count)
+static int port_resolve(void *ctx, const struct proxy_lookup *lookup, struct sip_hop ret_hops[PROXY_HOPS_MAX],
+                        size_t *ret_count)
 {
+    const struct sip_uri *uri = lookup->uri;
     struct world *w = ctx;
     struct slice target = slice_is_null(uri->maddr) ? uri->host : uri->maddr;
     uint8_t transport = uri->transport;
@@ -274,7 +275,7 @@ static int port_resolve(void *ctx, const struct sip_uri *uri, uint64_t ticket,
         if (!slice_eq_nocase(h->name, target))
             continue;
         if (h->later) {
-            h->ticket = ticket;
+            h->ticket = lookup->ticket;
             return ERR_AGAIN;
         }
         memcpy(ret_hops, h->hops, sizeof(h->hops));

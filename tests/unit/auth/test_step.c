@@ -47,10 +47,10 @@ static int port_send(void *ctx, const struct sip_hop *hop, struct wire *wire, ui
     return 0;
 }
 
-static int port_resolve(void *ctx, const struct sip_uri *uri, uint64_t ticket,
-                        struct sip_hop hops[PROXY_HOPS_MAX], size_t *ret_count)
+static int port_resolve(void *ctx, const struct proxy_lookup *lookup, struct sip_hop hops[PROXY_HOPS_MAX],
+                        size_t *ret_count)
 {
-    (void)ctx, (void)uri, (void)ticket, (void)hops, (void)ret_count;
+    (void)ctx, (void)lookup, (void)hops, (void)ret_count;
     return ERR_NOTFOUND;
 }
 

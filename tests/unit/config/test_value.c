@@ -137,6 +137,9 @@ static void what_is_not_of_the_type_is_refused(void **state)
         {&value_listen_address, "127.0.0.1:"},
         {&value_listen_address, "224.0.0.1:5060"},
         {&value_listen_address, "255.255.255.255:5060"},
+        {&value_server_address, "ns.example.com"}, /* who would look it up? */
+        {&value_server_address, "0.0.0.0"},
+        {&value_server_address, "192.0.2.53:0"},
         {&value_prefix, "10.0.0.0/33"},
         {&value_prefix, "10.0.0.0/"},
         {&value_prefix, "10.0.0.1/8"}, /* the host part must be zero: likely a slip */
@@ -251,6 +254,10 @@ static void addresses(void **state)
     assert_string_equal(text, "\"[2001:db8::1]:5070\"");
     free(text);
     assert_int_equal(value_parse(&value_listen_address, SLICE("0.0.0.0:5060"), &f->arena, &addr), 0);
+    assert_int_equal(value_parse(&value_server_address, SLICE("192.0.2.53"), &f->arena, &addr), 0);
+    assert_int_equal(addr.port, 53);
+    assert_int_equal(value_parse(&value_server_address, SLICE("[2001:db8::53]:5353"), &f->arena, &addr), 0);
+    assert_int_equal(addr.port, 5353);
 }
 
 static void prefixes(void **state)

@@ -86,18 +86,19 @@ static inline int world_send(void *ctx, const struct sip_hop *hop, struct wire *
     return 0;
 }
 
-static inline int world_resolve(void *ctx, const struct sip_uri *uri, uint64_t ticket,
+static inline int world_resolve(void *ctx, const struct proxy_lookup *lookup,
                                 struct sip_hop ret_hops[PROXY_HOPS_MAX], size_t *ret_count)
 {
+    const struct sip_uri *uri = lookup->uri;
     struct world *w = ctx;
     struct sip_hop hop = {.addr = uri->addr};
 
     w->resolved_scheme = uri->scheme;
 
     if (w->resolve_later) {
-        w->ticket = ticket;
+        w->ticket = lookup->ticket;
         if (w->n_tickets < sizeof(w->tickets) / sizeof(w->tickets[0]))
-            w->tickets[w->n_tickets++] = ticket;
+            w->tickets[w->n_tickets++] = lookup->ticket;
         return ERR_AGAIN;
     }
     if (!slice_is_null(uri->maddr) && addr_parse_ip(uri->maddr, &hop.addr) < 0)
@@ -200,7 +201,11 @@ static inline void world_init(struct world *w)
         .worker = 3,
         .chain = world_chain,
     };
-    w->ports = (struct proxy_ports){w, world_send, world_resolve, world_locate, world_random};
+    w->ports = (struct proxy_ports){.ctx = w,
+                                    .send = world_send,
+                                    .resolve = world_resolve,
+                                    .locate = world_locate,
+                                    .random = world_random};
 }
 
 static inline void world_start(struct world *w)
