@@ -197,10 +197,8 @@ static void do_try(struct proxy_branch *b, const struct proxy_branch_input *in)
 
     proxy_wait_stop(proxy_of(b), &b->wait);
     timer_stop(&proxy_of(b)->wheel, &b->timer);
-    if (c->is_without_server) {
-        proxy_stateless_send(b, in->hops, in->n_hops);
+    if (c->is_without_server && proxy_stateless_send(b, in->hops, in->n_hops))
         return;
-    }
     b->hops = arena_alloc(&c->req.arena, (in->n_hops ? in->n_hops : 1) * sizeof(*b->hops));
     if (!b->hops) {
         end_local(b, PROXY_TRY_DROPPED, 503, "no memory for the addresses of the next hop");

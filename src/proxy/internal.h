@@ -357,6 +357,9 @@ struct slice proxy_uri_for_request(const struct sip_uri *uri, struct arena *aren
 /* Section 16.4: without maddr and what is not default in port and transport. Absent when arena is full. */
 struct slice proxy_uri_without_maddr(const struct sip_uri *uri, struct arena *arena);
 
+/* validate.c: the second part of its branches (RFC 5393 section 4.2.1). */
+uint64_t proxy_loop_hash(struct proxy_context *c, bool is_stateless);
+
 /* validate.c: 420 unless everything in Require is supported, which is for a UAS to check (section 8.2.2.3).
  * False: answered. */
 bool proxy_check_require(struct proxy_context *c);
@@ -412,8 +415,9 @@ void proxy_cancel_send(struct proxy_branch *b);
 /* stateless.c: section 16.11. */
 
 enum proxy_verdict proxy_stateless_forward(struct proxy_context *c);
-/* The address is known: sends, and ends the context. */
-void proxy_stateless_send(struct proxy_branch *b, const struct sip_hop *hops, size_t n_hops);
+/* The address is known: sends, and ends the context. False: this request needs a transaction after all, and has
+ * got one: the branch goes on with it (section 16.1). */
+MUST_USE bool proxy_stateless_send(struct proxy_branch *b, const struct sip_hop *hops, size_t n_hops);
 /* A response without a transaction; false: not to be forwarded. */
 bool proxy_stateless_response(struct proxy *p, struct sip_msg *response, const struct sip_hop *from);
 

@@ -406,20 +406,20 @@ static int arrive(struct proxy *p, struct sip_msg *msg, const struct sip_hop *fr
 static void receive_request(struct proxy *p, struct sip_msg *msg, const struct sip_hop *from)
 {
     struct proxy_arrival arrival;
-    bool is_stateless, may_have_txn;
+    bool is_stateless;
 
     if (arrive(p, msg, from, &arrival) < 0)
         return;
-    is_stateless = is_forwarded_statelessly(p, &arrival);
-    /* ACK and CANCEL go the way of their INVITE, which may have had header fields that they do not repeat and
-     * have taken another route for it. */
-    may_have_txn = !is_stateless || msg->method == SIP_METHOD_ACK || msg->method == SIP_METHOD_CANCEL;
-    if (may_have_txn && txn_receive_request(p->txn, msg) == TXN_MATCH_ABSORBED)
+    /* First, whatever is wanted: what came before may have needed a transaction (section 16.1), and an ACK or a
+     * CANCEL goes the way of its INVITE, which may have had header fields that they do not repeat and have taken
+     * another route for it. */
+    if (txn_receive_request(p->txn, msg) == TXN_MATCH_ABSORBED)
         return;
     if (is_ack_of_ours(p, msg))
         return;
-    if (may_have_txn && msg->method == SIP_METHOD_CANCEL && proxy_cancel_receive(p, &arrival))
+    if (msg->method == SIP_METHOD_CANCEL && proxy_cancel_receive(p, &arrival))
         return;
+    is_stateless = is_forwarded_statelessly(p, &arrival);
     begin(p, &arrival, is_stateless);
 }
 

@@ -34,7 +34,8 @@ struct proxy_listener {
     struct slice
         host;      /* what stands in our Via and Record-Route: advertised name or address, IPv6 in brackets */
     uint16_t port; /* what stands there, always written */
-    bool stateless; /* requests that come in here are forwarded by section 16.11 */
+    bool stateless; /* requests that come in here are forwarded by section 16.11, but between a stream and
+                       datagrams (section 16.1) */
     enum proxy_auth_rule auth_register, auth_calls;
 };
 

@@ -105,6 +105,8 @@ enum proxy_verdict proxy_stateless_forward(struct proxy_context *c)
     unsigned breadth = c->req.msg.method == SIP_METHOD_CANCEL ? 0 : c->max_breadth;
 
     c->is_closed = true;
+    target->is_started = true;
+    c->breadth_spent = breadth;
     if (proxy_branch_start(c, target, breadth) < 0)
         return proxy_shed(&c->req, "no memory to forward");
     proxy_context_advance(c);
@@ -131,6 +133,39 @@ static int make_branch(struct proxy_branch *b)
     return rc;
 }
 
+/* Section 16.1: "Requests forwarded between different types of transports where the proxy's TU must take an active
+ * role in ensuring reliable delivery on one of the transports MUST be forwarded transaction statefully." Nobody but
+ * a transaction here repeats a request that came over a stream and is lost by UDP, or a final response that came
+ * over a stream and is lost by UDP. */
+static bool needs_transaction(const struct proxy_context *c, enum sip_transport leaves_by)
+{
+    return c->is_stateless && c->req.msg.method != SIP_METHOD_ACK && c->req.msg.method != SIP_METHOD_CANCEL &&
+           sip_transport_is_reliable(leaves_by) !=
+               sip_transport_is_reliable((enum sip_transport)c->req.from.transport);
+}
+
+/* ERR_EXISTS: another copy of the request has come in the meantime and has got it. */
+static int become_stateful(struct proxy_branch *b)
+{
+    struct proxy_context *c = b->context;
+    struct proxy *p = c->req.proxy;
+    int rc = txn_server_new(p->txn, &c->req.msg, &c->reply_hop, &c->user, &c->req.server);
+
+    if (rc < 0)
+        return rc;
+    p->n_without_server--;
+    c->is_without_server = false;
+    c->is_stateless = false;
+    c->is_closed = false;
+    c->loop_hash = proxy_loop_hash(c, false);
+    c->group_q = b->target->q_milli;
+    proxy_explain(c, b, "proxy.stateful", 0, "between a stream and datagrams (16.1)");
+    if (proxy_is_invite(c))
+        proxy_reply_trying(c);
+    return 0;
+}
+
+/* ERR_AGAIN: it has to leave by another type of transport. */
 static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
 {
     struct proxy_context *c = b->context;
@@ -153,24 +188,37 @@ static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
     rc = proxy_forward_build_sized(&copy, &wire, &is_by_size);
     if (rc < 0)
         return rc;
-    rc = proxy_send(p, &copy.hop, wire, 0);
+    rc = is_by_size && needs_transaction(c, (enum sip_transport)copy.hop.transport)
+             ? ERR_AGAIN
+             : proxy_send(p, &copy.hop, wire, 0);
     wire_unref(wire);
     return rc;
 }
 
-void proxy_stateless_send(struct proxy_branch *b, const struct sip_hop *hops, size_t n_hops)
+bool proxy_stateless_send(struct proxy_branch *b, const struct sip_hop *hops, size_t n_hops)
 {
     struct proxy_context *c = b->context;
+    int rc = ERR_NOTFOUND;
 
     /* Only the first: the next retransmission could find it well again, and would go elsewhere (RFC 3263
      * section 4.4). */
-    if (n_hops == 0 || send_to(b, &hops[0]) < 0) {
+    if (n_hops > 0)
+        rc = needs_transaction(c, (enum sip_transport)hops[0].transport) ? ERR_AGAIN : send_to(b, &hops[0]);
+    if (rc == ERR_AGAIN) {
+        rc = become_stateful(b);
+        if (rc == 0)
+            return false;
+    }
+    if (rc == 0)
+        proxy_explain(c, b, "proxy.forward", 0, "without a transaction (16.11)");
+    if (rc == 0 || rc == ERR_EXISTS)
+        proxy_context_release(c);
+    else if (rc == ERR_NOMEM)
+        (void)proxy_shed(&c->req, "no memory for a transaction");
+    else
         (void)proxy_reply(&c->req, 500, SLICE_NULL, NULL,
                           "the next hop cannot be reached (16.9, 16.7 step 6)");
-        return;
-    }
-    proxy_explain(c, b, "proxy.forward", 0, "without a transaction (16.11)");
-    proxy_context_release(c);
+    return true;
 }
 
 /* Responses */

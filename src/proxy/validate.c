@@ -46,7 +46,7 @@ static bool check_max_forwards(struct proxy_context *c)
 
 /* RFC 5393 section 4.2.1: the hash covers what routing depends on. A contact that leads back to a user of ours under another spelling
  * (";x=1", ";x=2") is the same question with the same answer, and must not count as a spiral. */
-static uint64_t loop_hash(struct proxy_context *c, bool is_stateless)
+uint64_t proxy_loop_hash(struct proxy_context *c, bool is_stateless)
 {
     const struct proxy_opts *opts = c->req.proxy->opts;
     const struct proxy_domain *domain = proxy_uri_domain(opts, &c->req.ruri);
@@ -66,7 +66,9 @@ static uint64_t loop_hash(struct proxy_context *c, bool is_stateless)
 static bool is_loop(struct proxy_context *c, bool is_stateless, const struct proxy_branch_id *id)
 {
     /* It may have been forwarded the other way when it came by before. */
-    return id->loop == (id->is_stateless == is_stateless ? c->loop_hash : loop_hash(c, id->is_stateless));
+    uint64_t now = id->is_stateless == is_stateless ? c->loop_hash : proxy_loop_hash(c, id->is_stateless);
+
+    return id->loop == now;
 }
 
 static bool is_via_of_ours(const struct proxy *p, struct slice element, struct proxy_branch_id *ret_id)
@@ -88,7 +90,7 @@ static bool check_loop(struct proxy_context *c)
     struct proxy_branch_id id;
     struct slice element;
 
-    c->loop_hash = loop_hash(c, is_stateless);
+    c->loop_hash = proxy_loop_hash(c, is_stateless);
     while (sip_values_next(&it, &element) == 0) {
         if (!is_via_of_ours(c->req.proxy, element, &id))
             continue;
