@@ -56,10 +56,16 @@ static struct slice rewrite(const struct sip_uri *uri, bool has_port, keep_fn *k
     return buf_slice(&out);
 }
 
+/* Section 19.1.4: a parameter is the same however it is escaped. */
+static bool is_text(struct slice part, struct slice text)
+{
+    return sip_uri_text_eq(part, text, SIP_URI_NOCASE);
+}
+
 static bool is_for_request(struct slice name, struct slice value)
 {
     (void)value;
-    return !slice_eq_nocase(name, SLICE("method"));
+    return !is_text(name, SLICE("method"));
 }
 
 struct slice proxy_uri_for_request(const struct sip_uri *uri, struct arena *arena)
@@ -73,14 +79,14 @@ struct slice proxy_uri_for_request(const struct sip_uri *uri, struct arena *aren
 
 static bool is_default_for_sip(struct slice name, struct slice value)
 {
-    return !slice_eq_nocase(name, SLICE("maddr")) &&
-           (!slice_eq_nocase(name, SLICE("transport")) || slice_eq_nocase(value, SLICE("udp")));
+    return !is_text(name, SLICE("maddr")) &&
+           (!is_text(name, SLICE("transport")) || is_text(value, SLICE("udp")));
 }
 
 static bool is_default_for_sips(struct slice name, struct slice value)
 {
-    return !slice_eq_nocase(name, SLICE("maddr")) &&
-           (!slice_eq_nocase(name, SLICE("transport")) || slice_eq_nocase(value, SLICE("tcp")));
+    return !is_text(name, SLICE("maddr")) &&
+           (!is_text(name, SLICE("transport")) || is_text(value, SLICE("tcp")));
 }
 
 struct slice proxy_uri_without_maddr(const struct sip_uri *uri, struct arena *arena)

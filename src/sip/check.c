@@ -80,14 +80,34 @@ static bool is_repeated(const struct sip_msg *msg, enum sip_hdr_id id)
     return sip_msg_has(msg, id) && msg->hdrs[msg->first[id]].next != SIP_HDR_NONE;
 }
 
-/* In a request each single header counts, in a response only what decides identity: to drop an answer for two
- * Date fields would cost a call. */
+/* What decides identity, and the way that a request takes. */
+static bool is_used_by_all(enum sip_hdr_id id, bool is_request)
+{
+    switch (id) {
+    case SIP_HDR_FROM:
+    case SIP_HDR_TO:
+    case SIP_HDR_CALL_ID:
+    case SIP_HDR_CSEQ:
+        return true;
+    case SIP_HDR_MAX_FORWARDS:
+    case SIP_HDR_MAX_BREADTH:
+        return is_request;
+    default:
+        return false;
+    }
+}
+
+/* Section 16.3 item 1: a proxy checks what it uses, and a call is not refused for two Subjects. A REGISTER ends at
+ * a registrar, which uses Expires and the fields of a body: where one of its single fields comes twice nobody
+ * knows which is meant (section 7.3.1). */
 static bool must_be_single(const struct sip_msg *msg, enum sip_hdr_id id)
 {
     unsigned flags = sip_hdr_flags(id);
-    if (msg->is_request)
-        return (flags & SIP_HDRF_SINGLE) && !(flags & SIP_HDRF_RESPONSE);
-    return id == SIP_HDR_FROM || id == SIP_HDR_TO || id == SIP_HDR_CALL_ID || id == SIP_HDR_CSEQ;
+
+    if (is_used_by_all(id, msg->is_request))
+        return true;
+    return msg->is_request && msg->method == SIP_METHOD_REGISTER && (flags & SIP_HDRF_SINGLE) &&
+           !(flags & SIP_HDRF_RESPONSE);
 }
 
 static int check_repeated(const struct sip_msg *msg, struct sip_error *ret_error)

@@ -35,6 +35,12 @@ MUST_USE int sip_uri_parse(struct slice text, struct sip_uri *ret_uri);
 /* Value of a parameter by name (no case); false when absent. A parameter without '=' gives an empty value. */
 bool sip_uri_param(const struct sip_uri *uri, struct slice name, struct slice *ret_value);
 
+enum sip_uri_case { SIP_URI_CASE, SIP_URI_NOCASE };
+
+/* Whether two components are the same with escapes decoded once: RFC 3261 section 19.1.4, "Characters other
+ * than those in the "reserved" set are equivalent to their "%" HEX HEX encoding". */
+bool sip_uri_text_eq(struct slice a, struct slice b, enum sip_uri_case which);
+
 /* Equality of section 19.1.4, rule by rule: escapes decoded once, case where it counts, parameters that
  * matter when in only one (user, ttl, method, maddr, transport), headers in any order. URIs of other schemes:
  * octet for octet, the scheme without case. */

@@ -5,12 +5,6 @@
 #include "sip/scan.h"
 #include "sip/uri.h"
 
-enum sip_uri_case { SIP_URI_CASE, SIP_URI_NOCASE };
-
-/* Whether two components are the same with escapes decoded once: RFC 3261 section 19.1.4, "Characters other
- * than those in the "reserved" set are equivalent to their "%" HEX HEX encoding". */
-bool sip_uri_text_eq(struct slice a, struct slice b, enum sip_uri_case which);
-
 /* One parameter or header of an already checked list; the cursor is left on its separator. The value of a
  * parameter without "=" is absent. */
 MUST_USE int sip_uri_scan_param(struct sip_scan *s, struct slice *ret_name, struct slice *ret_value);

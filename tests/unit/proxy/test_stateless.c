@@ -5,12 +5,16 @@ static const struct proxy_binding three[] = {{.uri = TEXT("sip:b@192.0.2.20"), .
                                              {.uri = TEXT("sip:b@192.0.2.21"), .q_milli = 500},
                                              {.uri = TEXT("sip:b@192.0.2.22"), .q_milli = 500}};
 
+static const struct proxy_binding by_tcp[] = {
+    {.uri = TEXT("sip:b@192.0.2.20;transport=tcp"), .q_milli = 1000}};
+
 static void world_stateless(struct world *w)
 {
     world_init(w);
     w->listeners[UDP4].stateless = w->listeners[TCP4].stateless = true;
     set_user(w, "sip:bob@example.com", bob_once, 1);
     set_user(w, "sip:three@example.com", three, 3);
+    set_user(w, "sip:stream@example.com", by_tcp, 1);
     set_user(w, "sip:nobody@example.com", NULL, 0);
     world_start(w);
 }
@@ -161,7 +165,7 @@ static void a_forged_way_back_is_not_believed(void **state)
     world_stateless(&w);
     world_receive(&w, TCP4, "192.0.2.10:45678",
                   request_text(&(struct call){
-                      .method = "MESSAGE", .ruri = "sip:bob@example.com", .via = "SIP/2.0/TCP alice"}));
+                      .method = "MESSAGE", .ruri = "sip:stream@example.com", .via = "SIP/2.0/TCP alice"}));
     sent = take(&w);
     strcpy(text, response_text(sent, 200, "b", NULL));
     param = strstr(text, ";vd=");

@@ -29,6 +29,8 @@ static void for_request_leaves_out_method_and_headers(void **state)
     assert_rewritten(proxy_uri_for_request, "sip:a@h:05060;x;METHOD=INVITE;y=z?a=b", "sip:a@h:5060;x;y=z");
     assert_rewritten(proxy_uri_for_request, "sips:[2001:db8::1];method=BYE", "sips:[2001:db8::1]");
     assert_rewritten(proxy_uri_for_request, "sip:h?a=b&c=d", "sip:h");
+    /* Section 19.1.4: an escape changes nothing. */
+    assert_rewritten(proxy_uri_for_request, "sip:a@h;m%65thod=BYE;x%65=y", "sip:a@h;x%65=y");
 }
 
 /* Section 16.4: "strip the maddr and any non-default port or transport parameter". */
@@ -39,6 +41,8 @@ static void without_maddr_keeps_what_is_default(void **state)
     assert_rewritten(proxy_uri_without_maddr, "sip:a@h:5060;x=y;maddr=m;transport=UDP",
                      "sip:a@h:5060;x=y;transport=UDP");
     assert_rewritten(proxy_uri_without_maddr, "sip:a@h:5070;Maddr=m;transport=tcp;z", "sip:a@h;z");
+    assert_rewritten(proxy_uri_without_maddr, "sip:a@h;%6daddr=m;tr%61nsport=%75dp;x",
+                     "sip:a@h;tr%61nsport=%75dp;x");
     assert_rewritten(proxy_uri_without_maddr, "sips:a@h:5061;maddr=m;transport=tcp",
                      "sips:a@h:5061;transport=tcp");
     assert_rewritten(proxy_uri_without_maddr, "sips:a@h:5060;maddr=m;transport=ws;x", "sips:a@h;x");

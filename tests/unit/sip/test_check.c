@@ -27,8 +27,11 @@ static const struct verdict verdicts[] = {
     {INVITE_OF(CSEQ_LINE), 400, "Duplicate CSeq", SIP_HDR_CSEQ},
     {INVITE_OF("Max-Forwards: 1\r\nMax-Forwards: 1\r\n"), 400, "Duplicate Max-Forwards",
      SIP_HDR_MAX_FORWARDS},
-    {INVITE_OF("Expires: 1\r\nExpires: 2\r\n"), 400, "Duplicate Expires", SIP_HDR_EXPIRES},
-    {INVITE_OF("c: a/b\r\nContent-Type: a/b\r\n"), 400, "Duplicate Content-Type", SIP_HDR_CONTENT_TYPE},
+    {INVITE_OF("Max-Breadth: 1\r\nMax-Breadth: 1\r\n"), 400, "Duplicate Max-Breadth", SIP_HDR_MAX_BREADTH},
+    /* But what a proxy does not use is not looked at (section 16.3 item 1). */
+    {INVITE_OF("Expires: 1\r\nExpires: 2\r\n"), 0, NULL, 0},
+    {INVITE_OF("c: a/b\r\nContent-Type: a/b\r\n"), 0, NULL, 0},
+    {INVITE_OF("s: a\r\nSubject: b\r\n"), 0, NULL, 0},
     {INVITE_OF(VIA_LINE "Route: <sip:x>\r\nRoute: <sip:y>\r\nContact: <sip:x>\r\nm: <sip:y>\r\n"), 0, NULL,
      0},
     {INVITE_OF("X: 1\r\nX: 2\r\n"), 0, NULL, 0},
