@@ -1,5 +1,6 @@
 #include "app/cli.h"
 #include "app/run.h"
+#include "app/secure.h"
 #include <sysexits.h>
 
 static int load(const char *path, struct config **ret_config)
@@ -33,6 +34,20 @@ int cli_load_config(const struct cli_args *args, struct config **ret_config)
 
 /* ---- check ---- */
 
+/* Whether the files that the configuration names for TLS do. */
+static int check_tls(const char *path, const struct config *config)
+{
+    struct config_errors errors;
+    int code;
+
+    config_errors_init(&errors, path ? path : "(built-in default)");
+    secure_check(config, &errors, stderr);
+    config_errors_print(&errors, stderr);
+    code = config_errors_any(&errors) ? EX_CONFIG : EX_OK;
+    config_errors_done(&errors);
+    return code;
+}
+
 int cli_check(const struct cli_args *args)
 {
     const char *path = args->operands[0];
@@ -46,6 +61,11 @@ int cli_check(const struct cli_args *args)
     code = load(path, &config);
     if (code != EX_OK)
         return code;
+    code = check_tls(path, config);
+    if (code != EX_OK) {
+        config_free(config);
+        return code;
+    }
     if (args->given & CLI_VERBOSE)
         config_print(config, stdout);
     else

@@ -1,4 +1,5 @@
 #include "app/run.h"
+#include "app/secure.h"
 #include "app/services.h"
 #include "app/snapshot.h"
 #include "app/worker.h"
@@ -16,6 +17,7 @@
 
 /* How often the main thread looks whether what is under way has ended. */
 #define DRAIN_POLL_MS 20
+#define DAY_MS        (24 * 3600 * (ms_t)1000)
 /* File descriptors that are not connections: sockets of listeners, store, log, epoll. */
 #define SPARE_DESCRIPTORS 256
 
@@ -23,10 +25,12 @@ struct server {
     const struct config *config;
     struct snapshot *snapshot;
     struct services *services;
+    struct secure *secure;
     struct transport_registry *registry;
     struct worker **workers;
     unsigned n_workers, n_started;
     sigset_t signals;
+    ms_t next_day_ms; /* when to look at what is looked at once a day; 0: not known yet */
 };
 
 static unsigned count_workers(const struct config *config)
@@ -98,6 +102,10 @@ static int open_worker(struct server *s, unsigned index, const struct hash_key *
         .dns = &s->config->dns,
         .hosts = services_hosts(s->services),
         .health = services_health(s->services),
+        .tls = secure_tls(s->secure),
+        .names = secure_names(s->secure),
+        .trusted_peers = s->snapshot->trusted_peers,
+        .n_trusted_peers = s->config->tls.n_trusted_peers,
         .call_key = *call_key,
         .inbox_capacity = s->config->limits.queue,
         .locate = services_locate,
@@ -172,7 +180,10 @@ static int start(struct server *s)
                            "name an address of this machine in listeners[].address instead of a wildcard"));
         return EX_UNAVAILABLE;
     }
-    int code = services_new(s->config, s->snapshot, &s->services);
+    int code = secure_new(s->config, &s->secure);
+    if (code != EX_OK)
+        return code;
+    code = services_new(s->config, s->snapshot, &s->services);
     if (code != EX_OK)
         return code;
     code = probe_ports(s);
@@ -187,6 +198,7 @@ static int start(struct server *s)
         return code;
     for (size_t i = 0; i < s->snapshot->n_listeners; i++)
         log_listener(&s->snapshot->listeners[i], LOG_NOTICE, "start.listening", NULL);
+    secure_tell_days(s->secure, true);
     log_event(LOG_NOTICE, "start.ready", log_cstr("version", VIADUCT_VERSION),
               log_u64("workers", s->n_workers), log_u64("domains", s->config->n_domains),
               log_u64("bindings", services_count_bindings(s->services)),
@@ -207,30 +219,43 @@ static void change_log_level(int step)
     log_set_level((enum log_level)level);
 }
 
+/* The next signal, or 0 when none came by then. */
+static int next_signal(struct server *s, ms_t end)
+{
+    ms_t now = clock_monotonic_ms();
+    if (now >= end)
+        return 0;
+    struct timespec left = {.tv_sec = (time_t)((end - now) / 1000),
+                            .tv_nsec = (long)((end - now) % 1000) * 1000000};
+    int sig = sigtimedwait(&s->signals, NULL, &left);
+    return sig < 0 ? 0 : sig;
+}
+
+static void do_daily(struct server *s)
+{
+    ms_t now = clock_monotonic_ms();
+    if (s->next_day_ms == 0)
+        s->next_day_ms = now + DAY_MS;
+    if (now < s->next_day_ms)
+        return;
+    s->next_day_ms = now + DAY_MS;
+    secure_tell_days(s->secure, false);
+}
+
 /* The next SIGTERM or SIGINT, or 0 when none came within wait_ms (MS_NEVER: waits for one). */
 static int next_stop_signal(struct server *s, ms_t wait_ms)
 {
     ms_t end = wait_ms == MS_NEVER ? MS_NEVER : clock_monotonic_ms() + wait_ms;
     for (;;) {
-        int sig;
-        if (end == MS_NEVER) {
-            if (sigwait(&s->signals, &sig) != 0)
-                continue;
-        } else {
-            ms_t now = clock_monotonic_ms();
-            if (now >= end)
-                return 0;
-            struct timespec left = {.tv_sec = (time_t)((end - now) / 1000),
-                                    .tv_nsec = (long)((end - now) % 1000) * 1000000};
-            sig = sigtimedwait(&s->signals, NULL, &left);
-            if (sig < 0)
-                continue;
-        }
+        do_daily(s);
+        int sig = next_signal(s, end < s->next_day_ms ? end : s->next_day_ms);
         if (sig == SIGUSR1)
             change_log_level(+1);
         else if (sig == SIGUSR2)
             change_log_level(-1);
-        else
+        else if (sig == SIGHUP)
+            secure_reload(s->secure);
+        else if (sig != 0 || clock_monotonic_ms() >= end)
             return sig;
     }
 }
@@ -284,6 +309,7 @@ static void stop(struct server *s)
     mem_free(s->workers);
     transport_registry_free(s->registry);
     services_free(s->services);
+    secure_free(s->secure);
     snapshot_free(s->snapshot);
 }
 
@@ -299,7 +325,7 @@ int app_run(const struct config *config)
     }
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&s.signals);
-    static const int handled[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
+    static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
     for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
         sigaddset(&s.signals, handled[i]);
     pthread_sigmask(SIG_BLOCK, &s.signals, NULL);

@@ -37,6 +37,19 @@ static uint8_t transport_of(enum config_transport transport)
     return transports[transport];
 }
 
+static uint8_t tls_clients(enum config_client_certificates clients)
+{
+    switch (clients) {
+    case CONFIG_CLIENT_CERTIFICATES_OPTIONAL:
+        return NET_TLS_CLIENTS_OPTIONAL;
+    case CONFIG_CLIENT_CERTIFICATES_REQUIRED:
+        return NET_TLS_CLIENTS_REQUIRED;
+    case CONFIG_CLIENT_CERTIFICATES_NONE:
+        break;
+    }
+    return NET_TLS_CLIENTS_NONE;
+}
+
 static int add_one(struct snapshot *s, const struct config_listener *from, uint8_t transport,
                    const struct addr *addr)
 {
@@ -57,7 +70,8 @@ static int add_one(struct snapshot *s, const struct config_listener *from, uint8
         .auth_register = auth_rule(from->auth.for_register),
         .auth_calls = auth_rule(from->auth.for_calls),
     };
-    s->sockets[s->n_listeners] = (struct transport_listener){.transport = to->transport, .addr = *addr};
+    s->sockets[s->n_listeners] = (struct transport_listener){
+        .transport = to->transport, .clients = tls_clients(from->client_certificates), .addr = *addr};
     s->n_listeners++;
     return 0;
 }
@@ -144,6 +158,8 @@ static void add_names(struct snapshot *s)
     }
     for (size_t i = 0; i < s->config->n_aliases; i++)
         s->aliases[i] = slice_from_cstr(s->config->aliases[i]);
+    for (size_t i = 0; i < s->config->tls.n_trusted_peers; i++)
+        s->trusted_peers[i] = slice_from_cstr(s->config->tls.trusted_peers[i]);
 }
 
 static size_t per_worker(uint64_t total, unsigned n_workers)
@@ -165,6 +181,7 @@ static void set_options(struct snapshot *s, unsigned n_workers)
         .connections = c->limits.connections,
         .idle_ms = c->limits.connection_idle_ms,
         .connect_ms = c->limits.connect_timeout_ms,
+        .handshake_ms = c->tls.handshake_timeout_ms,
         .partial_ms = PARTIAL_T1S * c->timers.t1_ms,
         .input_buffer_bytes = c->limits.input_buffer_bytes,
         .output_queue_bytes = c->limits.output_queue_bytes,
@@ -214,8 +231,9 @@ int snapshot_new(const struct config *config, unsigned n_workers, struct snapsho
     s->texts = mem_zalloc(SNAPSHOT_LISTENERS_MAX * HOST_TEXT_BYTES);
     s->domains = mem_zalloc((config->n_domains + 1) * sizeof(*s->domains));
     s->aliases = mem_zalloc((config->n_aliases + 1) * sizeof(*s->aliases));
+    s->trusted_peers = mem_zalloc((config->tls.n_trusted_peers + 1) * sizeof(*s->trusted_peers));
     bool complete = s->listeners != NULL && s->sockets != NULL && s->texts != NULL && s->domains != NULL &&
-                    s->aliases != NULL;
+                    s->aliases != NULL && s->trusted_peers != NULL;
     int rc = complete ? add_listeners(s) : ERR_NOMEM;
     if (rc != 0) {
         snapshot_free(s);
@@ -236,5 +254,6 @@ void snapshot_free(struct snapshot *s)
     mem_free(s->texts);
     mem_free(s->domains);
     mem_free(s->aliases);
+    mem_free(s->trusted_peers);
     mem_free(s);
 }

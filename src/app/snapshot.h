@@ -13,6 +13,7 @@ struct snapshot {
     size_t n_listeners;
     struct proxy_domain *domains;
     struct slice *aliases;
+    struct slice *trusted_peers;
     char *texts;                              /* host names made here */
     struct transport_limits transport_limits; /* of one worker */
     struct proxy_opts proxy;                  /* all but secret, worker and chain */

@@ -25,8 +25,11 @@ struct worker_opts {
     const struct config_dns *dns;
     const struct dns_hosts *hosts;
     struct dns_health *health; /* of the servers that requests go to */
+    struct net_tls *tls;       /* NULL: no listener has it */
     struct net_names *names;   /* that peers must prove; NULL: none has to */
-    struct hash_key call_key;  /* the same in all workers: which worker a Call-ID belongs to */
+    const struct slice *trusted_peers;
+    size_t n_trusted_peers;
+    struct hash_key call_key; /* the same in all workers: which worker a Call-ID belongs to */
     size_t inbox_capacity;
     /* proxy_ports.locate */
     int (*locate)(void *ctx, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,

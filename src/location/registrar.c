@@ -444,14 +444,17 @@ static bool is_under_invalid(struct slice host)
     return host.len > suffix.len && slice_eq_nocase(slice_sub(host, host.len - suffix.len, host.len), suffix);
 }
 
-/* RFC 7118 section 5: a browser cannot be connected to, only its own connection leads there. */
+/* RFC 7118 section 5: a browser cannot be connected to, only its own connection leads there. A phone on TLS has no
+ * certificate to be known by: "the existing TLS connection will be reused to deliver incoming requests to the UA that
+ * had just completed registration" (RFC 3261 section 26.3.2.1). */
 static bool goes_by_hop(const struct location_registrar *r, const struct location_binding *b)
 {
     struct sip_uri uri;
 
     if (!b->has_hop || b->path.len > 0)
         return false;
-    if (r->opts.prefer_flow || b->hop.transport == SIP_TRANSPORT_WS || b->hop.transport == SIP_TRANSPORT_WSS)
+    if (r->opts.prefer_flow || b->hop.transport == SIP_TRANSPORT_WS ||
+        b->hop.transport == SIP_TRANSPORT_WSS || b->hop.transport == SIP_TRANSPORT_TLS)
         return true;
     return sip_uri_parse(b->uri, &uri) == 0 && is_under_invalid(uri.host);
 }

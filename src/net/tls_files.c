@@ -46,7 +46,7 @@ static int check_file(const char *path, enum net_tls_file file, size_t index, st
 /* What OpenSSL said, in its words; and ERR_NOMEM when that was all it had to say. */
 static int library_error(const char **ret_reason)
 {
-    unsigned long error = ERR_peek_last_error();
+    unsigned long error = ERR_peek_error();
     const char *reason = ERR_reason_error_string(error);
 
     *ret_reason = reason;
@@ -89,8 +89,8 @@ int tls_files_use(SSL_CTX *ctx, const struct net_tls_certificate *files, size_t 
     if (SSL_CTX_use_PrivateKey_file(ctx, files->key, SSL_FILETYPE_PEM) == 1 &&
         SSL_CTX_check_private_key(ctx) == 1)
         return 0;
-    if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH ||
-        ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_TYPE_MISMATCH)
+    if (ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH ||
+        ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_TYPE_MISMATCH)
         return tell_library(problem, NET_TLS_KEY, index, "give the key that the certificate was made for",
                             "is not the key of the certificate");
     return tell_library(problem, NET_TLS_KEY, index, "give a PEM file with a private key and no passphrase",

@@ -90,7 +90,7 @@ static int fill(struct proxy_context *c, const struct proxy_arrival *arrival)
     c->received_ms = c->req.proxy->wheel.now_ms;
     c->prefer_listener = PROXY_LISTENER_NONE;
     c->max_breadth = c->req.proxy->opts->max_breadth;
-    c->req.trusted = is_trusted(c->req.proxy->opts, &arrival->from->addr);
+    c->req.trusted = arrival->from->is_trusted || is_trusted(c->req.proxy->opts, &arrival->from->addr);
     c->req.recurse_3xx = c->req.proxy->opts->recurse_3xx;
     c->req.ring_ms = c->req.proxy->opts->ring_ms;
     if (!needs_server(c))

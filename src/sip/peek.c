@@ -59,5 +59,6 @@ struct slice sip_peek_call_id(struct slice bytes)
 struct slice sip_peek_top_via(struct slice bytes)
 {
     struct slice value = find_value(bytes, SLICE("Via"), 'v');
-    return slice_sub(value, 0, slice_find(value, '\n'));
+    value = slice_sub(value, 0, slice_find(value, '\n'));
+    return slice_trim(slice_sub(value, 0, slice_find(value, ',')));
 }

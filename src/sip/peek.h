@@ -7,7 +7,8 @@
 /* The value of the first Call-ID (or `i`) header field, found by line starts alone; absent when there is
  * none. A message that is later refused may give anything; the same octets always give the same. */
 struct slice sip_peek_call_id(struct slice bytes);
-/* The first line of the first Via (or `v`) header field, all its elements; absent when there is none. */
+/* The first element of the first Via (or `v`) header field; absent when there is none. One with a comma in quotes, or on
+ * several lines, is cut. */
 struct slice sip_peek_top_via(struct slice bytes);
 
 #endif

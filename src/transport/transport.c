@@ -220,9 +220,10 @@ static void on_seen(struct connection_owner *owner, struct connection *connectio
 {
     struct transport *t = (struct transport *)(void *)owner;
     struct proving p = {.t = t, .connection = connection, .addr = connection_hop(connection)->addr};
+    struct slice element = sip_peek_top_via(message), value;
     struct sip_via via;
-    if (sip_via_parse_head(sip_peek_top_via(message), &via) != 0 || via.transport != SIP_TRANSPORT_TLS ||
-        !sip_param(via.params, SLICE("alias"), NULL))
+    if (sip_via_parse(element, &via) != 0 || via.transport != SIP_TRANSPORT_TLS ||
+        !sip_param(via.params, SLICE("alias"), &value))
         return;
     connection_watch(connection, 0);
     p.addr.port = sip_via_route_port(&via);

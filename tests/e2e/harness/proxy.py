@@ -126,10 +126,11 @@ class Proxy:
 
     # Looking at it.
     def answers_options(self, listener=None, seconds=1.0):
-        """Whether an OPTIONS to the proxy itself is answered 200 in time."""
+        """Whether an OPTIONS to the proxy itself is answered 200 in time; of a listener that wants more than plain
+        octets, whether it takes connections."""
         listener = listener or self.options.listeners[0]
         self._serial += 1
-        stream = listener.transport == "tcp"
+        stream = listener.transport != "udp"
         family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM) as sock:
             sock.settimeout(seconds)
@@ -137,6 +138,8 @@ class Proxy:
                 sock.connect((listener.host, listener.port))
                 if stream:  # ends by a reset, so that nothing of it is left at the proxy
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                if listener.transport not in ("udp", "tcp"):
+                    return True
                 our_host, our_port = sock.getsockname()[:2]
                 fields = {
                     "host": _bracketed(listener.host),

@@ -56,12 +56,34 @@ static void test_every_prefix(void **state)
     }
 }
 
+static void test_the_first_element_of_the_first_via(void **state)
+{
+    static const struct {
+        const char *message, *via;
+    } cases[] = {
+        {"OPTIONS sip:a SIP/2.0\r\nTo: x\r\nVia: SIP/2.0/TLS a:1;branch=x\r\nVia: second\r\n\r\n",
+         "SIP/2.0/TLS a:1;branch=x"},
+        {"OPTIONS sip:a SIP/2.0\r\nv : SIP/2.0/TLS a ,SIP/2.0/UDP b\r\n\r\n", "SIP/2.0/TLS a"},
+        {"OPTIONS sip:a SIP/2.0\r\n\r\nVia: in the body\r\n", ""},
+        {"OPTIONS sip:a SIP/2.0\r\nVia:", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct slice via = sip_peek_top_via(slice_from_cstr(cases[i].message));
+
+        if (!slice_eq(via, slice_from_cstr(cases[i].via)))
+            fail_msg("case %zu: \"%.*s\"", i, SLICE_ARG(via));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_spelling),
         cmocka_unit_test(test_nothing_to_find),
         cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_the_first_element_of_the_first_via),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
