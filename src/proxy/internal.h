@@ -201,6 +201,7 @@ struct proxy_context {
     struct timer ring_timer;
     struct proxy_best best;
     struct proxy_challenge *challenges;
+    bool is_located;       /* its targets are bindings from the location service */
     struct proxy_own *own; /* NULL: this one is forwarded, or was not looked at */
     bool is_trying_sent, is_final_sent;
     bool is_closed;    /* no new branches: cancelled, answered, or 6xx */
@@ -356,6 +357,10 @@ MUST_USE int proxy_plan_make(const struct proxy_context *c, const struct proxy_t
 struct slice proxy_uri_for_request(const struct sip_uri *uri, struct arena *arena);
 /* Section 16.4: without maddr and what is not default in port and transport. Absent when arena is full. */
 struct slice proxy_uri_without_maddr(const struct sip_uri *uri, struct arena *arena);
+
+/* targets.c: asks the location service again: who has registered since is in the target set then (section 16.5). A
+ * spiral is not looked after: its targets are counted (order.c). */
+void proxy_targets_renew(struct proxy_context *c);
 
 /* validate.c: the second part of its branches (RFC 5393 section 4.2.1). */
 uint64_t proxy_loop_hash(struct proxy_context *c, bool is_stateless);

@@ -173,12 +173,21 @@ static void set_ring_timer(struct proxy_context *c)
         timer_set(&p->wheel, &c->ring_timer, p->wheel.now_ms + c->req.ring_ms);
 }
 
+/* Section 16.5: "it SHOULD monitor that source for the duration of processing the request". While a group is tried
+ * it has the whole breadth, so a look when it has ended is soon enough. */
+static bool has_group_ended(const struct proxy_context *c)
+{
+    return !c->is_closed && !c->is_final_sent && !list_is_empty(&c->branches) && activity_of(c).branches == 0;
+}
+
 void proxy_context_advance(struct proxy_context *c)
 {
     if (c->is_released)
         return;
-    while (!c->is_closed && start_some(c))
-        ;
+    do {
+        if (has_group_ended(c))
+            proxy_targets_renew(c);
+    } while (!c->is_closed && start_some(c));
     if (activity_of(c).branches > 0) {
         set_ring_timer(c);
         return;

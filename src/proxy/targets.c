@@ -133,6 +133,26 @@ static bool is_wanted(const struct proxy_request *req, const struct proxy_bindin
     return req->ruri.scheme != SIP_SCHEME_SIPS || slice_starts_with_nocase(binding->uri, SLICE("sips:"));
 }
 
+static int add_bindings(struct proxy_request *req, const struct proxy_binding *bindings, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_wanted(req, &bindings[i]) && proxy_add_target(req, &bindings[i]) == ERR_NOMEM)
+            return ERR_NOMEM;
+    }
+    return 0;
+}
+
+/* "New locations SHOULD be added to the target set as they become available." What has been tried, or waits, is
+ * there already; without memory there is nothing new. */
+void proxy_targets_renew(struct proxy_context *c)
+{
+    const struct proxy_binding *bindings = NULL;
+    size_t count = 0;
+
+    if (c->is_located && c->n_spirals == 0 && look_up(&c->req, &bindings, &count) == 0)
+        (void)!add_bindings(&c->req, bindings, count);
+}
+
 static enum proxy_verdict target_bindings(struct proxy_request *req)
 {
     const struct proxy_binding *bindings = NULL;
@@ -143,10 +163,9 @@ static enum proxy_verdict target_bindings(struct proxy_request *req)
         return proxy_reply(req, 404, SLICE_NULL, NULL, "no such user in our domain (16.5)");
     if (rc < 0)
         return proxy_shed(req, "the location service has no answer");
-    for (size_t i = 0; i < count; i++) {
-        if (is_wanted(req, &bindings[i]) && proxy_add_target(req, &bindings[i]) == ERR_NOMEM)
-            return proxy_shed(req, "no memory for the target set");
-    }
+    if (add_bindings(req, bindings, count) < 0)
+        return proxy_shed(req, "no memory for the target set");
+    proxy_context_of(req)->is_located = true;
     if (req->n_targets == 0)
         return proxy_reply(req, 480, SLICE_NULL, NULL, "the user is not registered (16.5)");
     return PROXY_NEXT;
