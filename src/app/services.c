@@ -29,6 +29,7 @@ struct services {
     struct auth_nonces *nonces;
     enum crypto_digest_alg algorithms[CONFIG_ALGORITHM_COUNT];
     struct slice *md5_only_agents;
+    struct slice *third_parties;
     struct auth_opts auth;
     struct proxy_step chain[CHAIN_MAX];
     _Atomic bool stopping; /* no worker runs any more: results are nobody's */
@@ -164,6 +165,17 @@ static int open_auth(struct services *s)
     return EX_OK;
 }
 
+static int name_third_parties(struct services *s)
+{
+    size_t n = s->config->registrar.n_third_parties;
+    s->third_parties = mem_zalloc((n + 1) * sizeof(*s->third_parties));
+    if (s->third_parties == NULL)
+        return EX_OSERR;
+    for (size_t i = 0; i < n; i++)
+        s->third_parties[i] = slice_from_cstr(s->config->registrar.third_parties[i]);
+    return EX_OK;
+}
+
 static int open_hosts(struct services *s)
 {
     const char *path = s->config->dns.hosts;
@@ -189,11 +201,18 @@ static int open_all(struct services *s, struct snapshot *snapshot)
         code = open_storage(s, snapshot);
     if (code != EX_OK)
         return code;
+    code = name_third_parties(s);
+    if (code != EX_OK)
+        return code;
     struct location_registrar_opts registrar = {.storage = s->storage,
                                                 .proxy = &snapshot->proxy,
                                                 .user_exists = user_exists,
                                                 .ctx = s,
-                                                .unknown_users = true};
+                                                .unknown_users = s->config->registrar.unknown_users,
+                                                .path_unasked =
+                                                    s->config->registrar.path == CONFIG_PATH_ACCEPT,
+                                                .third_parties = s->third_parties,
+                                                .n_third_parties = s->config->registrar.n_third_parties};
     if (location_registrar_new(&registrar, &s->registrar) != 0)
         return EX_OSERR;
     build_chain(s);
@@ -237,6 +256,7 @@ void services_free(struct services *s)
     services_stop(s);
     location_registrar_free(s->registrar);
     auth_nonces_free(s->nonces);
+    mem_free(s->third_parties);
     mem_free(s->md5_only_agents);
     auth_users_free(s->users);
     location_db_close(s->users_db);

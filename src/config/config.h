@@ -32,6 +32,9 @@ enum config_client_certificates {
 };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_store_kind { CONFIG_STORE_SQLITE, CONFIG_STORE_MEMORY };
+/* RFC 3327 section 5.3: a Path that the client says nothing of. */
+enum config_path_rule { CONFIG_PATH_REQUIRE_SUPPORTED, CONFIG_PATH_ACCEPT };
+
 enum config_algorithm { CONFIG_MD5, CONFIG_SHA_256, CONFIG_SHA_512_256, CONFIG_ALGORITHM_COUNT };
 
 /* As it stands in a Via: a host name, an IPv4 address or an IPv6 address in [brackets]. */
@@ -95,6 +98,10 @@ struct config_store {
 struct config_registrar {
     uint32_t default_expires_s, min_expires_s, max_expires_s;
     uint32_t max_contacts; /* of one address-of-record */
+    bool unknown_users;
+    enum config_path_rule path;
+    const char *const *third_parties; /* addresses-of-record: sip:user@domain, the domain in lower case */
+    size_t n_third_parties;
 };
 
 struct config_auth {

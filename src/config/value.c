@@ -306,6 +306,50 @@ static int parse_host(const struct value_type *type, struct slice text, struct a
     return put_host(text, &host) < 0 ? ERR_SYNTAX : keep(buf_slice(&host), arena, ret);
 }
 
+#define USER_MAX_BYTES 128
+#define USER_SCHEME    "sip:"
+
+/* What may stand before the '@' of a SIP URI as it is (RFC 3261 section 25.1: unreserved / user-unreserved). */
+static bool is_user_name(struct slice name)
+{
+    static const char marks[] = "-_.!~*'()&=+$,;?/";
+
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool is_alphanum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+        if (!is_alphanum && (c == '\0' || !strchr(marks, c)))
+            return false;
+    }
+    return name.len > 0 && name.len <= USER_MAX_BYTES;
+}
+
+static int parse_user(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    char memory[sizeof(USER_SCHEME) + USER_MAX_BYTES + HOST_MAX_BYTES + 2];
+    size_t at = slice_find(text, '@');
+    struct slice name = slice_sub(text, 0, at);
+    struct buf out;
+
+    (void)type;
+    if (at == text.len || !is_user_name(name))
+        return ERR_SYNTAX;
+    buf_init(&out, memory, sizeof(memory));
+    buf_lit(&out, USER_SCHEME);
+    buf_put(&out, name);
+    buf_lit(&out, "@");
+    return put_host(slice_sub(text, at + 1, text.len), &out) < 0 ? ERR_SYNTAX
+                                                                 : keep(buf_slice(&out), arena, ret);
+}
+
+static void print_user(const struct value_type *type, const void *value, struct buf *out)
+{
+    const char *const *v = value;
+
+    (void)type;
+    value_print_quoted(slice_from_cstr(*v + sizeof(USER_SCHEME) - 1), out);
+}
+
 /* ---- addresses ---- */
 
 /* Where the host ends: at the last colon, unless that belongs to an IPv6 address. */
@@ -579,6 +623,7 @@ TYPE(host, parse_host, print_text, .noun = "a host",
      .how = "write a name such as sip.example.com, or an IP address");
 TYPE(origin, parse_origin, print_text, .noun = "the origin of a web page",
      .how = "write https://phone.example.com, example.com, *.example.com or *");
+TYPE(user, parse_user, print_user, .noun = "a user", .how = "write alice@example.com");
 TYPE(url_path, parse_url_path, print_text, .noun = "the path of a URL",
      .how = "begin it with / and end it before any ? or #, or leave it empty");
 TYPE(host_port, parse_host_port, print_host_port,
@@ -602,6 +647,7 @@ WORDS(client_certificates, {"none", CONFIG_CLIENT_CERTIFICATES_NONE},
 WORDS(tls_version, {"1.2", CONFIG_TLS_1_2}, {"1.3", CONFIG_TLS_1_3});
 WORDS(store_kind, {"sqlite", CONFIG_STORE_SQLITE}, {"memory", CONFIG_STORE_MEMORY});
 WORDS(algorithm, {"SHA-512-256", CONFIG_SHA_512_256}, {"SHA-256", CONFIG_SHA_256}, {"MD5", CONFIG_MD5});
+WORDS(path_rule, {"require_supported", CONFIG_PATH_REQUIRE_SUPPORTED}, {"accept", CONFIG_PATH_ACCEPT});
 WORDS(log_level, {"error", LOG_ERROR}, {"warn", LOG_WARN}, {"notice", LOG_NOTICE}, {"info", LOG_INFO},
       {"debug", LOG_DEBUG});
 WORDS(log_format, {"text", LOG_TEXT}, {"json", LOG_JSON});

@@ -178,3 +178,24 @@ def test_a_removal_is_followed_by_480(new_phone):
     phone.register(f"<{phone.contact}>", expires=0)
     invite = caller.invite(phone.aor)
     assert caller.final(invite).status == 480
+
+
+def test_10_3_step_4_a_third_party_may_register_the_others_of_the_domain(start_proxy, phone):
+    proxy = start_proxy(extra={"registrar": {"third_parties": ["alice@Example.test"]}})
+    alice, bob = phone(proxy, "alice"), phone(proxy, "bob")
+    assert alice.register(aor=bob.aor).status == 200
+    assert list(bob.fetch()) == [alice.contact]
+    assert bob.register(aor=alice.aor).status == 403
+
+
+@pytest.mark.parametrize("rule, status", [("require_supported", 420), ("accept", 200)])
+def test_rfc3327_5_3_a_path_that_the_client_says_nothing_of(start_proxy, phone, rule, status):
+    alice = phone(start_proxy(extra={"registrar": {"path": rule}}), "alice")
+    assert alice.register(headers=[("Path", "<sip:192.0.2.7;lr>")]).status == status
+
+
+@pytest.mark.parametrize("allowed, status", [("no", 404), ("yes", 200)])
+def test_10_3_step_5_who_is_not_among_the_users_where_nobody_is_asked(start_proxy, phone, allowed, status):
+    proxy = start_proxy(register_auth=False, extra={"registrar": {"unknown_users": allowed}})
+    assert phone(proxy, "stranger").register().status == status
+    assert phone(proxy, "alice").register().status == 200
