@@ -60,8 +60,7 @@ extern const struct value_type value_count, value_workers, value_seconds, value_
     value_boolean, value_text, value_path, value_optional_path, value_host, value_origin, value_url_path,
     value_host_port, value_listen_address, value_server_address, value_prefix, value_transport, value_mode,
     value_client_certificates, value_tls_version, value_listener_auth_rule, value_domain_auth_rule,
-    value_store_kind, value_algorithm, value_log_level, value_log_format,
-    value_path_rule, value_user;
+    value_store_kind, value_algorithm, value_log_level, value_log_format, value_path_rule, value_user;
 
 MUST_USE int value_parse(const struct value_type *type, struct slice text, struct arena *arena, void *ret);
 /* As YAML: what is neither a number nor a word stands in double quotes. */
