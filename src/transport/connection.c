@@ -168,6 +168,7 @@ static void begin_closing(struct connection *c)
     bool is_waiting = c->received_ms != 0 && now_ms(c) - c->received_ms < CLOSING_MS;
     c->closing = true;
     c->closing_ms = now_ms(c) + (is_waiting ? CLOSING_MS : 0);
+    c->owner->ending(c->owner, c);
     if (!is_waiting)
         shut(c);
     timer_set(c->owner->wheel, &c->timer, c->closing_ms);

@@ -19,6 +19,8 @@ struct connection_owner {
     const struct transport_ops *ops;
     void *ctx;  /* for ops */
     bool quiet; /* everything is being torn down: connection_free tells nobody */
+    /* The peer has ended the connection: what is owed to it may still be sent, nothing new. */
+    void (*ending)(struct connection_owner *owner, struct connection *connection);
     /* The connection is dead and must be freed now. */
     void (*dead)(struct connection_owner *owner, struct connection *connection);
     struct net_tls *tls;     /* of transports that need it */

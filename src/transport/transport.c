@@ -120,6 +120,14 @@ static int slots_init(struct transport *t, size_t connections)
 
 /* ---- connections ---- */
 
+/* A request that were sent to a peer who has closed would be lost without a word: the connection is not found
+ * by its peer any more, only by its flow. */
+static void on_ending(struct connection_owner *owner, struct connection *connection)
+{
+    struct transport *t = (struct transport *)(void *)owner;
+    transport_registry_remove(t->opts.registry, connection_hop(connection)->flow);
+}
+
 static void on_dead(struct connection_owner *owner, struct connection *connection)
 {
     struct transport *t = (struct transport *)(void *)owner;
@@ -437,6 +445,7 @@ int transport_new(const struct transport_opts *opts, size_t *ret_failed, struct 
                                          .counters = opts->counters,
                                          .ops = opts->ops,
                                          .ctx = opts->ctx,
+                                         .ending = on_ending,
                                          .dead = on_dead,
                                          .tls = opts->tls,
                                          .names = opts->names,

@@ -459,6 +459,30 @@ static void test_tcp_gone_flow_opens_another(void **state)
     WAIT_FOR(transport_connections(rig->transport) == 0);
 }
 
+/* A peer who closed what we opened just after he answered: the next request opens another connection, and is not
+ * written into the one whose end is near. */
+static void test_tcp_a_connection_that_ends_carries_no_new_request(void **state)
+{
+    (void)state;
+    struct addr peer;
+    int listening = peer_listen(&peer);
+    struct sip_hop hop = {.addr = peer, .listener = 1, .transport = SIP_TRANSPORT_TCP};
+    for (int i = 0; i < 3; i++) {
+        char text[sizeof(options)];
+        bool end;
+        assert_int_equal(send_text(&hop, slice_from_cstr(options), 0), 0);
+        int fd = -1;
+        WAIT_FOR((fd = accept(listening, NULL, NULL)) >= 0);
+        assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+        assert_int_equal(peer_read(fd, text, sizeof(options) - 1, &end), sizeof(options) - 1);
+        peer_write(fd, options, sizeof(options) - 1);
+        WAIT_FOR(rig->n_received == (size_t)i + 1);
+        close(fd);
+        turn_for(20);
+    }
+    close(listening);
+}
+
 /* Section 18.4: a connection that cannot be made is told for every message that waited for it. */
 static void test_tcp_refused_connection_is_told(void **state)
 {
@@ -689,6 +713,7 @@ int main(void)
         TEST(test_tcp_answers_after_the_end_of_requests, rig_default),
         TEST(test_tcp_reuse, rig_default),
         TEST(test_tcp_gone_flow_opens_another, rig_default),
+        TEST(test_tcp_a_connection_that_ends_carries_no_new_request, rig_default),
         TEST(test_tcp_refused_connection_is_told, rig_default),
         TEST(test_tcp_sent_messages_are_not_failures, rig_default),
         TEST(test_flow_of_another_worker_is_handed_over, rig_default),
