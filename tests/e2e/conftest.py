@@ -160,6 +160,7 @@ def quick_site(tmp_path_factory):
     timers = {"t1": "10ms", "t2": "40ms", "t4": "50ms"}
     with wire.running_site(
         tmp_path_factory.mktemp("quick_site"),
+        min_expires_s=1,
         timers=timers,
         proxy={"ring_time": "1s", "recurse_redirects": True},
     ) as site:

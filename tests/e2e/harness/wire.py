@@ -39,7 +39,7 @@ class Site:
 
 
 @contextlib.contextmanager
-def running_site(folder, **extra):
+def running_site(folder, min_expires_s=10, **extra):
     """A proxy with a stateful and a stateless port, each UDP and TCP, IPv4 and IPv6."""
     held = Ports()
     stateful, stateless = held.take(), held.take()
@@ -56,6 +56,7 @@ def running_site(folder, **extra):
         call_auth=False,
         trusted=("127.0.0.0/8", "::1/128"),
         users=USERS,
+        min_expires_s=min_expires_s,
         extra=proxies.merged({"aliases": [ALIAS]}, extra),
     )
     made = proxies.make(options, folder).set_up()
