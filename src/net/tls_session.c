@@ -324,11 +324,13 @@ int tls_session_connect(struct net_tls *tls, int fd, const char *name, struct tl
     if (r < 0)
         return r;
     s->name = mem_alloc(bytes);
-    if (!s->name || (may_ask_for(name) && SSL_set_tlsext_host_name(s->ssl, name) != 1)) {
+    if (s->name)
+        memcpy(s->name, name, bytes);
+    /* The macro casts away const, which clang does not let it do with `name`. */
+    if (!s->name || (may_ask_for(name) && SSL_set_tlsext_host_name(s->ssl, s->name) != 1)) {
         tls_session_free(s);
         return ERR_NOMEM;
     }
-    memcpy(s->name, name, bytes);
     SSL_set_verify(s->ssl, SSL_VERIFY_PEER, on_verify);
     SSL_set_connect_state(s->ssl);
     resume(s);
