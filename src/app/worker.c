@@ -83,10 +83,10 @@ static unsigned worker_of_call(const struct worker *w, struct slice message)
 {
     if (w->opts.n_workers == 1)
         return w->opts.index;
-    struct slice call_id = sip_peek_call_id(message);
-    if (slice_is_null(call_id))
+    struct slice subject = sip_peek_subject(message);
+    if (slice_is_null(subject))
         return w->opts.index;
-    return proxy_call_worker(&w->opts.call_key, w->opts.n_workers, call_id);
+    return proxy_call_worker(&w->opts.call_key, w->opts.n_workers, subject);
 }
 
 /* ---- from the transport ---- */

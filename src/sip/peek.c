@@ -47,13 +47,46 @@ static struct slice find_value(struct slice bytes, struct slice name, char compa
     return SLICE_NULL;
 }
 
+static size_t find_lws(struct slice s)
+{
+    size_t at = 0;
+    while (at < s.len && !is_lws(s.ptr[at]))
+        at++;
+    return at;
+}
+
 struct slice sip_peek_call_id(struct slice bytes)
 {
     struct slice value = find_value(bytes, SLICE("Call-ID"), 'i');
-    size_t to = 0;
-    while (to < value.len && !is_lws(value.ptr[to]))
-        to++;
-    return slice_sub(value, 0, to);
+    return slice_sub(value, 0, find_lws(value));
+}
+
+/* CSeq = 1*DIGIT LWS Method */
+static bool is_of_register(struct slice bytes)
+{
+    bytes = sip_scan_skip_empty_lines(bytes);
+    if (!slice_starts_with_nocase(bytes, SLICE("SIP/")))
+        return slice_starts_with(bytes, SLICE("REGISTER "));
+    struct slice value = find_value(bytes, SLICE("CSeq"), 0);
+    size_t at = find_lws(value);
+    while (at < value.len && is_lws(value.ptr[at]))
+        at++;
+    struct slice method = slice_sub(value, at, value.len);
+    return slice_eq(slice_sub(method, 0, find_lws(method)), SLICE("REGISTER"));
+}
+
+struct slice sip_peek_subject(struct slice bytes)
+{
+    if (!is_of_register(bytes))
+        return sip_peek_call_id(bytes);
+    struct slice value = find_value(bytes, SLICE("To"), 't');
+    struct slice line = slice_sub(value, 0, slice_find(value, '\n'));
+    size_t bracket = slice_find(line, '<');
+    struct slice uri = bracket < line.len ? slice_sub(line, bracket + 1, line.len) : line;
+    size_t end = 0;
+    while (end < uri.len && !is_lws(uri.ptr[end]) && uri.ptr[end] != '>' && uri.ptr[end] != ';')
+        end++;
+    return slice_sub(uri, 0, end);
 }
 
 struct slice sip_peek_top_via(struct slice bytes)

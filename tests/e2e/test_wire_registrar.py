@@ -381,6 +381,20 @@ def test_10_3_requests_of_one_connection_are_processed_in_their_order(bench):
         assert [float(b["q"]) for b in bindings(response).values()] == [i / 10]
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_10_3_and_so_are_those_of_one_user_whatever_their_call_ids(bench, transport):
+    user = bench.phone(bench.user(), transport=transport)
+    for _ in range(25):
+        add = user.register_request(contact(user), call_id=sip.new_call_id())
+        gone = user.register_request("*", expires=0, call_id=sip.new_call_id())
+        if transport == "tcp":
+            user.stream().send(add.octets() + gone.octets())
+        else:
+            user.send(add), user.send(gone)
+        assert (user.final(add).status, user.final(gone).status) == (200, 200)
+        assert user.fetch() == {}
+
+
 def test_10_3_own_routes_lead_to_the_registrar(bench, user):
     request = user.register_request(contact(user)).with_(("Route", route(bench.side.hostport())))
     assert ask(user, request).status == 200

@@ -42,6 +42,30 @@ static void test_nothing_to_find(void **state)
     expect("OPTIONS sip:a SIP/2.0\r\nTo: x\r\n\r\nCall-ID: 1\r\n", NULL);
 }
 
+static void expect_subject(const char *message, const char *want)
+{
+    struct slice got = sip_peek_subject(slice_from_cstr(message));
+    assert_true(slice_eq(got, slice_from_cstr(want)));
+}
+
+/* Section 10.3: "REGISTER requests MUST be processed by a registrar in the order that they are received". Those for one
+ * address-of-record go to one worker, whatever their Call-ID, and so do the responses to one that was forwarded. */
+static void test_10_3_registers_of_one_user_have_one_subject(void **state)
+{
+    (void)state;
+#define REST "\r\nCall-ID: 1@h\r\nCSeq: 7 REGISTER\r\n\r\n"
+    expect_subject("REGISTER sip:a SIP/2.0\r\nTo: <sip:bob@a>" REST, "sip:bob@a");
+    expect_subject("\r\nREGISTER sip:a SIP/2.0\r\nTo: \"Bob\" <sip:bob@a;x=y>;z" REST, "sip:bob@a");
+    expect_subject("REGISTER sip:a SIP/2.0\r\nt: sip:bob@a;tag=1" REST, "sip:bob@a");
+    expect_subject("SIP/2.0 200 OK\r\nTo:\r\n <sip:bob@a>;tag=2" REST, "sip:bob@a");
+    /* Others by their Call-ID. */
+    expect_subject("OPTIONS sip:a SIP/2.0\r\nTo: <sip:bob@a>" REST, "1@h");
+    expect_subject("REGISTERS sip:a SIP/2.0\r\nTo: <sip:bob@a>" REST, "1@h");
+    expect_subject("SIP/2.0 200 OK\r\nTo: <sip:bob@a>\r\nCall-ID: 1@h\r\nCSeq: 7 INVITE\r\n\r\n", "1@h");
+    expect_subject("SIP/2.0 200 OK\r\nTo: <sip:bob@a>\r\nCall-ID: 1@h\r\n\r\n", "1@h");
+    expect_subject("REGISTER sip:a SIP/2.0\r\nCall-ID: 1@h\r\n\r\n", "");
+}
+
 /* Every cut of a message is read within its bounds (the sanitizers watch) and gives a prefix of the value. */
 static void test_every_prefix(void **state)
 {
@@ -82,6 +106,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_spelling),
         cmocka_unit_test(test_nothing_to_find),
+        cmocka_unit_test(test_10_3_registers_of_one_user_have_one_subject),
         cmocka_unit_test(test_every_prefix),
         cmocka_unit_test(test_the_first_element_of_the_first_via),
     };
