@@ -1,4 +1,5 @@
 #include "app/services.h"
+#include "app/routes.h"
 #include "app/users_db.h"
 #include "auth/step.h"
 #include "base/log.h"
@@ -24,6 +25,7 @@ struct services {
     struct dns_health *health;
     struct location_storage *storage;
     struct location_registrar *registrar;
+    struct app_routes *routes;
     struct sqlite3 *users_db; /* read by the storage thread's tick */
     struct auth_users *users;
     struct auth_nonces *nonces;
@@ -91,10 +93,12 @@ static void build_chain(struct services *s)
     add_step(s, &n, "validate", proxy_step_validate, NULL);
     add_step(s, &n, "route", proxy_step_route, NULL);
     add_step(s, &n, "self", proxy_step_self, NULL);
+    add_step(s, &n, "policy", policy_step_policy, app_routes_get(s->routes));
     add_step(s, &n, "require", location_require_step, s->registrar);
     add_step(s, &n, "auth", auth_step, &s->auth);
     add_step(s, &n, "registrar", location_registrar_step, s->registrar);
     add_step(s, &n, "relay", proxy_step_relay, NULL);
+    add_step(s, &n, "target", policy_step_target, app_routes_get(s->routes));
     add_step(s, &n, "targets", proxy_step_targets, NULL);
     add_step(s, &n, "forward", proxy_step_forward, NULL);
     for (size_t i = 0; i < n; i++)
@@ -176,6 +180,18 @@ static int name_third_parties(struct services *s)
     return EX_OK;
 }
 
+static int open_routes(struct services *s, struct snapshot *snapshot)
+{
+    int rc = app_routes_new(s->config, &snapshot->proxy, &s->routes);
+    if (rc != 0)
+        return rc == ERR_NOMEM ? EX_OSERR : EX_CONFIG;
+    if (policy_routes_any_stateless(app_routes_get(s->routes))) {
+        snapshot->proxy.is_stateless = policy_routes_are_stateless;
+        snapshot->proxy.is_stateless_ctx = app_routes_get(s->routes);
+    }
+    return EX_OK;
+}
+
 static int open_hosts(struct services *s)
 {
     const char *path = s->config->dns.hosts;
@@ -215,8 +231,11 @@ static int open_all(struct services *s, struct snapshot *snapshot)
                                                 .n_third_parties = s->config->registrar.n_third_parties};
     if (location_registrar_new(&registrar, &s->registrar) != 0)
         return EX_OSERR;
-    build_chain(s);
     snapshot->proxy.secret = location_storage_secret(s->storage);
+    code = open_routes(s, snapshot);
+    if (code != EX_OK)
+        return code;
+    build_chain(s);
     snapshot->proxy.chain = s->chain;
     return EX_OK;
 }
@@ -255,6 +274,7 @@ void services_free(struct services *s)
         return;
     services_stop(s);
     location_registrar_free(s->registrar);
+    app_routes_free(s->routes);
     auth_nonces_free(s->nonces);
     mem_free(s->third_parties);
     mem_free(s->md5_only_agents);

@@ -62,6 +62,7 @@ static int add_one(struct snapshot *s, const struct config_listener *from, uint8
     addr_format_ip(addr, true, &host);
     bool advertised = from->advertise.host[0] != '\0';
     *to = (struct proxy_listener){
+        .name = slice_from_cstr(from->name),
         .transport = transport,
         .addr = *addr,
         .host = advertised ? slice_from_cstr(from->advertise.host) : buf_slice(&host),

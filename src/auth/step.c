@@ -299,10 +299,14 @@ static enum proxy_verdict step_stranger(struct proxy_request *req, const struct 
     case FOUND_BAD:
         break;
     }
-    demand.domain = proxy_leads_elsewhere(req) && !req->is_relay_allowed ? domain_that_asks(req) : NULL;
-    return demand.domain == NULL
-               ? PROXY_NEXT
-               : challenge(req, opts, &demand, false, "only users may go elsewhere: RFC 3261 section 22.3");
+    bool is_asked = req->auth == PROXY_AUTH_REQUIRED;
+    if (is_asked || (proxy_leads_elsewhere(req) && !req->is_relay_allowed))
+        demand.domain = domain_that_asks(req);
+    if (demand.domain != NULL)
+        return challenge(req, opts, &demand, false, "only users may go elsewhere: RFC 3261 section 22.3");
+    return is_asked
+               ? proxy_reply(req, 403, SLICE_NULL, NULL, "the route wants users, and there are none here")
+               : PROXY_NEXT;
 }
 
 static enum proxy_verdict step_call(struct proxy_request *req, const struct auth_opts *opts)
@@ -310,7 +314,8 @@ static enum proxy_verdict step_call(struct proxy_request *req, const struct auth
     const struct sip_name_addr *from;
     struct sip_uri uri;
     struct demand demand = by_proxy;
-    if (req->trusted || req->dialog_is_ours || sip_msg_from(&req->msg, &from) != 0)
+    bool is_trusted = req->trusted && req->auth != PROXY_AUTH_REQUIRED;
+    if (is_trusted || req->dialog_is_ours || sip_msg_from(&req->msg, &from) != 0)
         return PROXY_NEXT;
     demand.domain = domain_of(req, from, &uri);
     if (demand.domain != NULL) {

@@ -8,6 +8,7 @@
  *             or who hides where he is from, is asked when the request leads elsewhere: the relay step lets
  *             him reach none but our own users otherwise. If he shows credentials for a realm of ours they are
  *             verified in any case.
+ *   A static route has the last word: `none` asks nobody, `required` asks everybody, trusted or from elsewhere.
  *   never     ACK and CANCEL (section 22.1); a request inside a dialog that came through here before; a trusted
  *             source (but its REGISTERs).
  *

@@ -31,6 +31,22 @@ enum config_client_certificates {
     CONFIG_CLIENT_CERTIFICATES_REQUIRED
 };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
+/* RFC 3325. INHERIT, on a route: as the proxy. */
+enum config_identity {
+    CONFIG_IDENTITY_INHERIT,
+    CONFIG_IDENTITY_OFF,
+    CONFIG_IDENTITY_AUTO,
+    CONFIG_IDENTITY_TRUSTED,
+    CONFIG_IDENTITY_UNTRUSTED,
+};
+enum config_choice { CONFIG_INHERIT, CONFIG_YES, CONFIG_NO };
+enum config_group_algorithm {
+    CONFIG_PRIORITY,
+    CONFIG_WEIGHTED,
+    CONFIG_HASH_CALL_ID,
+    CONFIG_HASH_USER,
+    CONFIG_LEAST_CALLS,
+};
 enum config_store_kind { CONFIG_STORE_SQLITE, CONFIG_STORE_MEMORY };
 /* RFC 3327 section 5.3: a Path that the client says nothing of. */
 enum config_path_rule { CONFIG_PATH_REQUIRE_SUPPORTED, CONFIG_PATH_ACCEPT };
@@ -48,6 +64,7 @@ struct config_auth_rules {
 };
 
 struct config_listener {
+    const char *name; /* "": none */
     enum config_transport transport;
     struct addr address;               /* what to bind; the port is never 0 */
     struct config_host_port advertise; /* what others see; host "": the address itself */
@@ -116,13 +133,77 @@ struct config_proxy {
     bool record_route;
     bool loop_detection;
     bool recurse_redirects;
-    ms_t timer_c_ms; /* above 180,000 */
+    enum config_identity identity; /* OFF or AUTO */
+    ms_t timer_c_ms;               /* above 180,000 */
     ms_t ring_time_ms;
     uint32_t max_breadth;
     uint32_t max_branches;
     uint32_t max_spirals;
     uint32_t path_mtu_bytes;
     const char *server_name; /* "": no Server header */
+};
+
+struct config_group_member {
+    const char *uri;
+    uint32_t weight, priority;
+};
+
+struct config_group {
+    const char *name;
+    enum config_group_algorithm algorithm;
+    const struct config_group_member *members;
+    size_t n_members; /* at least 1 */
+};
+
+/* A URI with a q. */
+struct config_target {
+    const char *uri;
+    uint32_t q_milli; /* 0 to 1000 */
+};
+
+struct config_route_header {
+    const char *name;
+    const char *value; /* a pattern (base/pattern.h) */
+};
+
+/* A list that is empty: any. */
+struct config_route_match {
+    const char *const *methods;
+    size_t n_methods;
+    const char *const *domains; /* lower case */
+    size_t n_domains;
+    const char *const *users; /* patterns */
+    size_t n_users;
+    const struct addr_prefix *sources;
+    size_t n_sources;
+    const char *const *listeners;
+    size_t n_listeners;
+    const struct config_route_header *headers;
+    size_t n_headers;
+};
+
+struct config_route_rewrite {
+    const char *user, *prefix, *add; /* "": none */
+    uint32_t strip;
+};
+
+/* At most one action: group, uris, redirects, reject. */
+struct config_route {
+    const char *name;
+    struct config_route_match match;
+    const char *group; /* "": none */
+    const struct config_target *uris;
+    size_t n_uris;
+    const struct config_target *redirects;
+    size_t n_redirects;
+    uint32_t reject; /* 0: none */
+    const char *reason;
+    enum config_auth_rule auth;
+    bool stateless;
+    enum config_choice recurse_redirects;
+    ms_t ring_time_ms; /* 0: inherit */
+    struct config_route_rewrite rewrite;
+    enum config_identity identity;
 };
 
 struct config_timers {
@@ -173,6 +254,10 @@ struct config {
     size_t n_aliases;
     const struct addr_prefix *trusted;
     size_t n_trusted;
+    const struct config_group *groups;
+    size_t n_groups;
+    const struct config_route *routes;
+    size_t n_routes;
     struct config_tls tls;
     struct config_websocket websocket;
     struct config_store store;

@@ -31,26 +31,44 @@ static void insert(struct config_errors *errors, const struct config_error *erro
     errors->count++;
 }
 
-void config_errors_add(struct config_errors *errors, unsigned line, const char *key, const char *remedy,
-                       const char *format, ...)
+static void add(struct config_errors *errors, struct config_error error, const char *format, va_list args)
 {
-    struct config_error error = {.line = line};
     char what[WHAT_MAX_BYTES];
-    va_list args;
 
-    va_start(args, format);
     vsnprintf(what, sizeof(what), format, args);
-    va_end(args);
     if (errors->count < CONFIG_ERRORS_MAX) {
-        error.key = arena_cstr(&errors->arena, slice_from_cstr(key));
+        error.key = arena_cstr(&errors->arena, slice_from_cstr(error.key));
         error.what = arena_cstr(&errors->arena, slice_from_cstr(what));
-        error.remedy = arena_cstr(&errors->arena, slice_from_cstr(remedy ? remedy : ""));
+        error.remedy = arena_cstr(&errors->arena, slice_from_cstr(error.remedy ? error.remedy : ""));
         if (error.key && error.what && error.remedy) {
             insert(errors, &error);
+            errors->n_warnings += error.is_warning;
             return;
         }
     }
-    errors->left_out++;
+    errors->left_out += !error.is_warning;
+}
+
+void config_errors_add(struct config_errors *errors, unsigned line, const char *key, const char *remedy,
+                       const char *format, ...)
+{
+    const struct config_error error = {.line = line, .key = key, .remedy = remedy};
+    va_list args;
+
+    va_start(args, format);
+    add(errors, error, format, args);
+    va_end(args);
+}
+
+void config_errors_warn(struct config_errors *errors, unsigned line, const char *key, const char *remedy,
+                        const char *format, ...)
+{
+    const struct config_error error = {.line = line, .key = key, .remedy = remedy, .is_warning = true};
+    va_list args;
+
+    va_start(args, format);
+    add(errors, error, format, args);
+    va_end(args);
 }
 
 bool config_errors_has(const struct config_errors *errors, const char *key)
@@ -60,7 +78,8 @@ bool config_errors_has(const struct config_errors *errors, const char *key)
     for (size_t i = 0; i < errors->count; i++) {
         const char *other = errors->items[i].key;
 
-        if (strncmp(other, key, len) == 0 && (other[len] == '\0' || other[len] == '.' || other[len] == '['))
+        if (!errors->items[i].is_warning && strncmp(other, key, len) == 0 &&
+            (other[len] == '\0' || other[len] == '.' || other[len] == '['))
             return true;
     }
     return false;
@@ -76,7 +95,8 @@ void config_errors_print(const struct config_errors *errors, FILE *out)
             fprintf(out, ":%u", error->line);
         if (error->key[0])
             fprintf(out, ": %s", error->key);
-        fprintf(out, ": %s%s%s\n", error->what, error->remedy[0] ? "; " : "", error->remedy);
+        fprintf(out, ": %s%s%s%s\n", error->is_warning ? "warning: " : "", error->what,
+                error->remedy[0] ? "; " : "", error->remedy);
     }
     if (errors->left_out > 0)
         fprintf(out, "%s: %zu more problem%s not shown\n", errors->file, errors->left_out,

@@ -1,4 +1,5 @@
 #include "config/rules.h"
+#include "config/rules_routes.h"
 #include "config/value.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -253,10 +254,11 @@ void rules_check(const struct config *config, const struct node *root, struct co
         check_host(&rules, i);
     for (size_t i = 1; i < config->auth.n_algorithms; i++)
         check_algorithm(&rules, i);
-    if (config->n_domains + config->n_trusted + config->tls.n_trusted_peers == 0 &&
+    rules_routes_check(config, root, errors);
+    if (config->n_domains + config->n_trusted + config->tls.n_trusted_peers + config->n_routes == 0 &&
         !config_errors_any(errors))
         config_errors_add(errors, 0, "", "add one: without them every request would be refused with 403",
-                          "has neither \"domains\" nor \"trusted\"");
+                          "has neither \"domains\" nor \"trusted\" nor \"routes\"");
 }
 
 /* ---- the store ---- */

@@ -1,10 +1,12 @@
 #include "config/value.h"
 #include "base/num.h"
+#include "base/pattern.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define HOST_MAX_BYTES  253 /* RFC 1035 section 2.3.4, written out */
 #define LABEL_MAX_BYTES 63
+#define NAME_MAX_BYTES  64
 #define TEXT_MAX_BYTES  255 /* of what goes into a header or a table */
 
 /* ---- numbers with a unit ---- */
@@ -157,6 +159,7 @@ static void print_boolean(const struct value_type *type, const void *value, stru
     print_name(type, *(const bool *)value, out);
 }
 
+/* A word, which stands for 0, or a number above it. */
 static int parse_workers(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
 {
     const struct value_name *n = value_word(type, text);
@@ -177,6 +180,26 @@ static void print_workers(const struct value_type *type, const void *value, stru
         print_name(type, 0, out);
     else
         print_count(type, value, out);
+}
+
+/* The same for a duration. */
+static int parse_optional_milliseconds(const struct value_type *type, struct slice text, struct arena *arena,
+                                       void *ret)
+{
+    ms_t ms = 0;
+
+    if (!value_word(type, text) && (parse_milliseconds(type, text, arena, &ms) < 0 || ms == 0))
+        return ERR_SYNTAX;
+    memcpy(ret, &ms, sizeof(ms));
+    return 0;
+}
+
+static void print_optional_milliseconds(const struct value_type *type, const void *value, struct buf *out)
+{
+    if (value_number(type, value) == 0)
+        print_name(type, 0, out);
+    else
+        print_milliseconds(type, value, out);
 }
 
 /* ---- texts ---- */
@@ -306,22 +329,49 @@ static int parse_host(const struct value_type *type, struct slice text, struct a
     return put_host(text, &host) < 0 ? ERR_SYNTAX : keep(buf_slice(&host), arena, ret);
 }
 
+/* ---- names of the operator's own, and of SIP ---- */
+
+static bool is_made_of(struct slice text, const char *others)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!is_alnum(text.ptr[i]) && (text.ptr[i] == '\0' || !strchr(others, text.ptr[i])))
+            return false;
+    return true;
+}
+
+static int parse_reference(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    (void)type;
+    return text.len <= NAME_MAX_BYTES && is_made_of(text, "._-") ? keep(text, arena, ret) : ERR_SYNTAX;
+}
+
+static int parse_name(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    return text.len > 0 ? parse_reference(type, text, arena, ret) : ERR_SYNTAX;
+}
+
+/* RFC 3261 section 25.1: token. */
+static int parse_token(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    bool is_token = text.len > 0 && text.len <= NAME_MAX_BYTES && is_made_of(text, "-.!%*_+`'~");
+
+    (void)type;
+    return is_token ? keep(text, arena, ret) : ERR_SYNTAX;
+}
+
+static int parse_pattern(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    (void)type;
+    return pattern_is_valid(text) && is_plain(text) ? keep(text, arena, ret) : ERR_SYNTAX;
+}
+
 #define USER_MAX_BYTES 128
 #define USER_SCHEME    "sip:"
 
 /* What may stand before the '@' of a SIP URI as it is (RFC 3261 section 25.1: unreserved / user-unreserved). */
 static bool is_user_name(struct slice name)
 {
-    static const char marks[] = "-_.!~*'()&=+$,;?/";
-
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool is_alphanum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-
-        if (!is_alphanum && (c == '\0' || !strchr(marks, c)))
-            return false;
-    }
-    return name.len > 0 && name.len <= USER_MAX_BYTES;
+    return name.len > 0 && name.len <= USER_MAX_BYTES && is_made_of(name, "-_.!~*'()&=+$,;?/");
 }
 
 static int parse_user(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
@@ -396,6 +446,107 @@ static void print_host_port(const struct value_type *type, const void *value, st
         buf_putc(out, ':');
         buf_u64(out, v->port);
     }
+    buf_putc(out, '"');
+}
+
+/* pname [ "=" pvalue ] */
+static bool is_param(struct slice param)
+{
+    size_t equals = slice_find(param, '=');
+    struct slice name = slice_sub(param, 0, equals), value = slice_sub(param, equals + 1, param.len);
+
+    return name.len > 0 && is_made_of(name, "-_.!~*'()") && is_made_of(value, "-_.!~*'()[]/:&+$") &&
+           (equals == param.len || value.len > 0);
+}
+
+/* RFC 3261 section 19.1.1, as much of it as has a meaning in a configuration: no password, no headers. */
+static bool is_sip_uri(struct slice text, bool may_have_user, struct arena *arena)
+{
+    size_t colon = slice_find(text, ':'), at, end;
+    struct slice scheme = slice_sub(text, 0, colon), rest = slice_sub(text, colon + 1, text.len);
+    struct config_host_port host;
+
+    if (!slice_eq_nocase(scheme, SLICE("sip")) && !slice_eq_nocase(scheme, SLICE("sips")))
+        return false;
+    at = slice_find(rest, '@');
+    if (at < rest.len) {
+        if (!may_have_user || at == 0 || !is_made_of(slice_sub(rest, 0, at), "-_.!~*'()&=+$,;?/"))
+            return false;
+        rest = slice_sub(rest, at + 1, rest.len);
+    }
+    end = slice_find(rest, ';');
+    if (end == 0 || parse_host_port(NULL, slice_sub(rest, 0, end), arena, &host) < 0)
+        return false;
+    while (end < rest.len) {
+        rest = slice_sub(rest, end + 1, rest.len);
+        end = slice_find(rest, ';');
+        if (!is_param(slice_sub(rest, 0, end)))
+            return false;
+    }
+    return true;
+}
+
+static int parse_next_hop(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    (void)type;
+    return is_sip_uri(text, false, arena) ? keep(text, arena, ret) : ERR_SYNTAX;
+}
+
+/* qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ) */
+static int parse_q(struct slice text, uint32_t *ret_q_milli)
+{
+    uint32_t q_milli = 0, scale = 1000;
+
+    if (text.len == 0 || text.len > 5 || (text.len > 1 && text.ptr[1] != '.'))
+        return ERR_SYNTAX;
+    for (size_t i = 0; i < text.len; i += i == 0 ? 2 : 1) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return ERR_SYNTAX;
+        q_milli += (uint32_t)(text.ptr[i] - '0') * scale;
+        scale /= 10;
+    }
+    if (q_milli > 1000)
+        return ERR_SYNTAX;
+    *ret_q_milli = q_milli;
+    return 0;
+}
+
+/* sip:gw.example.net, or as in a Contact: <sip:gw.example.net>;q=0.5 */
+static int parse_target(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    struct config_target target = {.q_milli = 1000};
+    int r;
+
+    (void)type;
+    if (slice_starts_with(text, SLICE("<"))) {
+        size_t end = slice_find(text, '>');
+        struct slice q = slice_sub(text, end + 1, text.len);
+
+        if (end == text.len)
+            return ERR_SYNTAX;
+        if (q.len > 0 &&
+            (!slice_starts_with(q, SLICE(";q=")) || parse_q(slice_sub(q, 3, q.len), &target.q_milli) < 0))
+            return ERR_SYNTAX;
+        text = slice_sub(text, 1, end);
+    }
+    if (!is_sip_uri(text, true, arena))
+        return ERR_SYNTAX;
+    r = keep(text, arena, &target.uri);
+    if (r == 0)
+        memcpy(ret, &target, sizeof(target));
+    return r;
+}
+
+static void print_target(const struct value_type *type, const void *value, struct buf *out)
+{
+    const struct config_target *target = value;
+
+    (void)type;
+    buf_lit(out, "\"<");
+    buf_cstr(out, target->uri);
+    buf_putc(out, '>');
+    if (target->q_milli < 1000)
+        buf_printf(out, ";q=0.%03u", target->q_milli);
     buf_putc(out, '"');
 }
 
@@ -636,6 +787,25 @@ TYPE(server_address, parse_server_address, print_listen_address, .noun = "the IP
 TYPE(prefix, parse_prefix, print_prefix, .noun = "a network",
      .how = "write an IP address, or a network such as 192.0.2.0/24 with nothing after its prefix");
 
+TYPE(optional_count, parse_workers, print_workers, .noun = "\"none\" or a number above 0",
+     .how = "write digits alone, or leave the key out", .names = NAMES({"none", 0}));
+TYPE(optional_milliseconds, parse_optional_milliseconds, print_optional_milliseconds,
+     .noun = "\"inherit\" or a duration", .how = "write a number with ms, s, m, h or d, as 500ms or 1h",
+     .names = NAMES({"inherit", 0}));
+TYPE(name, parse_name, print_text, .noun = "a name",
+     .how = "write letters, digits, \".\", \"_\" and \"-\", at most 64");
+TYPE(reference, parse_reference, print_text, .noun = "a name",
+     .how = "write letters, digits, \".\", \"_\" and \"-\", at most 64");
+TYPE(token, parse_token, print_text, .noun = "a token of SIP",
+     .how = "write a name such as INVITE or X-Customer");
+TYPE(pattern, parse_pattern, print_text, .noun = "a pattern",
+     .how =
+         "write at most 128 octets; * is anything, ? one character, [0-9] one of these, [*] the star itself");
+TYPE(next_hop, parse_next_hop, print_text, .noun = "a SIP URI without a user",
+     .how = "write sip:gw.example.net, sip:192.0.2.1:5060 or sips:gw.example.net;transport=tcp");
+TYPE(target, parse_target, print_target, .noun = "a SIP URI",
+     .how = "write sip:bob@example.com, sip:192.0.2.1:5060 or <sip:gw.example.net>;q=0.5");
+
 WORDS(transport, {"udp", CONFIG_UDP}, {"tcp", CONFIG_TCP}, {"tls", CONFIG_TLS}, {"ws", CONFIG_WS},
       {"wss", CONFIG_WSS});
 WORDS(mode, {"stateful", CONFIG_STATEFUL}, {"stateless", CONFIG_STATELESS});
@@ -651,3 +821,11 @@ WORDS(path_rule, {"require_supported", CONFIG_PATH_REQUIRE_SUPPORTED}, {"accept"
 WORDS(log_level, {"error", LOG_ERROR}, {"warn", LOG_WARN}, {"notice", LOG_NOTICE}, {"info", LOG_INFO},
       {"debug", LOG_DEBUG});
 WORDS(log_format, {"text", LOG_TEXT}, {"json", LOG_JSON});
+
+WORDS(choice, {"inherit", CONFIG_INHERIT}, {"yes", CONFIG_YES}, {"no", CONFIG_NO});
+WORDS(proxy_identity, {"off", CONFIG_IDENTITY_OFF}, {"auto", CONFIG_IDENTITY_AUTO});
+WORDS(route_identity, {"inherit", CONFIG_IDENTITY_INHERIT}, {"off", CONFIG_IDENTITY_OFF},
+      {"auto", CONFIG_IDENTITY_AUTO}, {"trusted", CONFIG_IDENTITY_TRUSTED},
+      {"untrusted", CONFIG_IDENTITY_UNTRUSTED});
+WORDS(group_algorithm, {"priority", CONFIG_PRIORITY}, {"weighted", CONFIG_WEIGHTED},
+      {"call_id", CONFIG_HASH_CALL_ID}, {"user", CONFIG_HASH_USER}, {"least_calls", CONFIG_LEAST_CALLS});

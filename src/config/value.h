@@ -32,7 +32,19 @@ typedef uint32_t value_workers_c; /* a count, or auto, which is 0 */
 typedef uint32_t value_seconds_c;
 typedef ms_t value_milliseconds_c;
 typedef uint64_t value_bytes_c;
+typedef uint32_t value_optional_count_c;    /* or none, which is 0 */
+typedef ms_t value_optional_milliseconds_c; /* or inherit, which is 0 */
 typedef bool value_boolean_c;
+typedef const char *value_name_c;
+typedef const char *value_reference_c; /* a name, or "" */
+typedef const char *value_token_c;
+typedef const char *value_pattern_c;
+typedef const char *value_next_hop_c; /* a SIP URI without a user */
+typedef struct config_target value_target_c;
+typedef enum config_choice value_choice_c;
+typedef enum config_identity value_proxy_identity_c;
+typedef enum config_identity value_route_identity_c;
+typedef enum config_group_algorithm value_group_algorithm_c;
 typedef const char *value_text_c;
 typedef const char *value_path_c;
 typedef const char *value_optional_path_c;
@@ -61,6 +73,10 @@ extern const struct value_type value_count, value_workers, value_seconds, value_
     value_host_port, value_listen_address, value_server_address, value_prefix, value_transport, value_mode,
     value_client_certificates, value_tls_version, value_listener_auth_rule, value_domain_auth_rule,
     value_store_kind, value_algorithm, value_log_level, value_log_format, value_path_rule, value_user;
+
+extern const struct value_type value_optional_count, value_optional_milliseconds, value_name, value_reference,
+    value_token, value_pattern, value_next_hop, value_target, value_choice, value_proxy_identity,
+    value_route_identity, value_group_algorithm;
 
 MUST_USE int value_parse(const struct value_type *type, struct slice text, struct arena *arena, void *ret);
 /* As YAML: what is neither a number nor a word stands in double quotes. */

@@ -60,7 +60,7 @@ static bool is_in_comment(const char *text, const char *name)
 {
     char wanted[64];
 
-    snprintf(wanted, sizeof(wanted), " %s: ", name);
+    snprintf(wanted, sizeof(wanted), " %s:", name);
     for (const char *line = text; line; line = strchr(line, '\n')) {
         size_t len;
 

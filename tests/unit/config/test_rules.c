@@ -114,7 +114,8 @@ static void keys_must_agree(void **state)
         {BASE "auth: { algorithms: [ MD5, SHA-256, MD5 ] }\n",
          "c.yaml:3: auth.algorithms[2]: MD5 is also auth.algorithms[0] (line 3); leave one out\n"},
         {"listeners: [ { transport: udp, address: 192.0.2.1:5060 } ]\n",
-         "c.yaml: has neither \"domains\" nor \"trusted\"; add one: without them every request would be "
+         "c.yaml: has neither \"domains\" nor \"trusted\" nor \"routes\"; add one: without them every "
+         "request would be "
          "refused with "
          "403\n"},
         {"listeners: [ { transport: udp, address: 192.0.2.1:5060 } ]\ntrusted: [ 10.0.0.0/8 ]\n", ""},
