@@ -238,11 +238,13 @@ static void on_ring(struct timer_wheel *wheel, struct timer *timer)
         408,
         "this group has rung for long enough (16.6)"};
     struct proxy_context *c = list_entry(timer, struct proxy_context, ring_timer);
-    const struct proxy_target *next = first_waiting(c);
+    const struct proxy_target *next = c->is_closed ? NULL : first_waiting(c);
+    struct proxy_branch *late = next && next->watch ? least_patient(c, next->watch) : NULL;
 
     (void)wheel;
-    if (next && next->watch)
-        proxy_branch_give_up(least_patient(c, next->watch));
+    /* It may also be that an answer is to be sent which there was no memory for. */
+    if (late)
+        proxy_branch_give_up(late);
     else
         cancel_branches(c, &cancel);
     proxy_context_advance(c);
