@@ -47,6 +47,7 @@ static const struct policy_member_opts *members(struct arena *arena, const struc
         out[i].uri = slice_from_cstr(from->members[i].uri);
         out[i].weight = from->members[i].weight;
         out[i].priority = from->members[i].priority;
+        out[i].drain = from->members[i].drain;
     }
     return out;
 }
@@ -150,20 +151,37 @@ static int fill_route(struct arena *arena, const struct config_route *from, stru
     return to->targets == NULL ? ERR_NOMEM : fill_match(arena, &from->match, &to->match);
 }
 
+static int fill_group(struct arena *arena, const struct config_group *from, struct policy_group_opts *to)
+{
+    *to = (struct policy_group_opts){
+        .name = slice_from_cstr(from->name),
+        .algorithm = algorithm_of(from->algorithm),
+        .members = members(arena, from),
+        .n_members = from->n_members,
+        .failover_on = from->failover_on,
+        .n_failover_on = from->n_failover_on,
+        .max_attempts = from->max_attempts,
+        .max_failures = from->max_failures,
+        .timeout_ms = from->timeout_ms,
+        .progress_ms = from->progress_ms,
+        .max_call_ms = from->max_call_ms,
+        .probe = {.interval_ms = from->probe.interval_ms,
+                  .timeout_ms = from->probe.timeout_ms,
+                  .pass = from->probe.pass,
+                  .fail = from->probe.fail,
+                  .from = slice_from_cstr(from->probe.from),
+                  .to = slice_from_cstr(from->probe.to)},
+    };
+    return to->members == NULL ? ERR_NOMEM : 0;
+}
+
 static int compile_groups(struct app_routes *r, const struct config *config, const struct hash_key *secret)
 {
     struct policy_group_opts *opts = arena_zalloc(&r->arena, (config->n_groups + 1) * sizeof(*opts));
-    if (opts == NULL)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < config->n_groups; i++) {
-        opts[i].name = slice_from_cstr(config->groups[i].name);
-        opts[i].algorithm = algorithm_of(config->groups[i].algorithm);
-        opts[i].members = members(&r->arena, &config->groups[i]);
-        opts[i].n_members = config->groups[i].n_members;
-        if (opts[i].members == NULL)
-            return ERR_NOMEM;
-    }
-    return policy_groups_new(opts, config->n_groups, secret, &r->groups);
+    int rc = opts != NULL ? 0 : ERR_NOMEM;
+    for (size_t i = 0; rc == 0 && i < config->n_groups; i++)
+        rc = fill_group(&r->arena, &config->groups[i], &opts[i]);
+    return rc == 0 ? policy_groups_new(opts, config->n_groups, secret, &r->groups) : rc;
 }
 
 static int compile_routes(struct app_routes *r, const struct config *config, const struct proxy_opts *proxy)
@@ -220,4 +238,9 @@ void app_routes_free(struct app_routes *r)
 struct policy_routes *app_routes_get(const struct app_routes *r)
 {
     return r->routes;
+}
+
+struct policy_groups *app_routes_groups(const struct app_routes *r)
+{
+    return r->groups;
 }

@@ -16,5 +16,6 @@ void app_routes_free(struct app_routes *routes);
 
 /* ctx of the steps. */
 struct policy_routes *app_routes_get(const struct app_routes *routes);
+struct policy_groups *app_routes_groups(const struct app_routes *routes);
 
 #endif

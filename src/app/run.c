@@ -110,6 +110,8 @@ static int open_worker(struct server *s, unsigned index, const struct hash_key *
         .inbox_capacity = s->config->limits.queue,
         .locate = services_locate,
         .release_result = services_release_result,
+        .attach = services_attach,
+        .detach = services_detach,
         .services = s->services,
     };
     size_t failed;

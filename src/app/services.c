@@ -92,6 +92,7 @@ static void build_chain(struct services *s)
     size_t n = 0;
     add_step(s, &n, "validate", proxy_step_validate, NULL);
     add_step(s, &n, "route", proxy_step_route, NULL);
+    add_step(s, &n, "calls", policy_step_calls, app_routes_groups(s->routes));
     add_step(s, &n, "self", proxy_step_self, NULL);
     add_step(s, &n, "policy", policy_step_policy, app_routes_get(s->routes));
     add_step(s, &n, "require", location_require_step, s->registrar);
@@ -302,6 +303,18 @@ int services_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *a
 {
     struct services *s = ctx;
     return location_locate(s->registrar, aor, now_s, arena, max, ret_bindings, ret_count);
+}
+
+int services_attach(void *ctx, struct proxy *proxy)
+{
+    struct services *s = ctx;
+    return policy_groups_attach(app_routes_groups(s->routes), proxy);
+}
+
+void services_detach(void *ctx, unsigned worker)
+{
+    struct services *s = ctx;
+    policy_groups_detach(app_routes_groups(s->routes), worker);
 }
 
 size_t services_count_bindings(const struct services *s)

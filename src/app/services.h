@@ -26,6 +26,9 @@ int services_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *a
                     const struct proxy_binding **ret_bindings, size_t *ret_count);
 size_t services_count_bindings(const struct services *services);
 size_t services_count_users(const struct services *services);
+/* worker_opts.attach and detach. */
+MUST_USE int services_attach(void *ctx, struct proxy *proxy);
+void services_detach(void *ctx, unsigned worker);
 /* worker_opts.release_result: the result of a wait has been used. */
 void services_release_result(void *ctx, void *result);
 

@@ -400,6 +400,8 @@ int worker_new(const struct worker_opts *opts, size_t *ret_failed, struct worker
                                       .locate = port_locate,
                                       .random = port_random};
     rc = proxy_new(&w->proxy_opts, &ports, &w->counters, net_loop_now_ms(w->loop), &w->proxy);
+    if (rc == 0)
+        rc = opts->attach(opts->services, w->proxy);
 out:
     if (rc != 0)
         worker_free(w);
@@ -432,6 +434,7 @@ void worker_free(struct worker *w)
     dns_resolver_free(w->resolver);
     dns_unbound_free(w->unbound);
     proxy_free(w->proxy);
+    w->opts.detach(w->opts.services, w->opts.index);
     if (w->inbox != NULL) {
         struct mail *mail;
         while ((mail = net_inbox_take(w->inbox)) != NULL) {

@@ -36,7 +36,11 @@ struct worker_opts {
                   const struct proxy_binding **ret_bindings, size_t *ret_count);
     /* The result of a MAIL_RESUME is no longer needed. */
     void (*release_result)(void *ctx, void *result);
-    void *services; /* context of both */
+    /* A core begins, and is gone: services may keep timers in it and ask others through it. Detached also when
+     * attaching failed. */
+    int (*attach)(void *ctx, struct proxy *proxy);
+    void (*detach)(void *ctx, unsigned worker);
+    void *services; /* context of all of them */
 };
 
 /* Opens the sockets; the thread does not run yet. *ret_failed: index of the listener that could not be

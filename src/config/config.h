@@ -146,13 +146,26 @@ struct config_proxy {
 struct config_group_member {
     const char *uri;
     uint32_t weight, priority;
+    bool drain;
+};
+
+struct config_group_probe {
+    ms_t interval_ms; /* 0: none */
+    ms_t timeout_ms;
+    uint32_t pass, fail;
+    const char *from, *to; /* "": none */
 };
 
 struct config_group {
     const char *name;
     enum config_group_algorithm algorithm;
     const struct config_group_member *members;
-    size_t n_members; /* at least 1 */
+    size_t n_members;            /* at least 1 */
+    const uint32_t *failover_on; /* 400 to 599 */
+    size_t n_failover_on;
+    uint32_t max_attempts, max_failures;
+    ms_t timeout_ms, progress_ms, max_call_ms;
+    struct config_group_probe probe;
 };
 
 /* A URI with a q. */

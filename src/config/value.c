@@ -100,6 +100,19 @@ static int parse_count(const struct value_type *type, struct slice text, struct 
     return num_parse_u32(text, UINT32_MAX, ret) < 0 ? ERR_SYNTAX : 0;
 }
 
+/* A 6xx ends all (RFC 3261 section 16.7 step 5), and a 3xx is no failure. */
+static int parse_failover_status(const struct value_type *type, struct slice text, struct arena *arena,
+                                 void *ret)
+{
+    uint32_t status;
+
+    (void)type, (void)arena;
+    if (num_parse_u32(text, 599, &status) < 0 || status < 400)
+        return ERR_SYNTAX;
+    memcpy(ret, &status, sizeof(status));
+    return 0;
+}
+
 static void print_count(const struct value_type *type, const void *value, struct buf *out)
 {
     buf_u64(out, value_number(type, value));
@@ -492,6 +505,13 @@ static int parse_next_hop(const struct value_type *type, struct slice text, stru
     return is_sip_uri(text, false, arena) ? keep(text, arena, ret) : ERR_SYNTAX;
 }
 
+static int parse_optional_uri(const struct value_type *type, struct slice text, struct arena *arena,
+                              void *ret)
+{
+    (void)type;
+    return text.len == 0 || is_sip_uri(text, true, arena) ? keep(text, arena, ret) : ERR_SYNTAX;
+}
+
 /* qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ) */
 static int parse_q(struct slice text, uint32_t *ret_q_milli)
 {
@@ -803,6 +823,10 @@ TYPE(pattern, parse_pattern, print_text, .noun = "a pattern",
          "write at most 128 octets; * is anything, ? one character, [0-9] one of these, [*] the star itself");
 TYPE(next_hop, parse_next_hop, print_text, .noun = "a SIP URI without a user",
      .how = "write sip:gw.example.net, sip:192.0.2.1:5060 or sips:gw.example.net;transport=tcp");
+TYPE(optional_uri, parse_optional_uri, print_text, .noun = "a SIP URI",
+     .how = "write sip:probe@example.com or sip:example.com, or leave it empty");
+TYPE(failover_status, parse_failover_status, print_count, .noun = "a status from 400 to 599",
+     .how = "write three digits, as 503");
 TYPE(target, parse_target, print_target, .noun = "a SIP URI",
      .how = "write sip:bob@example.com, sip:192.0.2.1:5060 or <sip:gw.example.net>;q=0.5");
 

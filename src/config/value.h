@@ -40,6 +40,8 @@ typedef const char *value_reference_c; /* a name, or "" */
 typedef const char *value_token_c;
 typedef const char *value_pattern_c;
 typedef const char *value_next_hop_c; /* a SIP URI without a user */
+typedef const char *value_optional_uri_c;
+typedef uint32_t value_failover_status_c;
 typedef struct config_target value_target_c;
 typedef enum config_choice value_choice_c;
 typedef enum config_identity value_proxy_identity_c;
@@ -75,8 +77,8 @@ extern const struct value_type value_count, value_workers, value_seconds, value_
     value_store_kind, value_algorithm, value_log_level, value_log_format, value_path_rule, value_user;
 
 extern const struct value_type value_optional_count, value_optional_milliseconds, value_name, value_reference,
-    value_token, value_pattern, value_next_hop, value_target, value_choice, value_proxy_identity,
-    value_route_identity, value_group_algorithm;
+    value_token, value_pattern, value_next_hop, value_optional_uri, value_failover_status, value_target,
+    value_choice, value_proxy_identity, value_route_identity, value_group_algorithm;
 
 MUST_USE int value_parse(const struct value_type *type, struct slice text, struct arena *arena, void *ret);
 /* As YAML: what is neither a number nor a word stands in double quotes. */
