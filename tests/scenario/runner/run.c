@@ -496,6 +496,8 @@ static void check_end(struct run *run, const struct stmt *last)
     /* What was refused for want of memory left its CANCEL or ACK waiting, which nobody releases any more. */
     if (run->lenient)
         services_release(run->world.services);
+    /* Probes would never end. */
+    proxy_set_draining(run->world.proxy, true);
     world_advance(&run->world, run->world.now_ms + RUN_OUT_MS);
     if (!run->free_end && !run->lenient && run->n_records > records) {
         run_fail(run, last, "after the last line the proxy still sent this:\n%.*s\n%.*s",

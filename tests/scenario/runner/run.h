@@ -108,6 +108,9 @@ struct slice run_describe(struct run *run, const struct record *r);
 
 /* setup.c: true in *ret_known when it was a setup statement. */
 bool setup_run(struct run *run, const struct stmt *stmt, bool *ret_known);
+/* groups.c */
+bool groups_setup_group(struct run *run, const struct stmt *stmt);
+bool groups_setup_member(struct run *run, const struct stmt *stmt);
 bool setup_parse_ms(struct slice text, ms_t *ret_ms);
 bool setup_parse_hop(struct slice text, struct addr *ret_addr, uint8_t *ret_transport);
 /* peer.c: "alice > proxy ...". */

@@ -1,10 +1,11 @@
 #include "services.h"
 #include "auth/step.h"
 #include "location/registrar.h"
+#include "policy/route.h"
 #include <sqlite3.h>
 #include <stdlib.h>
 
-#define CHAIN_MAX  12
+#define CHAIN_MAX  16
 #define NONCE_USES 1024
 #define HELD_MAX   16
 
@@ -16,6 +17,10 @@ struct services {
     struct auth_users *users;
     struct auth_nonces *nonces;
     struct auth_opts auth;
+    struct policy_group_opts group_opts[SERVICES_GROUPS_MAX];
+    struct policy_route_opts route_opts[SERVICES_GROUPS_MAX];
+    struct policy_groups *groups;
+    struct policy_routes *routes;
     struct proxy_step chain[CHAIN_MAX];
     bool is_holding;
     uint64_t held[HELD_MAX]; /* tickets */
@@ -79,12 +84,15 @@ static void build_chain(struct services *s)
     const struct proxy_step steps[] = {
         {"validate", proxy_step_validate, NULL},
         {"route", proxy_step_route, NULL},
+        {"calls", policy_step_calls, s->groups},
         {"self", proxy_step_self, NULL},
+        {"policy", policy_step_policy, s->routes},
         {"require", location_require_step, s->registrar},
         {"auth", auth_step, &s->auth},
         {"hold", hold_step, s},
         {"registrar", location_registrar_step, s->registrar},
         {"relay", proxy_step_relay, NULL},
+        {"target", policy_step_target, s->routes},
         {"targets", proxy_step_targets, NULL},
         {"forward", proxy_step_forward, NULL},
         {NULL, NULL, NULL},
@@ -130,6 +138,39 @@ static int open_users(struct services *s, const struct services_opts *opts)
     return rc;
 }
 
+static int open_groups(struct services *s, const struct services_opts *opts)
+{
+    struct policy_routes_opts routes = {.routes = s->route_opts,
+                                        .n_routes = opts->n_groups,
+                                        .identity = POLICY_IDENTITY_OFF,
+                                        .proxy = &s->world->opts};
+    size_t failed;
+    int rc;
+
+    for (size_t i = 0; i < opts->n_groups; i++) {
+        s->group_opts[i] = opts->groups[i];
+        s->group_opts[i].members = opts->members[i];
+        s->route_opts[i] = (struct policy_route_opts){.name = opts->groups[i].name,
+                                                      .match = {.users = &opts->group_users[i], .n_users = 1},
+                                                      .action = POLICY_GROUP,
+                                                      .group = opts->groups[i].name,
+                                                      .auth = PROXY_AUTH_NONE};
+    }
+    rc = policy_groups_new(s->group_opts, opts->n_groups, &s->world->opts.secret, &s->groups);
+    routes.groups = s->groups;
+    return rc == 0 ? policy_routes_new(&routes, &failed, &s->routes) : rc;
+}
+
+int services_attach(struct services *s, struct proxy *proxy)
+{
+    return policy_groups_attach(s->groups, proxy);
+}
+
+void services_detach(struct services *s, unsigned worker)
+{
+    policy_groups_detach(s->groups, worker);
+}
+
 int services_new(struct world *w, const struct services_opts *opts, struct services **ret_services)
 {
     struct services *s = calloc(1, sizeof(*s));
@@ -165,6 +206,9 @@ int services_new(struct world *w, const struct services_opts *opts, struct servi
     rc = open_users(s, opts);
     if (rc < 0)
         goto out;
+    rc = open_groups(s, opts);
+    if (rc < 0)
+        goto out;
     build_chain(s);
     *ret_services = s;
     return 0;
@@ -177,6 +221,8 @@ void services_free(struct services *s)
 {
     if (!s)
         return;
+    policy_routes_free(s->routes);
+    policy_groups_free(s->groups);
     auth_nonces_free(s->nonces);
     auth_users_free(s->users);
     sqlite3_close(s->db);

@@ -3,7 +3,11 @@
 #ifndef SCENARIO_SERVICES_H
 #define SCENARIO_SERVICES_H
 
+#include "policy/group.h"
 #include "world.h"
+
+#define SERVICES_GROUPS_MAX  4
+#define SERVICES_MEMBERS_MAX 8
 
 struct services_user {
     struct slice name, domain, password;
@@ -16,11 +20,18 @@ struct services_opts {
     unsigned max_contacts;
     unsigned nonce_s;
     bool path_without_supported;
+    struct policy_group_opts groups[SERVICES_GROUPS_MAX]; /* members are those below */
+    struct policy_member_opts members[SERVICES_GROUPS_MAX][SERVICES_MEMBERS_MAX];
+    struct slice group_users[SERVICES_GROUPS_MAX]; /* pattern of the users that are led there */
+    size_t n_groups;
 };
 
 MUST_USE int services_new(struct world *w, const struct services_opts *opts, struct services **ret_services);
 void services_free(struct services *s);
 void services_opts_default(struct services_opts *opts);
+/* A core begins with these services, and is gone. */
+MUST_USE int services_attach(struct services *s, struct proxy *proxy);
+void services_detach(struct services *s, unsigned worker);
 /* The chain of steps as the program builds it. */
 const struct proxy_step *services_chain(struct services *s);
 /* The registrar's bindings of an address-of-record. */

@@ -369,10 +369,13 @@ static const struct {
     bool (*run)(struct run *run, const struct stmt *stmt);
     bool early; /* part of the proxy's configuration */
 } statements[] = {
-    {"option", setup_option, true},    {"listener", setup_listener, true}, {"domain", setup_domain, true},
-    {"alias", setup_alias, true},      {"trusted", setup_trusted, true},   {"user", setup_user, false},
-    {"binding", setup_binding, false}, {"unbind", setup_unbind, false},    {"host", setup_host, false},
-    {"peer", setup_peer, false},       {"ignore", setup_ignore, false},
+    {"option", setup_option, true},        {"listener", setup_listener, true},
+    {"domain", setup_domain, true},        {"alias", setup_alias, true},
+    {"trusted", setup_trusted, true},      {"user", setup_user, false},
+    {"binding", setup_binding, false},     {"unbind", setup_unbind, false},
+    {"host", setup_host, false},           {"peer", setup_peer, false},
+    {"ignore", setup_ignore, false},       {"group", groups_setup_group, true},
+    {"member", groups_setup_member, true},
 };
 
 bool setup_run(struct run *run, const struct stmt *stmt, bool *ret_known)

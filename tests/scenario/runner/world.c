@@ -45,16 +45,21 @@ void world_done(struct world *w)
 
 int world_start(struct world *w)
 {
+    int rc;
+
     w->ports = ports;
     w->ports.ctx = w;
     w->opts.chain = services_chain(w->services);
-    return proxy_new(&w->opts, &w->ports, &w->counters, w->now_ms, &w->proxy);
+    rc = proxy_new(&w->opts, &w->ports, &w->counters, w->now_ms, &w->proxy);
+    return rc == 0 ? services_attach(w->services, w->proxy) : rc;
 }
 
 void world_stop(struct world *w)
 {
-    if (w->proxy)
+    if (w->proxy) {
         proxy_free(w->proxy);
+        services_detach(w->services, w->opts.worker);
+    }
     w->proxy = NULL;
 }
 
