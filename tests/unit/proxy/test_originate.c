@@ -140,6 +140,30 @@ static void it_goes_by_its_route(void **state)
     world_stop(&w);
 }
 
+/* Section 8.1.2: "if the Request-URI specifies a SIPS resource, the UAC MUST follow the procedures of [4] as if the
+ * input URI were a SIPS URI", which the first Route value may not be. */
+static void a_sips_uri_is_followed_as_one(void **state)
+{
+    struct proxy_origin origin = options;
+    struct heard heard;
+    struct world w;
+
+    (void)state;
+    begin(&w, &heard);
+    origin.uri = SLICE("sips:192.0.2.50");
+    w.resolve_later = true;
+    ask(&w, &origin, &heard);
+    assert_int_equal(w.resolved_scheme, SIP_SCHEME_SIPS);
+    w.resolved_scheme = SIP_SCHEME_OTHER;
+    origin.routes = SLICE("<sip:192.0.2.60;lr>");
+    ask(&w, &origin, &heard);
+    assert_int_equal(w.resolved_scheme, SIP_SCHEME_SIPS);
+    origin.uri = SLICE("sip:192.0.2.50");
+    ask(&w, &origin, &heard);
+    assert_int_equal(w.resolved_scheme, SIP_SCHEME_SIP);
+    world_stop(&w);
+}
+
 /* A phone behind a NAT is asked by the way it came: its flow, from the listener it knows. */
 static void it_goes_by_the_hop_it_is_given(void **state)
 {
@@ -502,6 +526,7 @@ int main(void)
         cmocka_unit_test(it_has_the_six_headers_of_8_1_1),
         cmocka_unit_test(what_the_caller_says_stands_in_it),
         cmocka_unit_test(it_goes_by_its_route),
+        cmocka_unit_test(a_sips_uri_is_followed_as_one),
         cmocka_unit_test(it_goes_by_the_hop_it_is_given),
         cmocka_unit_test(silence_is_a_408),
         cmocka_unit_test(its_own_timeout_comes_first),
