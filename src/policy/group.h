@@ -20,6 +20,8 @@
  * after `pass` probes in a row; without probes, when POLICY_DOWN_MS have passed, on trial: the next failure
  * takes it down again; and at once when it answers a request, which it may get when no other is up.
  *
+ * Calls are counted from the INVITE to the BYE; one that is answered after it had been given up is not.
+ *
  * Drain: a member that is drained gets nothing new. Requests inside dialogs follow their route set and never
  * come here. */
 #ifndef POLICY_GROUP_H
