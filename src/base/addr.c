@@ -7,11 +7,13 @@
  * such a number as octal, so what it names is not certain (RFC 3986 section 7.4). */
 static int parse_ipv4(struct slice s, uint8_t out[4])
 {
-    const char *p = s.ptr, *end = s.ptr + s.len;
+    const char *p = s.ptr, *end;
     uint8_t ip[4];
 
-    if (s.len > 15)
+    /* The host of a URI that has none is no pointer to add to. */
+    if (s.len == 0 || s.len > 15)
         return ERR_SYNTAX;
+    end = s.ptr + s.len;
     for (int i = 0; i < 4; i++) {
         const char *from = p;
         unsigned octet = 0;
