@@ -98,6 +98,7 @@ static int open_worker(struct server *s, unsigned index, const struct hash_key *
         .listeners = s->snapshot->sockets,
         .n_listeners = s->snapshot->n_listeners,
         .limits = &s->snapshot->transport_limits,
+        .websockets = &s->snapshot->websockets,
         .registry = s->registry,
         .dns = &s->config->dns,
         .hosts = services_hosts(s->services),

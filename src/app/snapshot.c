@@ -7,6 +7,8 @@
 
 /* Longest text of an address in brackets, and the room given to each. */
 #define HOST_TEXT_BYTES 56
+/* "*." and a domain. */
+#define ORIGIN_TEXT_BYTES 264
 /* A message that has begun must be whole by then: 64*T1, when its sender has given up on it anyway (RFC 3261
  * section 17.1.2.2). */
 #define PARTIAL_T1S 64
@@ -163,6 +165,34 @@ static void add_names(struct snapshot *s)
         s->trusted_peers[i] = slice_from_cstr(s->config->tls.trusted_peers[i]);
 }
 
+/* "*.example.com" for a domain that stands there without the star. */
+static struct slice below(struct snapshot *s, const char *domain)
+{
+    struct buf out;
+    buf_init(&out, s->origin_texts + s->websockets.n_origins * ORIGIN_TEXT_BYTES, ORIGIN_TEXT_BYTES);
+    buf_lit(&out, "*.");
+    buf_cstr(&out, domain);
+    return buf_slice(&out);
+}
+
+/* Without a list: pages of our own domains. A page of anybody else's could use what a browser is trusted for by its
+ * address alone (RFC 6455 section 10.2). */
+static void add_origins(struct snapshot *s)
+{
+    const struct config_websocket *from = &s->config->websocket;
+    struct net_upgrade_policy *to = &s->websockets;
+    *to = (struct net_upgrade_policy){
+        .protocol = SLICE("sip"), .path = slice_from_cstr(from->path), .origins = s->origins};
+    for (size_t i = 0; i < from->n_origins; i++)
+        s->origins[to->n_origins++] = slice_from_cstr(from->origins[i]);
+    for (size_t i = 0; from->n_origins == 0 && i < s->config->n_domains; i++) {
+        const char *domain = s->config->domains[i].name;
+        s->origins[to->n_origins++] = slice_from_cstr(domain);
+        s->origins[to->n_origins] = below(s, domain);
+        to->n_origins++;
+    }
+}
+
 static size_t per_worker(uint64_t total, unsigned n_workers)
 {
     return (size_t)((total + n_workers - 1) / n_workers);
@@ -183,6 +213,8 @@ static void set_options(struct snapshot *s, unsigned n_workers)
         .idle_ms = c->limits.connection_idle_ms,
         .connect_ms = c->limits.connect_timeout_ms,
         .handshake_ms = c->tls.handshake_timeout_ms,
+        .ping_interval_ms = c->websocket.ping_interval_ms,
+        .ping_timeout_ms = c->websocket.ping_timeout_ms,
         .partial_ms = PARTIAL_T1S * c->timers.t1_ms,
         .input_buffer_bytes = c->limits.input_buffer_bytes,
         .output_queue_bytes = c->limits.output_queue_bytes,
@@ -233,14 +265,18 @@ int snapshot_new(const struct config *config, unsigned n_workers, struct snapsho
     s->domains = mem_zalloc((config->n_domains + 1) * sizeof(*s->domains));
     s->aliases = mem_zalloc((config->n_aliases + 1) * sizeof(*s->aliases));
     s->trusted_peers = mem_zalloc((config->tls.n_trusted_peers + 1) * sizeof(*s->trusted_peers));
+    s->origins = mem_zalloc((config->websocket.n_origins + 2 * config->n_domains + 1) * sizeof(*s->origins));
+    s->origin_texts = mem_zalloc((2 * config->n_domains + 1) * ORIGIN_TEXT_BYTES);
     bool complete = s->listeners != NULL && s->sockets != NULL && s->texts != NULL && s->domains != NULL &&
-                    s->aliases != NULL && s->trusted_peers != NULL;
+                    s->aliases != NULL && s->trusted_peers != NULL && s->origins != NULL &&
+                    s->origin_texts != NULL;
     int rc = complete ? add_listeners(s) : ERR_NOMEM;
     if (rc != 0) {
         snapshot_free(s);
         return rc;
     }
     add_names(s);
+    add_origins(s);
     set_options(s, n_workers);
     *ret_snapshot = s;
     return 0;
@@ -256,5 +292,7 @@ void snapshot_free(struct snapshot *s)
     mem_free(s->domains);
     mem_free(s->aliases);
     mem_free(s->trusted_peers);
+    mem_free(s->origins);
+    mem_free(s->origin_texts);
     mem_free(s);
 }

@@ -14,6 +14,9 @@ struct snapshot {
     struct proxy_domain *domains;
     struct slice *aliases;
     struct slice *trusted_peers;
+    struct slice *origins; /* whose pages may open a WebSocket */
+    char *origin_texts;    /* of those made here */
+    struct net_upgrade_policy websockets;
     char *texts;                              /* host names made here */
     struct transport_limits transport_limits; /* of one worker */
     struct proxy_opts proxy;                  /* all but secret, worker and chain */

@@ -377,6 +377,7 @@ int worker_new(const struct worker_opts *opts, size_t *ret_failed, struct worker
         .listeners = opts->listeners,
         .n_listeners = opts->n_listeners,
         .limits = *opts->limits,
+        .websockets = *opts->websockets,
         .registry = opts->registry,
         .tls = opts->tls,
         .names = opts->names,

@@ -21,6 +21,7 @@ struct worker_opts {
     const struct transport_listener *listeners;
     size_t n_listeners;
     const struct transport_limits *limits;
+    const struct net_upgrade_policy *websockets;
     struct transport_registry *registry;
     const struct config_dns *dns;
     const struct dns_hosts *hosts;

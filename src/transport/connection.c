@@ -1,50 +1,23 @@
 #include "transport/connection.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "transport/connection_private.h"
 #include <errno.h>
 #include <unistd.h>
-
-/* First size of the buffer of a connection that holds part of a message. */
-#define INPUT_FIRST_BYTES 4096
 
 /* When no more will come of the peer (its end, or lost framing), how long the answers to what came before may
  * take: they are perhaps with another worker, or wait for the disk. */
 #define CLOSING_MS 2000
 
-/* A message with a token, until the kernel has taken its last octet. */
 struct unsent {
     struct list node;
     uint64_t end; /* in octets ever queued on this stream */
     uint64_t token;
 };
 
-struct connection {
-    struct connection_owner *owner;
-    struct net_stream *stream;
-    struct sip_hop hop;
-
-    struct sip_framer framer;
-    char *input; /* unfinished message, or NULL */
-    size_t input_len, input_cap;
-    unsigned crlf_bytes; /* of a keep-alive that came in pieces */
-
-    struct timer timer;
-    ms_t open_by_ms;       /* until when it must be established; MS_NEVER once it is */
-    ms_t last_octet_ms;    /* either direction */
-    ms_t message_since_ms; /* first octet of the unfinished message */
-    ms_t received_ms;      /* the last whole message; 0: none */
-
-    struct list unsent; /* struct unsent, oldest first */
-    bool closing;       /* nothing more is read; closing_ms: until when answers are waited for */
-    bool shut;          /* nothing more is sent either */
-    ms_t closing_ms;
-    bool doomed;
-    uint8_t watched; /* messages that the owner still wants to see */
-};
-
 static struct log_limiter connection_log = LOG_LIMITER(10), tls_log = LOG_LIMITER(10);
 
-static void log_closed(const struct connection *c, const char *why)
+void connection_log_closed(const struct connection *c, const char *why)
 {
     char memory[64];
     struct buf peer;
@@ -54,14 +27,23 @@ static void log_closed(const struct connection *c, const char *why)
                 log_cstr("why", why));
 }
 
-/* Closing is put off to the timer, so that no caller finds its connection gone under its feet. */
-static void doom(struct connection *c, const char *why)
+void connection_doom(struct connection *c, const char *why)
 {
     if (c->doomed)
         return;
     c->doomed = true;
-    log_closed(c, why);
+    connection_log_closed(c, why);
     timer_set(c->owner->wheel, &c->timer, c->owner->wheel->now_ms);
+}
+
+static ms_t earlier(ms_t a, ms_t b)
+{
+    return a < b ? a : b;
+}
+
+static ms_t framing_due(const struct connection *c)
+{
+    return c->framing->due != NULL && !c->closing ? c->framing->due(c) : MS_NEVER;
 }
 
 static ms_t deadline(const struct connection *c)
@@ -72,15 +54,33 @@ static ms_t deadline(const struct connection *c)
     if (c->open_by_ms != MS_NEVER)
         return c->open_by_ms;
     ms_t idle = c->last_octet_ms + limits->idle_ms;
-    ms_t partial = c->input_len > 0 ? c->message_since_ms + limits->partial_ms : MS_NEVER;
-    return idle < partial ? idle : partial;
+    ms_t partial = c->framing->is_unfinished(c) ? c->unfinished_ms + limits->partial_ms : MS_NEVER;
+    return earlier(idle, partial);
 }
 
-static void shut(struct connection *c)
+ms_t connection_now_ms(const struct connection *c)
+{
+    return net_loop_now_ms(c->owner->loop);
+}
+
+void connection_hurry(struct connection *c)
+{
+    if (!c->doomed)
+        timer_set(c->owner->wheel, &c->timer, earlier(deadline(c), framing_due(c)));
+}
+
+static void end_sending(struct connection *c)
 {
     c->shut = true;
     c->closing_ms += NET_STREAM_LINGER_MS + CLOSING_MS;
     net_stream_shutdown(c->stream);
+}
+
+static const char *reason_of(const struct connection *c)
+{
+    if (c->open_by_ms != MS_NEVER)
+        return "no connection in time";
+    return c->framing->is_unfinished(c) ? "unfinished message" : "idle";
 }
 
 /* The timer is not moved with each octet: when it fires too early it is set again. */
@@ -88,21 +88,16 @@ static void on_timer(struct timer_wheel *wheel, struct timer *timer)
 {
     struct connection *c = list_entry(timer, struct connection, timer);
     if (!c->doomed && c->closing && !c->shut && deadline(c) <= wheel->now_ms)
-        shut(c);
+        end_sending(c);
+    if (!c->doomed && framing_due(c) <= wheel->now_ms)
+        c->framing->tick(c);
     if (!c->doomed && deadline(c) > wheel->now_ms) {
-        timer_set(wheel, timer, deadline(c));
+        connection_hurry(c);
         return;
     }
     if (!c->doomed && !c->closing)
-        log_closed(c, c->open_by_ms != MS_NEVER ? "no connection in time"
-                      : c->input_len > 0        ? "unfinished message"
-                                                : "idle");
+        connection_log_closed(c, reason_of(c));
     c->owner->dead(c->owner, c);
-}
-
-static ms_t now_ms(const struct connection *c)
-{
-    return net_loop_now_ms(c->owner->loop);
 }
 
 static void drop_sent(struct connection *c)
@@ -128,14 +123,14 @@ int connection_send(struct connection *c, struct wire *wire, uint64_t token)
         if (entry == NULL)
             return ERR_NOMEM;
     }
-    int rc = net_stream_send(c->stream, wire);
+    int rc = c->framing->send(c, wire);
     if (rc != 0) {
         mem_free(entry);
         if (rc == ERR_LIMIT)
-            doom(c, "peer does not read");
+            connection_doom(c, "peer does not read");
         return rc;
     }
-    c->last_octet_ms = now_ms(c);
+    c->last_octet_ms = connection_now_ms(c);
     if (entry != NULL) {
         entry->token = token;
         entry->end = net_stream_queued_bytes(c->stream);
@@ -144,105 +139,50 @@ int connection_send(struct connection *c, struct wire *wire, uint64_t token)
     return 0;
 }
 
-/* RFC 5626 section 3.5.1: a double CRLF asks for a single one. */
-static void on_keepalive(struct connection *c, uint32_t octets)
+void connection_pong(struct connection *c)
 {
-    c->crlf_bytes += octets;
-    if (c->crlf_bytes < 4)
-        return;
-    c->crlf_bytes = 0;
     counter_inc(c->owner->counters, COUNTER_RX_KEEPALIVES);
     struct wire *pong = wire_from(SLICE("\r\n"));
     if (pong == NULL)
         return;
     if (connection_send(c, pong, 0) != 0)
-        doom(c, "pong not sent");
+        connection_doom(c, "pong not sent");
     wire_unref(pong);
 }
 
-/* Where nothing was asked lately there is nothing to wait for. */
-static void begin_closing(struct connection *c)
+void connection_deliver(struct connection *c, struct slice bytes, bool datagram)
+{
+    counter_inc(c->owner->counters, COUNTER_RX_MESSAGES);
+    c->received_ms = connection_now_ms(c);
+    if (c->watched > 0) {
+        c->watched--;
+        c->owner->seen(c->owner, c, bytes);
+    }
+    c->owner->ops->receive(c->owner->ctx, bytes, &c->hop, datagram);
+}
+
+static void begin_closing(struct connection *c, ms_t patience_ms)
 {
     if (c->doomed || c->closing)
         return;
-    bool is_waiting = c->received_ms != 0 && now_ms(c) - c->received_ms < CLOSING_MS;
     c->closing = true;
-    c->closing_ms = now_ms(c) + (is_waiting ? CLOSING_MS : 0);
+    c->closing_ms = connection_now_ms(c) + patience_ms;
     c->owner->ending(c->owner, c);
-    if (!is_waiting)
-        shut(c);
+    if (patience_ms == 0)
+        end_sending(c);
     timer_set(c->owner->wheel, &c->timer, c->closing_ms);
 }
 
-static void on_bad(struct connection *c, struct slice head)
+/* Where nothing was asked lately there is nothing to wait for. */
+void connection_close(struct connection *c)
 {
-    counter_inc(c->owner->counters, COUNTER_RX_BAD);
-    log_closed(c, c->framer.error.phrase != NULL ? c->framer.error.phrase : "framing lost");
-    if (c->framer.error.status != 0)
-        c->owner->ops->bad(c->owner->ctx, head, &c->hop, c->framer.error.status, c->framer.error.phrase);
-    begin_closing(c);
+    bool is_waiting = c->received_ms != 0 && connection_now_ms(c) - c->received_ms < CLOSING_MS;
+    begin_closing(c, is_waiting ? CLOSING_MS : 0);
 }
 
-/* Takes all whole messages off the front of data. Returns how many octets are done with; all of them when
- * framing is lost. */
-static size_t take_messages(struct connection *c, struct slice data)
+void connection_shut(struct connection *c)
 {
-    size_t done = 0;
-    while (done < data.len && !c->doomed) {
-        struct slice rest = slice_sub(data, done, data.len);
-        switch (sip_frame_next(&c->framer, rest, &c->owner->limits->sip)) {
-        case SIP_FRAME_MESSAGE:
-            done += c->framer.message_len;
-            c->crlf_bytes = 0;
-            counter_inc(c->owner->counters, COUNTER_RX_MESSAGES);
-            c->received_ms = now_ms(c);
-            if (c->watched > 0) {
-                c->watched--;
-                c->owner->seen(c->owner, c, slice_sub(rest, 0, c->framer.message_len));
-            }
-            c->owner->ops->receive(c->owner->ctx, slice_sub(rest, 0, c->framer.message_len), &c->hop, false);
-            c->framer = (struct sip_framer){0};
-            break;
-        case SIP_FRAME_KEEPALIVE:
-            done += c->framer.message_len;
-            on_keepalive(c, c->framer.message_len);
-            c->framer = (struct sip_framer){0};
-            break;
-        case SIP_FRAME_MORE:
-            return done;
-        case SIP_FRAME_BAD:
-            on_bad(c, rest);
-            return data.len;
-        }
-    }
-    return c->doomed ? data.len : done;
-}
-
-static void forget_input(struct connection *c)
-{
-    mem_free(c->input);
-    c->input = NULL;
-    c->input_len = c->input_cap = 0;
-}
-
-static int keep_input(struct connection *c, struct slice rest)
-{
-    size_t need = c->input_len + rest.len;
-    if (need > c->owner->limits->input_buffer_bytes)
-        return ERR_LIMIT;
-    if (need > c->input_cap) {
-        size_t cap = c->input_cap == 0 ? INPUT_FIRST_BYTES : c->input_cap;
-        while (cap < need)
-            cap *= 2;
-        char *grown = mem_realloc_array(c->input, cap, 1);
-        if (grown == NULL)
-            return ERR_NOMEM;
-        c->input = grown;
-        c->input_cap = cap;
-    }
-    memcpy(c->input + c->input_len, rest.ptr, rest.len);
-    c->input_len += rest.len;
-    return 0;
+    begin_closing(c, 0);
 }
 
 static void on_receive(void *ctx, struct net_stream *stream, struct slice data)
@@ -251,32 +191,24 @@ static void on_receive(void *ctx, struct net_stream *stream, struct slice data)
     (void)stream;
     if (c->doomed || c->closing)
         return;
-    c->last_octet_ms = now_ms(c);
-    if (c->input_len == 0) {
-        /* The usual case: whole messages straight from the socket's buffer. */
-        data = slice_sub(data, take_messages(c, data), data.len);
-        if (data.len == 0)
-            return;
-        c->message_since_ms = now_ms(c);
-        timer_set(c->owner->wheel, &c->timer, deadline(c));
-    }
-    int rc = keep_input(c, data);
-    if (rc != 0) {
-        counter_inc(c->owner->counters, COUNTER_SHED);
-        doom(c, rc == ERR_LIMIT ? "limits.input_buffer reached" : "no memory");
-        return;
-    }
-    size_t done = take_messages(c, slice_make(c->input, c->input_len));
-    if (done == c->input_len) {
-        forget_input(c);
-        return;
-    }
-    if (done > 0) {
-        c->input_len -= done;
-        memmove(c->input, c->input + done, c->input_len);
-        c->message_since_ms = now_ms(c);
-    }
-    timer_set(c->owner->wheel, &c->timer, deadline(c));
+    c->last_octet_ms = connection_now_ms(c);
+    c->framing->receive(c, data);
+}
+
+void connection_opened(struct connection *c)
+{
+    c->open_by_ms = MS_NEVER;
+    c->last_octet_ms = c->unfinished_ms = connection_now_ms(c);
+    connection_hurry(c);
+}
+
+/* The octets flow. What is a handshake of the framing has its own time. */
+static void begin_framing(struct connection *c)
+{
+    if (c->framing->has_handshake)
+        c->open_by_ms = connection_now_ms(c) + c->owner->limits->connect_ms;
+    else
+        connection_opened(c);
 }
 
 static bool is_secure(const struct sip_hop *hop)
@@ -303,8 +235,8 @@ static void log_refusal(const struct connection *c, const struct net_stream *str
 static void on_open(void *ctx, struct net_stream *stream)
 {
     struct connection *c = ctx;
-    c->open_by_ms = MS_NEVER;
-    c->last_octet_ms = now_ms(c);
+    begin_framing(c);
+    connection_hurry(c);
     if (!is_secure(&c->hop))
         return;
     log_refusal(c, stream, "tls.not_believed");
@@ -315,7 +247,7 @@ static void on_open(void *ctx, struct net_stream *stream)
 static void on_ended(void *ctx, struct net_stream *stream)
 {
     (void)stream;
-    begin_closing(ctx);
+    connection_close(ctx);
 }
 
 static void on_closed(void *ctx, struct net_stream *stream, int error)
@@ -324,12 +256,24 @@ static void on_closed(void *ctx, struct net_stream *stream, int error)
     if (!c->doomed && error == EPROTO)
         log_refusal(c, stream, "tls.refused");
     else if (!c->doomed && error != 0)
-        log_closed(c, strerrordesc_np(error));
+        connection_log_closed(c, strerrordesc_np(error));
     c->owner->dead(c->owner, c);
 }
 
 static const struct net_stream_ops stream_ops = {
     .open = on_open, .receive = on_receive, .ended = on_ended, .closed = on_closed};
+
+static const struct framing *framing_of(const struct sip_hop *hop)
+{
+    bool is_websocket = hop->transport == SIP_TRANSPORT_WS || hop->transport == SIP_TRANSPORT_WSS;
+    return is_websocket ? &framing_websocket : &framing_stream;
+}
+
+static void give_back(struct connection *c)
+{
+    c->framing->end(c);
+    mem_free(c);
+}
 
 static struct connection *connection_new(struct connection_owner *owner, const struct sip_hop *hop)
 {
@@ -338,21 +282,25 @@ static struct connection *connection_new(struct connection_owner *owner, const s
         return NULL;
     c->owner = owner;
     c->hop = *hop;
-    c->last_octet_ms = now_ms(c);
+    c->framing = framing_of(hop);
+    c->last_octet_ms = connection_now_ms(c);
     c->open_by_ms = MS_NEVER;
     list_init(&c->unsent);
     timer_init(&c->timer, on_timer);
-    return c;
+    if (c->framing->begin(c) == 0)
+        return c;
+    give_back(c);
+    return NULL;
 }
 
 /* Makes the stream of c, whose owner then has c; else c is gone. */
 static int take_stream(struct connection *c, int rc, struct connection **ret_connection)
 {
     if (rc != 0) {
-        mem_free(c);
+        give_back(c);
         return rc;
     }
-    timer_set(c->owner->wheel, &c->timer, deadline(c));
+    connection_hurry(c);
     *ret_connection = c;
     return 0;
 }
@@ -361,7 +309,7 @@ static int accept_tls(struct connection *c, int fd, enum net_tls_clients clients
 {
     const struct transport_limits *limits = c->owner->limits;
     enum net_tls_inside inside = c->hop.transport == SIP_TRANSPORT_WSS ? NET_TLS_WEBSOCKET : NET_TLS_SIP;
-    c->open_by_ms = now_ms(c) + limits->handshake_ms;
+    c->open_by_ms = connection_now_ms(c) + limits->handshake_ms;
     return net_stream_accept_tls(c->owner->loop, fd, c->owner->tls, clients, inside,
                                  limits->output_queue_bytes, &stream_ops, c, &c->stream);
 }
@@ -378,6 +326,8 @@ int connection_accept(struct connection_owner *owner, int fd, const struct sip_h
         return take_stream(c, accept_tls(c, fd, clients), ret_connection);
     int rc =
         net_stream_from_fd(owner->loop, fd, owner->limits->output_queue_bytes, &stream_ops, c, &c->stream);
+    if (rc == 0)
+        begin_framing(c);
     return take_stream(c, rc, ret_connection);
 }
 
@@ -399,7 +349,7 @@ int connection_open(struct connection_owner *owner, const struct addr *from, con
     struct connection *c = connection_new(owner, hop);
     if (c == NULL)
         return ERR_NOMEM;
-    c->open_by_ms = now_ms(c) + owner->limits->connect_ms;
+    c->open_by_ms = connection_now_ms(c) + owner->limits->connect_ms;
     if (is_secure(hop))
         return take_stream(c, open_tls(c, from), ret_connection);
     int rc = net_stream_connect(owner->loop, from, &hop->addr, owner->limits->output_queue_bytes, &stream_ops,
@@ -437,8 +387,7 @@ void connection_free(struct connection *c)
         if (!c->owner->quiet)
             c->owner->ops->send_failed(c->owner->ctx, token);
     }
-    forget_input(c);
-    mem_free(c);
+    give_back(c);
 }
 
 const struct sip_hop *connection_hop(const struct connection *c)

@@ -5,6 +5,7 @@
 
 #include "base/timer.h"
 #include "net/tcp.h"
+#include "net/upgrade.h"
 #include "sip/frame.h"
 #include "transport/transport.h"
 
@@ -15,6 +16,7 @@ struct connection_owner {
     struct net_loop *loop;
     struct timer_wheel *wheel;
     const struct transport_limits *limits;
+    const struct net_upgrade_policy *websockets; /* who may open one */
     struct counters *counters;
     const struct transport_ops *ops;
     void *ctx;  /* for ops */

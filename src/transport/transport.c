@@ -287,9 +287,16 @@ static bool on_accept(void *ctx, struct net_tcp_listener *tcp, int fd, const str
     return true;
 }
 
+static bool is_websocket(uint8_t protocol)
+{
+    return protocol == SIP_TRANSPORT_WS || protocol == SIP_TRANSPORT_WSS;
+}
+
 static int open_connection(struct transport *t, const struct sip_hop *to, struct connection **ret_connection)
 {
     struct sip_hop hop = *to;
+    if (is_websocket(to->transport))
+        return ERR_CLOSED;
     hop.is_trusted = false;
     /* Nobody to verify: what is meant for one would be shown to whoever is there. */
     if (is_secure(to->transport) && (t->opts.tls == NULL || to->peer_name == NET_NAME_NONE))
@@ -404,6 +411,11 @@ static const struct net_tcp_listener_ops tcp_ops = {.accept = on_accept};
 
 /* ---- life ---- */
 
+static bool is_stream(uint8_t protocol)
+{
+    return protocol == SIP_TRANSPORT_TCP || protocol == SIP_TRANSPORT_TLS || is_websocket(protocol);
+}
+
 static int listener_open(struct transport *t, uint16_t index)
 {
     const struct transport_limits *limits = &t->opts.limits;
@@ -413,7 +425,7 @@ static int listener_open(struct transport *t, uint16_t index)
                                   .index = index,
                                   .protocol = t->opts.listeners[index].transport,
                                   .clients = t->opts.listeners[index].clients};
-    if (listener->protocol == SIP_TRANSPORT_TCP || listener->protocol == SIP_TRANSPORT_TLS)
+    if (is_stream(listener->protocol))
         return net_tcp_listener_new(t->opts.loop, &listener->addr, &tcp_ops, listener, &listener->tcp);
     if (listener->protocol != SIP_TRANSPORT_UDP)
         return ERR_UNSUPPORTED;
@@ -442,6 +454,7 @@ int transport_new(const struct transport_opts *opts, size_t *ret_failed, struct 
     t->owner = (struct connection_owner){.loop = opts->loop,
                                          .wheel = net_loop_wheel(opts->loop),
                                          .limits = &t->opts.limits,
+                                         .websockets = &t->opts.websockets,
                                          .counters = opts->counters,
                                          .ops = opts->ops,
                                          .ctx = opts->ctx,

@@ -1,4 +1,4 @@
-/* SIP over UDP, TCP and TLS: RFC 3261 section 18. One `struct transport` per worker, on that worker's event loop.
+/* SIP over UDP, TCP, TLS and WebSocket: RFC 3261 section 18, RFC 7118. One `struct transport` per worker, on that worker's event loop.
  * It finds whole messages in datagrams and streams and gives them up as octets with the hop they came by; it
  * takes wires and a hop and puts them on the network. What stands in a message is not its business: Via,
  * received and rport are the core's (sip/via_route.h).
@@ -17,6 +17,10 @@
  * is verified and the client has asked for it by the Via parameter alias (RFC 5923); else it serves its own flow only.
  * Without a name no connection is made over TLS. What comes from a peer whose name is listed as trusted is marked so.
  *
+ * A WebSocket is a stream like any other, with two differences: a message is a message of WebSocket, whatever its
+ * Content-Length says; and it is never opened here, since nobody listens for one at a browser (RFC 7118 has clients open
+ * them): who is reached by one that is gone is not reached.
+ *
  * Life of a connection: connecting (only outbound; messages wait, limited in octets and time), with TLS the
  * handshake, limited in time and number -> open -> closed. It closes when the peer closes, when framing is lost, when it was idle for too long, when its
  * output queue passes its limit (a peer that does not read), or when half a message stays half a message.
@@ -29,6 +33,7 @@
 #include "net/loop.h"
 #include "net/names.h"
 #include "net/tls.h"
+#include "net/upgrade.h"
 #include "sip/hop.h"
 #include "sip/limits.h"
 #include "transport/registry.h"
@@ -36,17 +41,19 @@
 struct transport;
 
 struct transport_listener {
-    uint8_t transport; /* UDP, TCP or TLS */
-    uint8_t clients;   /* of TLS: enum net_tls_clients */
+    uint8_t transport; /* UDP, TCP, TLS, WS or WSS */
+    uint8_t clients;   /* of TLS and WSS: enum net_tls_clients */
     struct addr addr;
 };
 
 struct transport_limits {
-    size_t connections; /* of this worker; the registry bounds those of all */
-    ms_t idle_ms;       /* no octet in either direction */
-    ms_t connect_ms;    /* from SYN to established */
-    ms_t handshake_ms;  /* of TLS, after that */
-    ms_t partial_ms;    /* from the first octet of a message to its last (a stalled or trickling sender) */
+    size_t connections;    /* of this worker; the registry bounds those of all */
+    ms_t idle_ms;          /* no octet in either direction */
+    ms_t connect_ms;       /* from SYN to established */
+    ms_t handshake_ms;     /* of TLS, after that */
+    ms_t partial_ms;       /* from the first octet of a message to its last (a stalled or trickling sender) */
+    ms_t ping_interval_ms; /* a WebSocket whose client sends nothing for so long is sent a Ping; 0: never */
+    ms_t ping_timeout_ms;  /* and closed when nothing comes for so long then */
     size_t input_buffer_bytes; /* of one connection, for messages that are not whole yet */
     size_t output_queue_bytes; /* waiting in one connection */
     size_t udp_queue_bytes;    /* waiting in one UDP socket */
@@ -77,10 +84,11 @@ struct transport_opts {
     const struct transport_listener *listeners; /* same order, so same indices, as the core's */
     size_t n_listeners;
     struct transport_limits limits;
-    struct transport_registry *registry; /* shared by all workers */
-    struct net_tls *tls;                 /* the same; NULL without TLS, and what needs it is not sent */
-    struct net_names *names;             /* the same; NULL without TLS */
-    const struct slice *trusted_peers;   /* names that are trusted when proved by a certificate */
+    struct net_upgrade_policy websockets; /* what it points to outlives the transport */
+    struct transport_registry *registry;  /* shared by all workers */
+    struct net_tls *tls;                  /* the same; NULL without TLS, and what needs it is not sent */
+    struct net_names *names;              /* the same; NULL without TLS */
+    const struct slice *trusted_peers;    /* names that are trusted when proved by a certificate */
     size_t n_trusted_peers;
     struct counters *counters;
     const struct transport_ops *ops;
