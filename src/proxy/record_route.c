@@ -44,6 +44,12 @@ static struct slice token_of(struct proxy_context *c, uint16_t index, char out[P
     return proxy_route_token_format(&opts->secret, &token, sip_msg_call_id(msg), sip_msg_from_tag(msg), out);
 }
 
+/* RFC 7118 section 5.2 knows one value for both kinds of WebSocket. */
+static struct slice param_of(enum sip_transport transport)
+{
+    return sip_transport_param(transport == SIP_TRANSPORT_WSS ? SIP_TRANSPORT_WS : transport);
+}
+
 /* The transport is named over a stream, which the neighbour on that side is known to speak, and on both sides
  * where it changes (RFC 5658 section 6.2). TLS is named by the scheme alone: "MUST NOT use a "transport=tls"
  * parameter". */
@@ -67,7 +73,7 @@ static void push_side(struct proxy_context *c, const struct side *side, struct s
     buf_u64(&out, side->listener->port);
     if (side->has_transport && transport != SIP_TRANSPORT_TLS) {
         buf_lit(&out, ";transport=");
-        buf_put(&out, sip_transport_param(transport));
+        buf_put(&out, param_of(transport));
     }
     buf_lit(&out, ";lr>");
     sip_edit_push_header(edit, SIP_HDR_RECORD_ROUTE, buf_slice(&out));
@@ -75,7 +81,8 @@ static void push_side(struct proxy_context *c, const struct side *side, struct s
 
 /* What goes on by SIPS gets a SIPS URI on that side. The other side is that of the one who sent it: over
  * anything but TLS a SIPS URI would not lead there, and section 16.7 step 8 makes it a SIP URI in the
- * response. */
+ * response. A secure WebSocket is a SIP URI with transport=ws, as RFC 7118 section 8.2 has it, unless SIPS is what was
+ * asked for: a browser's peers would else be asked for SIPS contacts that nobody has. */
 static struct side side_of(const struct proxy *p, uint16_t index, bool is_for_sips, bool is_switching)
 {
     const struct proxy_listener *l = proxy_listener_at(p, index);
@@ -83,7 +90,7 @@ static struct side side_of(const struct proxy *p, uint16_t index, bool is_for_si
     return (struct side){
         .listener = l,
         .index = index,
-        .is_secure = is_for_sips || is_secure_transport(l),
+        .is_secure = is_for_sips || l->transport == SIP_TRANSPORT_TLS,
         .has_transport = is_switching || sip_transport_is_reliable((enum sip_transport)l->transport),
     };
 }
@@ -101,7 +108,8 @@ void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *
     const struct proxy *p = c->req.proxy;
     uint16_t in = c->req.from.listener, out = copy->record_listener;
     bool is_switching = proxy_listener_at(p, in)->transport != proxy_listener_at(p, out)->transport;
-    struct side in_side = side_of(p, in, false, is_switching),
+    bool is_sips_here = plan->is_next_secure && is_secure_transport(c->req.listener);
+    struct side in_side = side_of(p, in, is_sips_here, is_switching),
                 out_side = side_of(p, out, plan->is_next_secure, is_switching);
 
     if (!may_concern_dialog(c->req.msg.method) || (!p->opts->record_route && !is_forced(c, plan)))
