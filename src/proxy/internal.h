@@ -194,6 +194,7 @@ struct proxy_context {
     bool is_ruri_self;        /* the Request-URI leads to this proxy, be it with a user part */
     bool is_tail_moved;       /* the last Route value became the Request-URI (a strict router sent this) */
     uint16_t prefer_listener; /* named by our own Route, or PROXY_LISTENER_NONE */
+    uint64_t route_flow; /* with it: the connection of the side that the request goes to, or SIP_FLOW_NONE */
 
     /* The response context. */
     struct list branches;

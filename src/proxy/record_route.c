@@ -24,6 +24,7 @@ static bool may_concern_dialog(enum sip_method method)
 struct side {
     const struct proxy_listener *listener;
     uint16_t index;
+    uint64_t flow; /* of a client that nobody can connect to; SIP_FLOW_NONE: of anybody else */
     bool is_secure;
     bool has_transport;
 };
@@ -33,12 +34,13 @@ static bool is_secure_transport(const struct proxy_listener *l)
     return sip_transport_is_secure((enum sip_transport)l->transport);
 }
 
-static struct slice token_of(struct proxy_context *c, uint16_t index, char out[PROXY_ROUTE_TOKEN_BYTES])
+static struct slice token_of(struct proxy_context *c, const struct side *side,
+                             char out[PROXY_ROUTE_TOKEN_BYTES])
 {
     const struct proxy_opts *opts = c->req.proxy->opts;
     /* Section 16.11: what is forwarded statelessly looks the same whichever worker does it. */
     const struct proxy_route_token token = {c->is_stateless ? PROXY_WORKER_ANY : opts->worker,
-                                            (uint8_t)index};
+                                            (uint8_t)side->index, side->flow};
     struct sip_msg *msg = &c->req.msg;
 
     return proxy_route_token_format(&opts->secret, &token, sip_msg_call_id(msg), sip_msg_from_tag(msg), out);
@@ -66,7 +68,7 @@ static void push_side(struct proxy_context *c, const struct side *side, struct s
     }
     buf_init(&out, memory, cap);
     buf_put(&out, side->is_secure ? SLICE("<sips:") : SLICE("<sip:"));
-    buf_put(&out, token_of(c, side->index, token));
+    buf_put(&out, token_of(c, side, token));
     buf_lit(&out, "@");
     buf_put(&out, side->listener->host);
     buf_lit(&out, ":");
@@ -79,17 +81,25 @@ static void push_side(struct proxy_context *c, const struct side *side, struct s
     sip_edit_push_header(edit, SIP_HDR_RECORD_ROUTE, buf_slice(&out));
 }
 
+/* RFC 5626 section 5.3: who is reached by his connection alone is named by it. Behind a WebSocket that is everybody. */
+static uint64_t flow_of(const struct proxy_listener *l, uint64_t flow)
+{
+    return l->transport == SIP_TRANSPORT_WS || l->transport == SIP_TRANSPORT_WSS ? flow : SIP_FLOW_NONE;
+}
+
 /* What goes on by SIPS gets a SIPS URI on that side. The other side is that of the one who sent it: over
  * anything but TLS a SIPS URI would not lead there, and section 16.7 step 8 makes it a SIP URI in the
  * response. A secure WebSocket is a SIP URI with transport=ws, as RFC 7118 section 8.2 has it, unless SIPS is what was
  * asked for: a browser's peers would else be asked for SIPS contacts that nobody has. */
-static struct side side_of(const struct proxy *p, uint16_t index, bool is_for_sips, bool is_switching)
+static struct side side_of(const struct proxy *p, uint16_t index, uint64_t flow, bool is_for_sips,
+                           bool is_switching)
 {
     const struct proxy_listener *l = proxy_listener_at(p, index);
 
     return (struct side){
         .listener = l,
         .index = index,
+        .flow = flow_of(l, flow),
         .is_secure = is_for_sips || l->transport == SIP_TRANSPORT_TLS,
         .has_transport = is_switching || sip_transport_is_reliable((enum sip_transport)l->transport),
     };
@@ -109,12 +119,12 @@ void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *
     uint16_t in = c->req.from.listener, out = copy->record_listener;
     bool is_switching = proxy_listener_at(p, in)->transport != proxy_listener_at(p, out)->transport;
     bool is_sips_here = plan->is_next_secure && is_secure_transport(c->req.listener);
-    struct side in_side = side_of(p, in, is_sips_here, is_switching),
-                out_side = side_of(p, out, plan->is_next_secure, is_switching);
+    struct side in_side = side_of(p, in, c->req.from.flow, is_sips_here, is_switching),
+                out_side = side_of(p, out, copy->hop.flow, plan->is_next_secure, is_switching);
 
     if (!may_concern_dialog(c->req.msg.method) || (!p->opts->record_route && !is_forced(c, plan)))
         return;
-    if (in != out)
+    if (in != out || in_side.flow != out_side.flow)
         push_side(c, &in_side, edit);
     push_side(c, &out_side, edit);
 }

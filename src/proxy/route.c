@@ -55,8 +55,10 @@ static void read_token(struct proxy_context *c, const struct sip_uri *uri)
                                   sip_msg_to_tag(msg), &token))
         return;
     c->req.dialog_is_ours = true;
-    if (token.listener < opts->n_listeners)
+    if (token.listener < opts->n_listeners) {
         c->prefer_listener = token.listener;
+        c->route_flow = token.flow;
+    }
 }
 
 /* "If the Request-URI of the request contains a value this proxy previously placed into a Record-Route header

@@ -102,10 +102,26 @@ int proxy_add_target(struct proxy_request *req, const struct proxy_binding *bind
     return 0;
 }
 
+/* RFC 5626 section 5.3.1: the flow that our own Route names, unless the request came by it: then it is on its way from
+ * there. */
+static bool leads_by_flow(struct proxy_request *req, struct sip_hop *ret_hop)
+{
+    const struct proxy_context *c = proxy_context_of(req);
+
+    if (c->route_flow == SIP_FLOW_NONE || c->route_flow == req->from.flow)
+        return false;
+    *ret_hop = (struct sip_hop){.flow = c->route_flow,
+                                .listener = c->prefer_listener,
+                                .transport = proxy_listener_at(req->proxy, c->prefer_listener)->transport};
+    return true;
+}
+
 /* "the Request-URI MUST be placed into the target set as the only target". */
 static enum proxy_verdict target_ruri(struct proxy_request *req)
 {
-    const struct proxy_binding binding = {.uri = req->ruri_text, .q_milli = 1000};
+    struct proxy_binding binding = {.uri = req->ruri_text, .q_milli = 1000};
+
+    binding.has_hop = leads_by_flow(req, &binding.hop);
 
     if (proxy_add_target(req, &binding) < 0)
         return proxy_shed(req, "no memory for the target set");

@@ -1,11 +1,15 @@
 #include "proxy/token.h"
 #include "base/num.h"
+#include "sip/hop.h"
 
 #define MARK       "vd"
 #define MARK_BYTES (sizeof(MARK) - 1)
-#define SIGN_OFF   (MARK_BYTES + 5)
+#define HEX64      16
+#define HEAD_BYTES (MARK_BYTES + 5) /* with the dash */
+#define FLOW_BYTES (HEX64 + 1)
+#define LONG_BYTES (HEAD_BYTES + FLOW_BYTES + HEX64)
 
-_Static_assert(SIGN_OFF + 16 == PROXY_ROUTE_TOKEN_BYTES, "the form in the header");
+_Static_assert(LONG_BYTES == PROXY_ROUTE_TOKEN_BYTES, "the form in the header");
 _Static_assert(MARK_BYTES + 16 == PROXY_TO_TAG_BYTES, "the mark and a hash");
 
 static uint64_t sign(const struct hash_key *secret, const struct proxy_route_token *token,
@@ -16,6 +20,7 @@ static uint64_t sign(const struct hash_key *secret, const struct proxy_route_tok
     hash_begin(&st, secret);
     hash_add(&st, SLICE("record-route"));
     hash_add_u64(&st, (uint64_t)token->worker << 8 | token->listener);
+    hash_add_u64(&st, token->flow);
     hash_add(&st, call_id);
     hash_add(&st, tag);
     return hash_end64(&st);
@@ -33,25 +38,52 @@ struct slice proxy_route_token_format(const struct hash_key *secret, const struc
                                       struct slice call_id, struct slice from_tag,
                                       char out[PROXY_ROUTE_TOKEN_BYTES])
 {
+    size_t len = HEAD_BYTES;
+
     memcpy(out, MARK, MARK_BYTES);
     put_octet(out + MARK_BYTES, token->worker);
     put_octet(out + MARK_BYTES + 2, token->listener);
-    out[SIGN_OFF - 1] = '-';
-    num_format_hex64(sign(secret, token, call_id, from_tag), out + SIGN_OFF);
-    return slice_make(out, PROXY_ROUTE_TOKEN_BYTES);
+    out[HEAD_BYTES - 1] = '-';
+    if (token->flow != SIP_FLOW_NONE) {
+        num_format_hex64(token->flow, out + len);
+        len += FLOW_BYTES;
+        out[len - 1] = '-';
+    }
+    num_format_hex64(sign(secret, token, call_id, from_tag), out + len);
+    return slice_make(out, len + HEX64);
+}
+
+/* Digits, and the dash behind them where something follows. */
+static bool take_hex(struct slice *rest, size_t digits, uint64_t *ret_value)
+{
+    if (num_parse_hex64(slice_sub(*rest, 0, digits), ret_value) < 0 ||
+        (rest->len > digits && rest->ptr[digits] != '-'))
+        return false;
+    *rest = slice_sub(*rest, digits + 1, rest->len);
+    return true;
+}
+
+static bool parse_signed(struct slice user, struct proxy_route_token *ret_token, uint64_t *ret_signature)
+{
+    struct slice rest = slice_sub(user, MARK_BYTES, user.len);
+    uint64_t head, flow = SIP_FLOW_NONE;
+
+    if ((user.len != LONG_BYTES && user.len != LONG_BYTES - FLOW_BYTES) ||
+        !slice_starts_with(user, SLICE(MARK)) || !take_hex(&rest, HEAD_BYTES - MARK_BYTES - 1, &head))
+        return false;
+    if (user.len == LONG_BYTES && (!take_hex(&rest, HEX64, &flow) || flow == SIP_FLOW_NONE))
+        return false;
+    if (!take_hex(&rest, HEX64, ret_signature))
+        return false;
+    *ret_token = (struct proxy_route_token){(uint8_t)(head >> 8), (uint8_t)head, flow};
+    return true;
 }
 
 bool proxy_route_token_parse(struct slice user, struct proxy_route_token *ret_token)
 {
-    uint64_t worker, listener, signature;
+    uint64_t signature;
 
-    if (user.len != PROXY_ROUTE_TOKEN_BYTES || !slice_starts_with(user, SLICE(MARK)) ||
-        user.ptr[SIGN_OFF - 1] != '-' || num_parse_hex64(slice_make(user.ptr + MARK_BYTES, 2), &worker) < 0 ||
-        num_parse_hex64(slice_make(user.ptr + MARK_BYTES + 2, 2), &listener) < 0 ||
-        num_parse_hex64(slice_make(user.ptr + SIGN_OFF, 16), &signature) < 0)
-        return false;
-    *ret_token = (struct proxy_route_token){(uint8_t)worker, (uint8_t)listener};
-    return true;
+    return parse_signed(user, ret_token, &signature);
 }
 
 bool proxy_route_token_verify(const struct hash_key *secret, struct slice user, struct slice call_id,
@@ -60,8 +92,7 @@ bool proxy_route_token_verify(const struct hash_key *secret, struct slice user, 
     struct proxy_route_token token;
     uint64_t signature;
 
-    if (!proxy_route_token_parse(user, &token) ||
-        num_parse_hex64(slice_make(user.ptr + SIGN_OFF, 16), &signature) < 0)
+    if (!parse_signed(user, &token, &signature))
         return false;
     if (signature != sign(secret, &token, call_id, from_tag) &&
         signature != sign(secret, &token, call_id, to_tag))

@@ -11,12 +11,14 @@
  *     vd 02 05 - 0123456789abcdef
  *        |  listener           signature over all that and the dialog
  *        worker
- * The dialog is Call-ID and the From tag of the request that carries the Record-Route. A later request in it
+ * On the side of a client that nobody can connect to, its connection comes before the signature, also with 16 digits and
+ * a dash: the flow token of RFC 5626 section 5.3. The dialog is Call-ID and the From tag of the request that carries the Record-Route. A later request in it
  * has that tag in From, when the same side sends, or in To. */
-#define PROXY_ROUTE_TOKEN_BYTES 23
+#define PROXY_ROUTE_TOKEN_BYTES 40 /* the longer form */
 
 struct proxy_route_token {
     uint8_t worker, listener;
+    uint64_t flow; /* SIP_FLOW_NONE: the shorter form */
 };
 
 struct slice proxy_route_token_format(const struct hash_key *secret, const struct proxy_route_token *token,

@@ -103,9 +103,9 @@ static void make_token(char out[PROXY_ROUTE_TOKEN_BYTES + 1], const char *tag)
 {
     const struct hash_key secret = {1, 2};
 
-    (void)proxy_route_token_format(&secret, &(struct proxy_route_token){3, UDP4_OTHER}, SLICE("call1"),
-                                   slice_from_cstr(tag), out);
-    out[PROXY_ROUTE_TOKEN_BYTES] = 0;
+    const struct proxy_route_token token = {.worker = 3, .listener = UDP4_OTHER};
+
+    out[proxy_route_token_format(&secret, &token, SLICE("call1"), slice_from_cstr(tag), out).len] = 0;
 }
 
 /* "If the Request-URI of the request contains a value this proxy previously placed into a Record-Route header

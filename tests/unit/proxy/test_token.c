@@ -4,19 +4,25 @@
 
 static const struct hash_key secret = {7, 8};
 
-static struct slice make(char out[PROXY_ROUTE_TOKEN_BYTES])
+#define FLOW 0x0400000100000007u
+
+static const uint64_t flows[] = {SIP_FLOW_NONE, FLOW};
+
+static struct slice make(uint64_t flow, char out[PROXY_ROUTE_TOKEN_BYTES])
 {
-    return proxy_route_token_format(&secret, &(struct proxy_route_token){3, 5}, SLICE("call"), SLICE("from"),
-                                    out);
+    const struct proxy_route_token token = {.worker = 3, .listener = 5, .flow = flow};
+
+    return proxy_route_token_format(&secret, &token, SLICE("call"), SLICE("from"), out);
 }
 
 static void route_token_is_verified_by_the_from_tag_or_the_to_tag(void **state)
 {
     char text[PROXY_ROUTE_TOKEN_BYTES];
-    struct slice token = make(text);
+    struct slice token = make(SIP_FLOW_NONE, text);
     struct proxy_route_token got;
 
     (void)state;
+    assert_int_equal(token.len, 23);
     assert_true(proxy_route_token_verify(&secret, token, SLICE("call"), SLICE("from"), SLICE("x"), &got));
     assert_int_equal(got.worker, 3);
     assert_int_equal(got.listener, 5);
@@ -28,15 +34,32 @@ static void route_token_is_verified_by_the_from_tag_or_the_to_tag(void **state)
                                           SLICE("x"), &got));
 }
 
-/* No single octet can be changed: every one is checked, is signed, or is the signature. */
-static void route_token_cannot_be_altered(void **state)
+static void route_token_carries_a_flow_rfc5626_section_5_3(void **state)
 {
     char text[PROXY_ROUTE_TOKEN_BYTES];
+    struct slice token = make(FLOW, text);
     struct proxy_route_token got;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(text); i++) {
-        struct slice token = make(text);
+    assert_true(slice_starts_with(token, SLICE("vd0305-0400000100000007-")));
+    assert_true(proxy_route_token_verify(&secret, token, SLICE("call"), SLICE("from"), SLICE("x"), &got));
+    assert_int_equal(got.worker, 3);
+    assert_int_equal(got.listener, 5);
+    assert_true(got.flow == FLOW);
+    token = make(SIP_FLOW_NONE, text);
+    assert_true(proxy_route_token_parse(token, &got));
+    assert_true(got.flow == SIP_FLOW_NONE);
+}
+
+/* No single octet can be changed: every one is checked, is signed, or is the signature. */
+static void cannot_be_altered(uint64_t flow)
+{
+    char text[PROXY_ROUTE_TOKEN_BYTES];
+    struct proxy_route_token got;
+    size_t len = make(flow, text).len;
+
+    for (size_t i = 0; i < len; i++) {
+        struct slice token = make(flow, text);
 
         for (unsigned c = 1; c < 256; c++) {
             char was = text[i];
@@ -51,6 +74,13 @@ static void route_token_cannot_be_altered(void **state)
     }
 }
 
+static void route_token_cannot_be_altered(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(flows) / sizeof(flows[0]); i++)
+        cannot_be_altered(flows[i]);
+}
+
 static void route_token_has_one_form_only(void **state)
 {
     static const char *const bad[] = {"",
@@ -60,7 +90,12 @@ static void route_token_has_one_form_only(void **state)
                                       "vd0305-0123456789abcdef0",
                                       "vd030g-0123456789abcdef",
                                       "vd0305_0123456789abcdef",
-                                      "xx0305-0123456789abcdef"};
+                                      "xx0305-0123456789abcdef",
+                                      "vd0305-0000000000000000-0123456789abcdef",
+                                      "vd0305-040000010000000g-0123456789abcdef",
+                                      "vd0305-0400000100000007_0123456789abcdef",
+                                      "vd0305-0400000100000007-0123456789abcde",
+                                      "vd0305-0400000100000007-0123456789abcdef0"};
     struct proxy_route_token got;
 
     (void)state;
@@ -91,6 +126,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(route_token_is_verified_by_the_from_tag_or_the_to_tag),
+        cmocka_unit_test(route_token_carries_a_flow_rfc5626_section_5_3),
         cmocka_unit_test(route_token_cannot_be_altered),
         cmocka_unit_test(route_token_has_one_form_only),
         cmocka_unit_test(to_tag_depends_on_the_request_and_the_secret),

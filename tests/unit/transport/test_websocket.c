@@ -86,7 +86,7 @@ static int start(void **state)
     assert_int_equal(net_loop_new(&rig.loop), 0);
     assert_int_equal(transport_registry_new(&key, 100, 100, &rig.registry), 0);
     choose_address();
-    const struct transport_listener listeners[] = {{SIP_TRANSPORT_WS, rig.addr}};
+    const struct transport_listener listeners[] = {{.transport = SIP_TRANSPORT_WS, .addr = rig.addr}};
     struct transport_opts opts = {.worker = 3,
                                   .loop = rig.loop,
                                   .listeners = listeners,
