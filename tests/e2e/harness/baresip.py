@@ -32,11 +32,19 @@ ACCOUNT = (
     "<sip:{user}@{domain};transport={transport}>;auth_user={user};auth_pass=secret;"
     'outbound="sip:{proxy};transport={transport}";regint=60;answermode=manual;audio_codecs=pcmu\n'
 )
+# To talk to a browser (RFC 8834, RFC 8827): ICE, keys by DTLS, RTP and RTCP on one port.
+WEBRTC_CONFIG = """\
+rtcp_mux                yes
+module                  srtp.so
+module                  dtls_srtp.so
+module                  ice.so
+"""
+WEBRTC_ACCOUNT = ";mediaenc=dtls_srtp;medianat=ice"
 RTP_PORTS = 8
 
 
 class Baresip(RealPhone):
-    def __init__(self, user, proxy, folder, ports, *, transport="udp", hertz=440):
+    def __init__(self, user, proxy, folder, ports, *, transport="udp", hertz=440, webrtc=False):
         super().__init__(user, proxy, folder, hertz)
         sip_port = ports.take(2)  # the one after it is for TLS, whether used or not
         rtp_port = ports.take(RTP_PORTS)
@@ -50,10 +58,10 @@ class Baresip(RealPhone):
                 rtp_last=rtp_port + RTP_PORTS - 2,
                 ctrl_port=ctrl_port,
             )
+            + (WEBRTC_CONFIG if webrtc else "")
         )
-        (self.folder / "accounts").write_text(
-            ACCOUNT.format(user=user, domain=proxy.domain, transport=transport, proxy=proxy.hostport)
-        )
+        account = ACCOUNT.format(user=user, domain=proxy.domain, transport=transport, proxy=proxy.hostport)
+        (self.folder / "accounts").write_text(account.rstrip("\n") + (WEBRTC_ACCOUNT if webrtc else "") + "\n")
         tone.write(self.folder / "alert.wav", 300, 1)
         self.process = Process(user, ["baresip", "-s", "-f", self.folder, "-t", "60"], self.folder)
         self._control = None

@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import ssl
+import subprocess
 
 from . import sip
 from .env import patience
@@ -191,6 +192,15 @@ class WebPhone(Phone):
     def _adopt_stream(self, stream):
         self._streams[stream.sock.fileno()] = stream
         return stream
+
+
+def certificate(folder):
+    """A key and a certificate of its own for it; nobody here looks whose it is."""
+    key, cert = folder / "tls.key", folder / "tls.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=example.test"
+    command += f" -addext subjectAltName=DNS:example.test,IP:127.0.0.1 -keyout {key} -out {cert}"
+    subprocess.run(command.split(), check=True, capture_output=True)
+    return {"certificates": [{"cert": str(cert), "key": str(key)}]}
 
 
 def route_uris(message):
