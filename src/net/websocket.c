@@ -187,14 +187,17 @@ static ssize_t on_wslay_recv(struct wslay_event_context *wslay, uint8_t *memory,
     return (ssize_t)len;
 }
 
-static void refuse_message(struct net_websocket *ws, int error)
+static void stop_reading(struct net_websocket *ws, int error)
 {
     ws->is_refusing = true;
-    if (error == ERR_LIMIT)
-        (void)wslay_event_queue_close(ws->wslay, NET_WEBSOCKET_TOO_BIG, NULL, 0);
-    else
-        ws->error = error;
+    ws->error = error;
     wslay_event_shutdown_read(ws->wslay);
+}
+
+static void refuse_long(struct net_websocket *ws)
+{
+    (void)wslay_event_queue_close(ws->wslay, NET_WEBSOCKET_TOO_BIG, NULL, 0);
+    stop_reading(ws, 0);
 }
 
 static void on_frame_start(struct wslay_event_context *wslay,
@@ -215,7 +218,7 @@ static void on_frame_start(struct wslay_event_context *wslay,
         ws->peer_writes_binary = frame->opcode == WSLAY_BINARY_FRAME;
     /* What is announced already tells; wslay itself looks at one frame alone. */
     if (frame->payload_length > ws->opts.message_bytes - ws->len)
-        refuse_message(ws, ERR_LIMIT);
+        refuse_long(ws);
 }
 
 static void on_frame_chunk(struct wslay_event_context *wslay,
@@ -229,7 +232,7 @@ static void on_frame_chunk(struct wslay_event_context *wslay,
         return;
     r = keep(ws, slice_make((const char *)chunk->data, chunk->data_length), ws->opts.message_bytes);
     if (r < 0)
-        refuse_message(ws, r);
+        stop_reading(ws, r);
 }
 
 static void on_frame_end(struct wslay_event_context *wslay, void *ctx)
@@ -241,14 +244,27 @@ static void on_frame_end(struct wslay_event_context *wslay, void *ctx)
     ws->opts.ops->alive(ws->opts.ctx);
 }
 
+/* "as soon as is practical" (section 5.5.2): what wslay has queued does not wait for what else has come. */
+static void answer_control(struct net_websocket *ws)
+{
+    int r = ws->is_bad ? 0 : flush_queued(ws);
+
+    if (r < 0)
+        stop_reading(ws, r);
+}
+
 static void on_message(struct wslay_event_context *wslay, const struct wslay_event_on_msg_recv_arg *arg,
                        void *ctx)
 {
     struct net_websocket *ws = ctx;
 
     (void)wslay;
-    if (wslay_is_ctrl_frame(arg->opcode) || ws->is_refusing)
+    if (ws->is_refusing)
         return;
+    if (wslay_is_ctrl_frame(arg->opcode)) {
+        answer_control(ws);
+        return;
+    }
     ws->in_message = false;
     ws->opts.ops->message(ws->opts.ctx, slice_make(ws->memory ? ws->memory : "", ws->len));
     forget(ws);

@@ -75,7 +75,7 @@ def packages():
 def test_every_package_has_a_group_and_a_reason():
     reasons = (ROOT / "docs" / "DEPENDENCIES.md").read_text()
     for group, package in packages():
-        assert group in ("build", "test")
+        assert group in ("build", "test", "npm")
         assert re.search(rf"`{re.escape(package)}`", reasons), f"docs/DEPENDENCIES.md does not say why {package} is needed"
 
 

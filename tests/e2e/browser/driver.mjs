@@ -10,6 +10,7 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { networkInterfaces } from "node:os";
 import { createInterface } from "node:readline";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
@@ -37,6 +38,10 @@ function believed(path) {
   return [`--ignore-certificate-errors-spki-list=${createHash("sha256").update(key).digest("base64")}`];
 }
 
+// Audio goes by the machine's own address, which leaves it as little as loopback does: baresip never offers loopback, and of
+// two addresses it may take another than the browser.
+const hasAddress = Object.values(networkInterfaces()).flat().some((each) => each.family === "IPv4" && !each.internal);
+
 const browser = await chromium.launch({
   executablePath,
   headless: true,
@@ -52,7 +57,7 @@ const browser = await chromium.launch({
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
     "--disable-features=WebRtcHideLocalIpsWithMdns",
-    "--allow-loopback-in-peer-connection",
+    ...(hasAddress ? [] : ["--allow-loopback-in-peer-connection"]),
     ...(certificate ? believed(certificate) : []),
   ],
 });
