@@ -20,7 +20,7 @@ from harness.websocket import certificate
 
 pytestmark = pytest.mark.viaduct
 
-TRANSPORTS = ["ws"]
+TRANSPORTS = ["ws", "wss"]
 PAIRS = [("jssip", "sipjs"), ("sipjs", "jssip")]
 PACKETS = 20  # 0.4 s of audio
 USERS = 40

@@ -11,7 +11,7 @@ from harness.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Ref
 
 pytestmark = pytest.mark.viaduct
 
-KINDS = ["ws"]
+KINDS = ["ws", "wss"]
 
 
 @pytest.fixture
