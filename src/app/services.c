@@ -186,6 +186,8 @@ static int open_routes(struct services *s, struct snapshot *snapshot)
     int rc = app_routes_new(s->config, &snapshot->proxy, &s->routes);
     if (rc != 0)
         return rc == ERR_NOMEM ? EX_OSERR : EX_CONFIG;
+    if (s->config->proxy.identity == CONFIG_IDENTITY_AUTO)
+        snapshot->proxy.edit_response = policy_identity_edit_response;
     if (policy_routes_any_stateless(app_routes_get(s->routes))) {
         snapshot->proxy.is_stateless = policy_routes_are_stateless;
         snapshot->proxy.is_stateless_ctx = app_routes_get(s->routes);

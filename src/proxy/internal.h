@@ -64,6 +64,7 @@ struct proxy {
     struct hash_key branch_key;
     uint32_t last_branch;
     bool draining;
+    struct sip_hop response_from; /* the response of this turn */
     struct log_limiter limiters[PROXY_LOG_KINDS];
 };
 
@@ -388,6 +389,9 @@ void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *
 
 /* response.c: section 16.7. */
 
+/* What services want edited in a response of this turn that goes upstream to `to`. */
+void proxy_response_edit(const struct proxy *p, struct sip_msg *response, const struct sip_hop *to,
+                         struct sip_edit *edit);
 /* Without our Via (step 3), ready to go upstream to `to`. ERR_NOTFOUND: no other Via is left, it was meant
  * for us. */
 MUST_USE int proxy_response_strip(struct proxy *p, struct sip_msg *response, const struct sip_hop *to,

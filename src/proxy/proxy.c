@@ -433,6 +433,7 @@ static void receive_response(struct proxy *p, struct sip_msg *msg, const struct 
 {
     const struct sip_via *via;
 
+    p->response_from = *from;
     /* Section 18.1.2: "the response MUST be silently discarded". */
     if (sip_msg_top_via(msg, &via) < 0 || !proxy_via_is_ours(p->opts, via))
         drop_response(p, msg, "the top Via is not ours (18.1.2)");

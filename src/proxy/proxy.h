@@ -23,6 +23,7 @@
 #include "txn/txn.h"
 
 struct proxy;
+struct sip_edit;
 
 /* Does a request need credentials here? A listener that says INHERIT leaves it to the domain. */
 enum proxy_auth_rule { PROXY_AUTH_INHERIT = 0, PROXY_AUTH_REQUIRED, PROXY_AUTH_NONE };
@@ -93,6 +94,9 @@ struct proxy_opts {
     bool (*is_stateless)(const void *ctx, const struct proxy_opts *opts, struct sip_msg *request,
                          const struct sip_hop *from);
     const void *is_stateless_ctx;
+    /* Further edits of a response that came from one hop and goes upstream to another; NULL: none. */
+    void (*edit_response)(const struct proxy_opts *opts, struct sip_msg *response, const struct sip_hop *from,
+                          const struct sip_hop *to, struct sip_edit *edit);
 };
 
 MUST_USE int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports,

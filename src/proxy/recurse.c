@@ -48,6 +48,7 @@ bool proxy_recurse(struct proxy_context *c, struct sip_msg *response, struct wir
         return true;
     sip_edit_init(&edit, response, &p->scratch);
     sip_edit_pop_values(&edit, SIP_HDR_VIA, 1);
+    proxy_response_edit(p, response, &c->reply_hop, &edit);
     sip_edit_remove_header(&edit, SIP_HDR_CONTACT);
     while (sip_values_next(&it, &contact) == 0) {
         if (take(c, contact)) {

@@ -14,6 +14,13 @@ static bool is_for_us_alone(const struct sip_msg *response)
     return sip_values_next(&it, &element) < 0 || sip_values_next(&it, &element) < 0;
 }
 
+void proxy_response_edit(const struct proxy *p, struct sip_msg *response, const struct sip_hop *to,
+                         struct sip_edit *edit)
+{
+    if (p->opts->edit_response)
+        p->opts->edit_response(p->opts, response, &p->response_from, to, edit);
+}
+
 int proxy_response_strip(struct proxy *p, struct sip_msg *response, const struct sip_hop *to,
                          struct wire **ret_wire)
 {
@@ -24,6 +31,7 @@ int proxy_response_strip(struct proxy *p, struct sip_msg *response, const struct
     sip_edit_init(&edit, response, &p->scratch);
     sip_edit_fix_version(&edit); /* section 7.1: "implementations MUST send upper-case" */
     sip_edit_pop_values(&edit, SIP_HDR_VIA, 1);
+    proxy_response_edit(p, response, to, &edit);
     if (sip_transport_is_reliable((enum sip_transport)to->transport))
         sip_edit_fix_content_length(&edit);
     return sip_edit_build(&edit, (size_t)p->opts->limits.message_bytes + PROXY_GROWTH_BYTES, ret_wire);

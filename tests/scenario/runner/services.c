@@ -18,7 +18,7 @@ struct services {
     struct auth_nonces *nonces;
     struct auth_opts auth;
     struct policy_group_opts group_opts[SERVICES_GROUPS_MAX];
-    struct policy_route_opts route_opts[SERVICES_GROUPS_MAX];
+    struct policy_route_opts *route_opts;
     struct policy_groups *groups;
     struct policy_routes *routes;
     struct proxy_step chain[CHAIN_MAX];
@@ -35,6 +35,7 @@ void services_opts_default(struct services_opts *opts)
         .default_expires_s = 3600,
         .max_contacts = 10,
         .nonce_s = 300,
+        .identity = POLICY_IDENTITY_OFF,
     };
 }
 
@@ -138,27 +139,49 @@ static int open_users(struct services *s, const struct services_opts *opts)
     return rc;
 }
 
+/* The routes of the script, and behind them one to each group. */
+static int open_routes(struct services *s, const struct services_opts *opts)
+{
+    struct proxy_opts *proxy = &s->world->opts;
+    struct policy_routes_opts routes = {.n_routes = opts->n_routes + opts->n_groups,
+                                        .identity = opts->identity,
+                                        .proxy = proxy,
+                                        .groups = s->groups};
+    size_t failed;
+    int rc;
+
+    s->route_opts = calloc(routes.n_routes + 1, sizeof(*s->route_opts));
+    if (!s->route_opts)
+        abort();
+    for (size_t i = 0; i < opts->n_routes; i++)
+        s->route_opts[i] = opts->routes[i];
+    for (size_t i = 0; i < opts->n_groups; i++)
+        s->route_opts[opts->n_routes + i] =
+            (struct policy_route_opts){.name = opts->groups[i].name,
+                                       .match = {.users = &opts->group_users[i], .n_users = 1},
+                                       .action = POLICY_GROUP,
+                                       .group = opts->groups[i].name,
+                                       .auth = PROXY_AUTH_NONE};
+    routes.routes = s->route_opts;
+    rc = policy_routes_new(&routes, &failed, &s->routes);
+    if (rc < 0)
+        return rc;
+    proxy->is_stateless = policy_routes_are_stateless;
+    proxy->is_stateless_ctx = s->routes;
+    proxy->edit_response = opts->identity == POLICY_IDENTITY_AUTO ? policy_identity_edit_response : NULL;
+    return 0;
+}
+
 static int open_groups(struct services *s, const struct services_opts *opts)
 {
-    struct policy_routes_opts routes = {.routes = s->route_opts,
-                                        .n_routes = opts->n_groups,
-                                        .identity = POLICY_IDENTITY_OFF,
-                                        .proxy = &s->world->opts};
-    size_t failed;
     int rc;
 
     for (size_t i = 0; i < opts->n_groups; i++) {
         s->group_opts[i] = opts->groups[i];
         s->group_opts[i].members = opts->members[i];
-        s->route_opts[i] = (struct policy_route_opts){.name = opts->groups[i].name,
-                                                      .match = {.users = &opts->group_users[i], .n_users = 1},
-                                                      .action = POLICY_GROUP,
-                                                      .group = opts->groups[i].name,
-                                                      .auth = PROXY_AUTH_NONE};
     }
     rc = policy_groups_new(s->group_opts, opts->n_groups, &s->world->opts.secret, &s->groups);
-    routes.groups = s->groups;
-    return rc == 0 ? policy_routes_new(&routes, &failed, &s->routes) : rc;
+    return rc == 0 ? open_routes(s, opts) : rc;
 }
 
 int services_attach(struct services *s, struct proxy *proxy)
@@ -228,6 +251,7 @@ void services_free(struct services *s)
     sqlite3_close(s->db);
     location_registrar_free(s->registrar);
     location_storage_free(s->storage);
+    free(s->route_opts);
     free(s);
 }
 

@@ -3,7 +3,7 @@
 #ifndef SCENARIO_SERVICES_H
 #define SCENARIO_SERVICES_H
 
-#include "policy/group.h"
+#include "policy/route.h"
 #include "world.h"
 
 #define SERVICES_GROUPS_MAX  4
@@ -24,6 +24,9 @@ struct services_opts {
     struct policy_member_opts members[SERVICES_GROUPS_MAX][SERVICES_MEMBERS_MAX];
     struct slice group_users[SERVICES_GROUPS_MAX]; /* pattern of the users that are led there */
     size_t n_groups;
+    struct policy_route_opts *routes; /* go before those that lead to groups */
+    size_t n_routes;
+    enum policy_identity identity;
 };
 
 MUST_USE int services_new(struct world *w, const struct services_opts *opts, struct services **ret_services);

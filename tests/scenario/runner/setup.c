@@ -1,6 +1,7 @@
 /* Statements that describe the world before anything happens in it. `peer`, `host`, `binding`, `user` and
  * `ignore` may come later too; what is part of the proxy's configuration may not. */
 #include "base/num.h"
+#include "routes.h"
 #include "run.h"
 #include <stdlib.h>
 
@@ -177,6 +178,7 @@ static bool setup_listener(struct run *run, const struct stmt *stmt)
     l->stateless = script_flag(stmt, 3, "stateless");
     w->loops |= script_flag(stmt, 3, "loopback");
     w->listener_names[n] = option_or(run, stmt, "as", SLICE("proxy"));
+    l->name = option_or(run, stmt, "name", SLICE(""));
     w->opts.n_listeners++;
     return parse_auth_rule(option_or(run, stmt, "auth_calls", SLICE("inherit")), &l->auth_calls) &&
            parse_auth_rule(option_or(run, stmt, "auth_register", SLICE("inherit")), &l->auth_register);
@@ -375,7 +377,8 @@ static const struct {
     {"binding", setup_binding, false},     {"unbind", setup_unbind, false},
     {"host", setup_host, false},           {"peer", setup_peer, false},
     {"ignore", setup_ignore, false},       {"group", groups_setup_group, true},
-    {"member", groups_setup_member, true},
+    {"member", groups_setup_member, true}, {"route", setup_route, true},
+    {"identity", setup_identity, true},
 };
 
 bool setup_run(struct run *run, const struct stmt *stmt, bool *ret_known)
