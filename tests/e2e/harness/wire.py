@@ -5,6 +5,8 @@ the RFC's rules and no policy. A *bench* is what one test does there: it takes u
 """
 
 import contextlib
+import itertools
+import random
 import re
 import socket
 
@@ -15,6 +17,8 @@ from .ports import Ports
 FURTHER_DOMAIN = "second.test"
 ALIAS = "alias.test"
 USERS = tuple(f"w{i}" for i in range(12))
+_start = random.randrange(10000, 31000)
+_phone_ports = itertools.chain(range(_start, 32000), range(10000, _start))
 QUIET = 0.15  # how long "nothing comes" is watched
 
 
@@ -95,8 +99,14 @@ class Bench:
         return self._users[-1]
 
     def phone(self, user="anonymous", *, side=None, **kinds):
-        self._phones.append(Phone(side or self.side, user, **kinds))
-        return self._phones[-1]
+        """A phone on a port that no other of this run has had: what is still sent to an earlier one must not reach it."""
+        for port in _phone_ports:
+            try:
+                self._phones.append(Phone(side or self.side, user, port=port, **kinds))
+                return self._phones[-1]
+            except OSError:
+                continue
+        raise RuntimeError("no ports left")
 
     def pair(self, caller=None, callee=None):
         """A caller, and a callee who is registered."""
