@@ -33,6 +33,7 @@
 #define PROXY_LOG_PER_SECOND 50
 #define PROXY_EXTRAS_MAX     8 /* headers of a response made here */
 #define PROXY_LISTENER_NONE  UINT16_MAX
+#define PROXY_BACKUPS_MAX    256 /* responses that look for another way at one time */
 
 /* For messages of our own making, which have passed the limits before. */
 extern const struct sip_limits proxy_limits_own;
@@ -58,7 +59,9 @@ struct proxy {
     struct list originations;            /* requests of our own making */
     size_t n_originations, n_originated; /* how many; how many of them wait in a transaction */
     uint64_t last_call_id;
-    struct map waits; /* tickets */
+    struct map waits;    /* tickets */
+    struct list backups; /* responses on their way to a backup (backup.c) */
+    size_t n_backups;
     uint64_t last_ticket;
     size_t n_without_server; /* contexts that no server transaction counts */
     struct hash_key branch_key;
@@ -80,7 +83,7 @@ struct proxy_user {
     enum proxy_user_kind kind;
 };
 
-enum proxy_wait_kind { PROXY_WAIT_STEP, PROXY_WAIT_BRANCH, PROXY_WAIT_ORIGIN };
+enum proxy_wait_kind { PROXY_WAIT_STEP, PROXY_WAIT_BRANCH, PROXY_WAIT_ORIGIN, PROXY_WAIT_BACKUP };
 
 /* Something that waits for an answer from outside under a ticket; 0: does not wait. */
 struct proxy_wait {
@@ -457,6 +460,18 @@ void proxy_origin_transport_error(struct proxy_user *user);
 void proxy_origin_resolved(struct proxy_wait *wait, int err, const struct sip_hop *hops, size_t n_hops);
 /* All that are under way, without an answer. */
 void proxy_originations_drop(struct proxy *p);
+
+/* backup.c: RFC 3263 section 5. */
+
+/* A response that could not be sent to `failed` looks for another way. server: the token of its transaction, which is
+ * told when none is left, or 0. False: there is none to look for, or no room; nobody is told then. */
+bool proxy_backup_begin(struct proxy *p, const struct sip_hop *failed, struct wire *wire, uint64_t server);
+/* The same for what the transaction of this token keeps, if it is a server's. */
+bool proxy_backup_of_server(struct proxy *p, uint64_t server);
+/* A message with this token did not arrive. False: it is none of a backup. */
+bool proxy_backup_failed(struct proxy *p, uint64_t token);
+void proxy_backup_resolved(struct proxy_wait *wait, int err, const struct sip_hop *hops, size_t n_hops);
+void proxy_backups_drop(struct proxy *p);
 
 /* explain.c: every decision with its reason. */
 

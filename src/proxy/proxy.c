@@ -35,11 +35,18 @@ static struct proxy_own *own_of(struct proxy_user *user)
     return user && user->kind == PROXY_USER_OWN ? list_entry(user, struct proxy_own, user) : NULL;
 }
 
+static bool is_response(struct slice message)
+{
+    return slice_starts_with_nocase(message, SLICE("SIP/"));
+}
+
 static void on_send(void *ctx, const struct sip_hop *hop, struct wire *wire, uint64_t token)
 {
     struct proxy *p = ctx;
 
-    if (proxy_send(p, hop, wire, token) < 0)
+    if (proxy_send(p, hop, wire, token) == 0)
+        return;
+    if (!is_response(wire_slice(wire)) || !proxy_backup_begin(p, hop, wire, token))
         txn_send_failed(p->txn, token);
 }
 
@@ -246,6 +253,7 @@ int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports, st
     list_init(&p->contexts);
     list_init(&p->dead);
     list_init(&p->originations);
+    list_init(&p->backups);
     for (size_t i = 0; i < PROXY_LOG_KINDS; i++)
         p->limiters[i].per_second = PROXY_LOG_PER_SECOND;
     rc = init_tables(p);
@@ -271,6 +279,7 @@ void proxy_free(struct proxy *p)
         proxy_context_release(list_entry(p->contexts.next, struct proxy_context, node));
     proxy_contexts_bury(p);
     proxy_originations_drop(p);
+    proxy_backups_drop(p);
     while (!list_is_empty(&p->live_links))
         link_free(p, list_entry(p->live_links.next, struct proxy_link, node));
     proxy_own_clear(p);
@@ -500,7 +509,8 @@ void proxy_receive_bad(struct proxy *p, struct slice head, const struct sip_hop 
 
 void proxy_send_failed(struct proxy *p, uint64_t token)
 {
-    txn_send_failed(p->txn, token);
+    if (!proxy_backup_failed(p, token) && !proxy_backup_of_server(p, token))
+        txn_send_failed(p->txn, token);
     turn_finish(p);
 }
 
@@ -534,9 +544,11 @@ void proxy_send_refused(struct proxy *p, struct slice datagram_head)
     struct slice method = slice_sub(datagram_head, 0, slice_find(datagram_head, ' '));
     struct sip_via via;
 
-    /* A response goes to whom the Via names: nothing else can be tried. */
-    if (!slice_starts_with_nocase(method, SLICE("SIP/")) && find_via(datagram_head, &via) &&
-        proxy_via_is_ours(p->opts, &via))
+    if (!find_via(datagram_head, &via))
+        ;
+    else if (is_response(datagram_head))
+        (void)proxy_backup_of_server(p, txn_server_token(p->txn, &via));
+    else if (proxy_via_is_ours(p->opts, &via))
         txn_branch_failed(p->txn, via.branch, method);
     turn_finish(p);
 }
@@ -550,6 +562,8 @@ void proxy_resolved(struct proxy *p, uint64_t ticket, int err, const struct sip_
         return;
     if (wait->kind == PROXY_WAIT_ORIGIN)
         proxy_origin_resolved(wait, err, hops, count);
+    else if (wait->kind == PROXY_WAIT_BACKUP)
+        proxy_backup_resolved(wait, err, hops, count);
     else
         happen(list_entry(wait, struct proxy_branch, wait),
                err == 0 ? PROXY_EVENT_RESOLVED : PROXY_EVENT_UNRESOLVED, &in);

@@ -122,22 +122,36 @@ static int legacy_key(const struct hash_key *secret, struct sip_msg *request, co
     return 0;
 }
 
+static struct txn_key via_key(const struct hash_key *secret, const struct sip_via *via, uint64_t flags)
+{
+    struct hash_state st;
+
+    hash_begin(&st, secret);
+    hash_add_nocase(&st, via->branch);
+    add_sent_by(&st, via);
+    return key_end(&st, flags);
+}
+
+int txn_key_server_via(const struct hash_key *secret, const struct sip_via *via, struct txn_key *ret_key)
+{
+    if (!txn_branch_is_rfc3261(via->branch))
+        return ERR_NOTFOUND;
+    *ret_key = via_key(secret, via, KEY_IS_SERVER);
+    return 0;
+}
+
 int txn_key_server(const struct hash_key *secret, struct sip_msg *request, bool is_cancel,
                    struct txn_key *ret_key)
 {
     uint64_t flags = KEY_IS_SERVER | (is_cancel ? KEY_IS_CANCEL : 0);
     const struct sip_via *via;
-    struct hash_state st;
     int rc = sip_msg_top_via(request, &via);
 
     if (rc < 0)
         return rc;
     if (!txn_branch_is_rfc3261(via->branch))
         return legacy_key(secret, request, via, flags, ret_key);
-    hash_begin(&st, secret);
-    hash_add_nocase(&st, via->branch);
-    add_sent_by(&st, via);
-    *ret_key = key_end(&st, flags);
+    *ret_key = via_key(secret, via, flags);
     return 0;
 }
 

@@ -27,6 +27,10 @@ struct txn_key txn_key_client(const struct hash_key *secret, struct slice branch
 MUST_USE int txn_key_server(const struct hash_key *secret, struct sip_msg *request, bool is_cancel,
                             struct txn_key *ret_key);
 
+/* The same by the Via of one of its responses. ERR_NOTFOUND: an RFC 2543 client's, which takes more. */
+MUST_USE int txn_key_server_via(const struct hash_key *secret, const struct sip_via *via,
+                                struct txn_key *ret_key);
+
 /* What a server transaction of an RFC 2543 client keeps besides its key: equality of URIs cannot be hashed,
  * since it is not transitive (section 19.1.4), and which To tag counts depends on the method. */
 struct txn_legacy;

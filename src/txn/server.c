@@ -136,6 +136,31 @@ void *txn_server_user(const struct txn_server *t)
     return t->base.user;
 }
 
+struct txn_server *txn_server_of_token(const struct txn_layer *layer, uint64_t token)
+{
+    struct map_node *n = map_first(&layer->map, token);
+    struct txn *t = n ? map_entry(n, struct txn, node) : NULL;
+
+    return t && !txn_machine_of(t)->is_client ? map_entry(n, struct txn_server, base.node) : NULL;
+}
+
+struct wire *txn_server_response(const struct txn_server *t)
+{
+    return t->base.kept;
+}
+
+uint64_t txn_server_token(const struct txn_layer *layer, const struct sip_via *via)
+{
+    struct txn_key key;
+
+    if (txn_key_server_via(&layer->opts.hash_key, via, &key) < 0)
+        return 0;
+    for (struct map_node *n = map_first(&layer->map, key.hash); n; n = map_next(n))
+        if (map_entry(n, struct txn, node)->check == key.check)
+            return key.hash;
+    return 0;
+}
+
 const struct sip_hop *txn_server_hop(const struct txn_server *t)
 {
     return &t->base.hop;

@@ -175,6 +175,13 @@ void txn_send_failed(struct txn_layer *layer, uint64_t token);
  * to any other. */
 void txn_branch_failed(struct txn_layer *layer, struct slice branch, struct slice method_name);
 
+/* The server transaction whose responses are sent with this token, or NULL. */
+struct txn_server *txn_server_of_token(const struct txn_layer *layer, uint64_t token);
+/* Its last response, which it keeps to repeat it, or NULL (a 2xx to an INVITE is repeated by the callee). */
+struct wire *txn_server_response(const struct txn_server *t);
+/* The token of the server transaction whose responses have this top Via; 0: none. CANCEL's is not found. */
+uint64_t txn_server_token(const struct txn_layer *layer, const struct sip_via *via);
+
 /* True for a branch that starts with the magic cookie and has more than the cookie (section 8.1.1.7). */
 bool txn_branch_is_rfc3261(struct slice branch);
 
