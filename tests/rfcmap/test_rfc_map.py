@@ -20,6 +20,7 @@ ROW = re.compile(r"^\|\s*(\d{4}-[\w.]+-\d+)\s*\|(.+)\|\s*$")
 # Sections whose MUST, MUST NOT, SHOULD and SHOULD NOT must all have a row. "16" means 16 and all below it.
 COVERED = {
     3261: ["8.1", "8.2", "9", "10", "11.1", "12.1.1", "16", "17", "18", "19.1", "20", "21.5.4", "22", "26.2", "26.3"],
+    3263: ["4", "5", "7"],
     3581: ["3", "4"],
     3327: ["4", "5"],
     4320: ["4"],
