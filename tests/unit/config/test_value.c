@@ -70,6 +70,9 @@ static void numbers_are_read_and_written_with_their_units(void **state)
         {&value_bytes, "3G", 3221225472, "3G"},
         {&value_count, "0", 0, "0"},
         {&value_count, "4294967295", 4294967295, "4294967295"},
+        {&value_failover_status, "400", 400, "400"},
+        {&value_failover_status, "503", 503, "503"},
+        {&value_failover_status, "599", 599, "599"},
         {&value_workers, "auto", 0, "auto"},
         {&value_workers, "4", 4, "4"},
     };
@@ -120,6 +123,16 @@ static void what_is_not_of_the_type_is_refused(void **state)
         {&value_count, "1k"},
         {&value_count, "4294967296"},
         {&value_count, "1.5"},
+        {&value_failover_status, "399"},
+        {&value_failover_status, "600"}, /* RFC 3261 section 16.7 step 5: ends all */
+        {&value_failover_status, "5xx"},
+        {&value_failover_status, ""},
+        {&value_optional_uri, "probe@example.com"},
+        {&value_optional_uri, "tel:+15551234"},
+        {&value_optional_uri, "sip:"},
+        {&value_optional_uri, "<sip:probe@example.com>"},
+        {&value_optional_uri, "sip:probe@example.com>;tag=1"},
+        {&value_optional_uri, "sip:a@b?Subject=x"},
         {&value_workers, "all"},
         {&value_workers, ""},
         {&value_workers, "0"}, /* would silently mean auto */
@@ -383,6 +396,19 @@ static void a_path_may_begin_at_home(void **state)
     assert_int_equal(value_parse(&value_path, SLICE("~/sip/v.db"), &f->arena, &path), ERR_SYNTAX);
 }
 
+static void a_uri_of_a_probe_may_be_left_empty(void **state)
+{
+    static const char *const texts[] = {"", "sip:probe@example.com", "sips:[2001:db8::1]:5071;transport=tcp"};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        const char *value = NULL;
+
+        assert_int_equal(value_parse(&value_optional_uri, slice_from_cstr(texts[i]), &f->arena, &value), 0);
+        assert_string_equal(value, texts[i]);
+    }
+}
+
 static void quoted_text_is_yaml(void **state)
 {
     char memory[64];
@@ -399,6 +425,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(numbers_are_read_and_written_with_their_units, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_of_the_type_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_uri_of_a_probe_may_be_left_empty, setup, teardown),
         cmocka_unit_test_setup_teardown(a_value_has_a_longest_length, setup, teardown),
         cmocka_unit_test_setup_teardown(text_may_not_hide_a_nul, setup, teardown),
         cmocka_unit_test_setup_teardown(words_and_booleans, setup, teardown),
