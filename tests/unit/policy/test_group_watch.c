@@ -383,13 +383,15 @@ static const struct sent *call_any(struct setting *s)
 
 static void in_dialog(struct setting *s, const struct sent *ok, const char *method, unsigned cseq)
 {
-    static char extra[512], to[256];
+    static char extra[512], to[256], branch[64];
+    static unsigned n;
 
+    snprintf(branch, sizeof(branch), "z9hG4bKdialog%u", ++n);
     snprintf(extra, sizeof(extra), "Route: %s\r\n", header(ok, "Record-Route", 0));
     snprintf(to, sizeof(to), "%s", header(ok, "To", 0));
     request(&s->w, &(struct call){.method = method,
                                   .ruri = "sip:gw@192.0.2.101",
-                                  .branch = "z9hG4bKdialog",
+                                  .branch = branch,
                                   .call_id = header(ok, "Call-ID", 0),
                                   .to = to,
                                   .extra = extra,
@@ -503,6 +505,112 @@ static void calls_spread_over_the_members(void **state)
         assert_int_equal(calls_of(&s, i), 10);
     proxy_free(s.w.proxy); /* under way or answered: detaching takes all back */
     free_all(&s);
+}
+
+/* ---- whatever happens ---- */
+
+#define WALK_CALLS 400
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* Something happens to one of the last requests that were sent: an answer, no answer, an error of the network. */
+static void happen(struct setting *s, uint64_t random)
+{
+    static const unsigned statuses[] = {100, 180, 183, 200, 302, 404, 408, 486, 487, 500, 503, 603};
+    const struct sent *sent;
+    size_t back = random % 6;
+
+    if (s->w.n_sent <= back)
+        return;
+    sent = &s->w.sent[s->w.n_sent - 1 - back];
+    if (strncmp(sent->text, "SIP/2.0 ", 8) == 0 || strncmp(sent->text, "ACK ", 4) == 0)
+        return;
+    if (random >> 8 & 1)
+        respond(&s->w, sent, statuses[(random >> 16) % (sizeof(statuses) / sizeof(statuses[0]))], "gw");
+    else if ((random >> 9 & 3) == 0)
+        proxy_send_failed(s->w.proxy, sent->token);
+}
+
+static bool is_answer_to_invite(const struct sent *sent)
+{
+    return strncmp(sent->text, "SIP/2.0 200", 11) == 0 && strcmp(header(sent, "CSeq", 0), "1 INVITE") == 0;
+}
+
+/* The first call answered after some place in the history, perhaps a second time; or one that may not be. */
+static void hang_up_or_cancel(struct setting *s, uint64_t random)
+{
+    static char branch[64], call_id[64];
+    unsigned number = (unsigned)(random >> 32) % s->n_calls + 1;
+
+    for (size_t i = random % s->w.n_sent; i < s->w.n_sent && (random >> 20 & 3) != 0; i++) {
+        if (is_answer_to_invite(&s->w.sent[i])) {
+            in_dialog(s, &s->w.sent[i], "BYE", 2);
+            return;
+        }
+    }
+    snprintf(branch, sizeof(branch), "z9hG4bKcall%u", number);
+    snprintf(call_id, sizeof(call_id), "call%u", number);
+    request(&s->w, &(struct call){.method = "CANCEL",
+                                  .ruri = "sip:+15551234@example.com",
+                                  .branch = branch,
+                                  .call_id = call_id});
+}
+
+/* What was sent long ago is of no use any more. */
+static void forget_history(struct setting *s)
+{
+    if (s->w.n_sent < WORLD_SENT_MAX / 2)
+        return;
+    memmove(s->w.sent, s->w.sent + s->w.n_sent - 500, 500 * sizeof(*s->w.sent));
+    s->w.n_sent = 500;
+}
+
+/* Answers in any order and number, errors, silence, BYEs and CANCELs, repeated ones too: at no time more is counted
+ * than was begun, and in the end nothing. */
+static void a_random_walk_never_lets_the_count_drift(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        uint64_t random = seed * 0x9e3779b97f4a7c15;
+        unsigned most = 0, ended = 0, before;
+        struct setting s;
+
+        begin_least_calls(&s);
+        while (s.n_calls < WALK_CALLS) {
+            forget_history(&s);
+            switch (next_random(&random) % 8) {
+            case 0:
+                send(&s, "INVITE", NULL);
+                break;
+            case 1:
+                world_advance(&s.w, next_random(&random) % 3000);
+                break;
+            case 2:
+                before = all_calls(&s);
+                if (s.n_calls > 0)
+                    hang_up_or_cancel(&s, next_random(&random));
+                ended += before - all_calls(&s);
+                break;
+            default:
+                happen(&s, next_random(&random));
+            }
+            assert_true(all_calls(&s) <= s.n_calls);
+            most = all_calls(&s) > most ? all_calls(&s) : most;
+        }
+        assert_true(most > 20 && ended > 10); /* it was worth the walk */
+        s.w.n_sent = 0;
+        world_advance(&s.w, 400000);
+        s.w.n_sent = 0;
+        world_advance(&s.w, 3600000);
+        assert_int_equal(all_calls(&s), 0);
+        stop(&s);
+    }
 }
 
 static void out_of_memory_no_call_is_counted_for_ever(void **state)
@@ -705,6 +813,7 @@ int main(void)
         cmocka_unit_test(a_call_whose_bye_is_lost_counts_for_max_call_ms),
         cmocka_unit_test(without_record_route_a_call_counts_until_it_is_answered),
         cmocka_unit_test(calls_spread_over_the_members),
+        cmocka_unit_test(a_random_walk_never_lets_the_count_drift),
         cmocka_unit_test(out_of_memory_no_call_is_counted_for_ever),
         cmocka_unit_test(probes_are_spread_over_the_interval),
         cmocka_unit_test(three_probes_in_a_row_take_it_down_and_two_bring_it_up),
