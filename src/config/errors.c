@@ -31,7 +31,8 @@ static void insert(struct config_errors *errors, const struct config_error *erro
     errors->count++;
 }
 
-static void add(struct config_errors *errors, struct config_error error, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void add(struct config_errors *errors, struct config_error error,
+                                                      const char *format, va_list args)
 {
     char what[WHAT_MAX_BYTES];
 
