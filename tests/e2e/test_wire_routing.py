@@ -223,7 +223,7 @@ def test_16_5_a_foreign_request_uri_gets_no_further_targets(bench, status):
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "OPTIONS", "SUBSCRIBE", "FROB"])
 def test_16_5_who_does_not_exist_is_404_and_who_is_not_there_480(bench, method):
-    caller, user = bench.phone(), bench.user()
+    caller, user = bench.phone(), bench.user(known=True)
     assert ask(caller, caller.request(method, f"sip:nobody@{bench.domain}")).status == 404
     assert ask(caller, caller.request(method, f"sip:{user}@{bench.domain}")).status == 480
 

@@ -175,7 +175,7 @@ def test_10_3_8_expires_counts_down(bench):
 
 
 def test_10_a_binding_ends_with_its_time(quick):
-    user, caller = quick.phone(quick.user()), quick.phone()
+    user, caller = quick.phone(quick.user(known=True)), quick.phone()
     assert user.register(f"<{user.contact}>;expires=1").status == 200
     assert poll(lambda: user.fetch() == {}, 4)
     assert ask(caller, caller.request("MESSAGE", user.aor)).status == 480

@@ -17,6 +17,7 @@ from .ports import Ports
 FURTHER_DOMAIN = "second.test"
 ALIAS = "alias.test"
 USERS = tuple(f"w{i}" for i in range(12))
+_user_numbers = itertools.count(1000)
 _start = random.randrange(10000, 31000)
 _phone_ports = itertools.chain(range(_start, 32000), range(10000, _start))
 QUIET = 0.15  # how long "nothing comes" is watched
@@ -91,11 +92,13 @@ class Bench:
                     aor = f"sip:{user}@{self.domain}"
                     gone = cleaner.register("*", expires=0, aor=aor, call_id=sip.new_call_id(), cseq=1)
                     assert gone.status == 200
-                    self.site.free_users.insert(0, user)
+                    if user in USERS:
+                        self.site.free_users.insert(0, user)
 
-    def user(self):
-        """A user whom no other test has, without bindings."""
-        self._users.append(self.site.free_users.pop())
+    def user(self, known=False):
+        """A user whom no other test has, without bindings. A known one is in the store, and one that another test had;
+        any other is new, so that no earlier call still waits for him to register (RFC 3261 section 16.5)."""
+        self._users.append(self.site.free_users.pop() if known else f"w{next(_user_numbers)}")
         return self._users[-1]
 
     def phone(self, user="anonymous", *, side=None, **kinds):
