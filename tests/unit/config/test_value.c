@@ -345,6 +345,60 @@ static void host_and_port(void **state)
     }
 }
 
+static void uris_patterns_and_names(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const struct value_type *type;
+        const char *text;
+        const char *printed; /* NULL: refused */
+    } cases[] = {
+        {&value_target, "sip:bob@example.com", "\"<sip:bob@example.com>\""},
+        {&value_target, "<sip:192.0.2.1:5060;transport=tcp;lr>;q=0.25",
+         "\"<sip:192.0.2.1:5060;transport=tcp;lr>;q=0.250\""},
+        {&value_target, "<sips:[2001:db8::1]>;q=1.0", "\"<sips:[2001:db8::1]>\""},
+        {&value_target, "<sip:a.example>;q=0", "\"<sip:a.example>;q=0.000\""},
+        {&value_target, "<sip:a.example>;q=1.001", NULL},
+        {&value_target, "<sip:a.example>;q=0.1234", NULL},
+        {&value_target, "<sip:a.example>;q=", NULL},
+        {&value_target, "<sip:a.example>;x=1", NULL},
+        {&value_target, "<sip:a.example", NULL},
+        {&value_target, "tel:+49", NULL},
+        {&value_target, "sip:", NULL},
+        {&value_target, "sip:@a.example", NULL},
+        {&value_target, "sip:a b@a.example", NULL},
+        {&value_target, "sip:a:secret@a.example", NULL},
+        {&value_target, "sip:a.example?x=y", NULL},
+        {&value_target, "sip:a.example;", NULL},
+        {&value_target, "sip:a.example;x=", NULL},
+        {&value_target, "sip:a.example:0", NULL},
+        {&value_next_hop, "sip:gw.example", "\"sip:gw.example\""},
+        {&value_next_hop, "sip:me@gw.example", NULL},
+        {&value_pattern, "+49*", "\"+49*\""},
+        {&value_pattern, "[0-9", NULL},
+        {&value_name, "a-b_c.1", "\"a-b_c.1\""},
+        {&value_name, "", NULL},
+        {&value_reference, "", "\"\""},
+        {&value_name, "a b", NULL},
+        {&value_token, "X-Customer", "\"X-Customer\""},
+        {&value_token, "X:", NULL},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct config_target value = {0};
+        int r = value_parse(cases[i].type, slice_from_cstr(cases[i].text), &f->arena, &value);
+        char *text;
+
+        if ((r == 0) != (cases[i].printed != NULL))
+            fail_msg("%s: %d", cases[i].text, r);
+        if (r < 0)
+            continue;
+        text = value_text_of(cases[i].type, &value);
+        assert_string_equal(text, cases[i].printed);
+        free(text);
+    }
+}
+
 static void origins_are_written_as_browsers_write_them_rfc6454_section_6_2(void **state)
 {
     struct fixture *f = *state;
@@ -433,6 +487,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(prefixes, setup, teardown),
         cmocka_unit_test_setup_teardown(hosts_are_made_lower_case_and_canonical, setup, teardown),
         cmocka_unit_test_setup_teardown(host_and_port, setup, teardown),
+        cmocka_unit_test_setup_teardown(uris_patterns_and_names, setup, teardown),
         cmocka_unit_test_setup_teardown(origins_are_written_as_browsers_write_them_rfc6454_section_6_2, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(the_path_of_a_url_is_kept_as_it_is, setup, teardown),
