@@ -20,6 +20,8 @@
 #define DAY_MS        (24 * 3600 * (ms_t)1000)
 /* File descriptors that are not connections: sockets of listeners, store, log, epoll. */
 #define SPARE_DESCRIPTORS 256
+/* Of the questions that a worker has under way to name servers. */
+#define DNS_DESCRIPTORS 80
 
 struct server {
     const struct config *config;
@@ -47,7 +49,7 @@ static void raise_descriptor_limit(const struct config *config)
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
-    rlim_t want = config->limits.connections + SPARE_DESCRIPTORS;
+    rlim_t want = config->limits.connections + SPARE_DESCRIPTORS + count_workers(config) * DNS_DESCRIPTORS;
     if (limit.rlim_cur >= want)
         return;
     limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;

@@ -140,19 +140,6 @@ static bool hosts_file_has(const struct lookup *l, struct host *host)
     return host->is_fixed;
 }
 
-static void read_rules(struct lookup *l, struct dns_reader *reader)
-{
-    struct dns_record r;
-
-    l->rules = arena_alloc(&l->arena, DNS_RULES_MAX * sizeof(*l->rules));
-    while (l->rules && l->n_rules < DNS_RULES_MAX && dns_reader_next(reader, &r) == 0) {
-        struct dns_rule rule = {.order = r.order, .preference = r.preference};
-
-        if (dns_naptr_is_usable(&r, &l->resolver->opts.spoken, l->is_secure, &rule.service))
-            l->rules[l->n_rules++] = rule;
-    }
-}
-
 static size_t count_records(const struct dns_reader *reader, size_t max)
 {
     struct dns_reader look = *reader;
@@ -162,6 +149,20 @@ static size_t count_records(const struct dns_reader *reader, size_t max)
     while (n < max && dns_reader_next(&look, &r) == 0)
         n++;
     return n;
+}
+
+static void read_rules(struct lookup *l, struct dns_reader *reader)
+{
+    bool is_empty = count_records(reader, 1) == 0;
+    struct dns_record r;
+
+    l->rules = is_empty ? NULL : arena_alloc(&l->arena, DNS_RULES_MAX * sizeof(*l->rules));
+    while (l->rules && l->n_rules < DNS_RULES_MAX && dns_reader_next(reader, &r) == 0) {
+        struct dns_rule rule = {.order = r.order, .preference = r.preference};
+
+        if (dns_naptr_is_usable(&r, &l->resolver->opts.spoken, l->is_secure, &rule.service))
+            l->rules[l->n_rules++] = rule;
+    }
 }
 
 static void read_srvs(struct lookup *l, struct service *s, struct dns_reader *reader)

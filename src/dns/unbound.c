@@ -202,10 +202,9 @@ static int set_servers(const struct dns_unbound_opts *opts, struct ub_ctx *ctx, 
 
 /* libunbound answers some zones itself, so that questions for them never reach the root servers. Here the questions go
  * to servers that somebody chose, who may well know these zones. */
-static void open_zones(struct ub_ctx *ctx)
+static int open_zones(struct ub_ctx *ctx)
 {
-    (void)ub_ctx_zone_remove(ctx, "test.");
-    (void)ub_ctx_zone_remove(ctx, "home.arpa.");
+    return ub_ctx_zone_remove(ctx, "test.") == 0 && ub_ctx_zone_remove(ctx, "home.arpa.") == 0 ? 0 : ERR_IO;
 }
 
 static int new_context(struct dns_unbound *u, const char **ret_why)
@@ -223,13 +222,13 @@ static int new_context(struct dns_unbound *u, const char **ret_why)
     rc = set_options(&u->opts, u->ctx, ret_why);
     if (rc == 0)
         rc = set_servers(&u->opts, u->ctx, ret_why);
-    if (rc == 0 && u->opts.trust_anchor_file && ub_ctx_add_ta_file(u->ctx, u->opts.trust_anchor_file) != 0) {
-        *ret_why = "trust anchor";
-        rc = ERR_IO;
-    }
-    if (rc == 0)
-        open_zones(u->ctx);
-    return rc;
+    if (rc < 0)
+        return rc;
+    /* The file is read, and all settings take effect, with the first change of a zone. */
+    *ret_why = u->opts.trust_anchor_file ? "trust anchor" : "settings";
+    if (u->opts.trust_anchor_file && ub_ctx_add_ta_file(u->ctx, u->opts.trust_anchor_file) != 0)
+        return ERR_IO;
+    return open_zones(u->ctx);
 }
 
 int dns_unbound_new(const struct dns_unbound_opts *opts, const char **ret_why,
