@@ -197,7 +197,7 @@ static int start(struct server *s)
     code = open_workers(s);
     if (code != EX_OK)
         return code;
-    services_set_workers(s->services, s->workers);
+    services_set_workers(s->services, s->workers, s->registry);
     code = start_workers(s);
     if (code != EX_OK)
         return code;

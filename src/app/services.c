@@ -34,7 +34,9 @@ struct services {
     struct slice *third_parties;
     struct auth_opts auth;
     struct proxy_step chain[CHAIN_MAX];
-    _Atomic bool stopping; /* no worker runs any more: results are nobody's */
+    struct buf service_route;
+    struct transport_registry *_Atomic registry; /* NULL until the workers are there */
+    _Atomic bool stopping;                       /* no worker runs any more: results are nobody's */
 };
 
 /* On the storage thread. The result of a job must not be lost: while the worker's inbox is full it is offered
@@ -78,6 +80,35 @@ static void on_tick(void *ctx)
     auth_users_poll(s->users);
 }
 
+/* From any thread. */
+static bool flow_is_open(void *ctx, const struct sip_hop *hop)
+{
+    struct services *s = ctx;
+    struct transport_registry *registry = atomic_load(&s->registry);
+    return registry == NULL || transport_registry_has(registry, hop->flow, &hop->addr);
+}
+
+/* RFC 3608 section 5: the values in the order in which they are to be visited. */
+static int join_service_route(struct services *s)
+{
+    const struct config_registrar *from = &s->config->registrar;
+    size_t bytes = 1;
+    for (size_t i = 0; i < from->n_service_route; i++)
+        bytes += strlen(from->service_route[i]) + sizeof("<>,");
+    char *memory = mem_alloc(bytes);
+    if (memory == NULL)
+        return ERR_NOMEM;
+    buf_init(&s->service_route, memory, bytes);
+    for (size_t i = 0; i < from->n_service_route; i++) {
+        if (i > 0)
+            buf_lit(&s->service_route, ",");
+        buf_lit(&s->service_route, "<");
+        buf_put(&s->service_route, slice_from_cstr(from->service_route[i]));
+        buf_lit(&s->service_route, ">");
+    }
+    return 0;
+}
+
 /* ---- the chain ---- */
 
 static void add_step(struct services *s, size_t *n, const char *name,
@@ -94,6 +125,7 @@ static void build_chain(struct services *s)
     add_step(s, &n, "route", proxy_step_route, NULL);
     add_step(s, &n, "calls", policy_step_calls, app_routes_groups(s->routes));
     add_step(s, &n, "self", proxy_step_self, NULL);
+    add_step(s, &n, "edge", proxy_step_edge, NULL);
     add_step(s, &n, "policy", policy_step_policy, app_routes_get(s->routes));
     add_step(s, &n, "require", location_require_step, s->registrar);
     add_step(s, &n, "auth", auth_step, &s->auth);
@@ -124,7 +156,8 @@ static int open_storage(struct services *s, const struct snapshot *snapshot)
         .limits = {.default_expires_s = registrar->default_expires_s,
                    .min_expires_s = registrar->min_expires_s,
                    .max_expires_s = registrar->max_expires_s,
-                   .contacts = registrar->max_contacts},
+                   .contacts = registrar->max_contacts,
+                   .flows = {flow_is_open, s}},
         .listeners = snapshot->listeners,
         .n_listeners = snapshot->n_listeners,
         .complete = on_complete,
@@ -223,6 +256,8 @@ static int open_all(struct services *s, struct snapshot *snapshot)
     code = name_third_parties(s);
     if (code != EX_OK)
         return code;
+    if (join_service_route(s) != 0)
+        return EX_OSERR;
     struct location_registrar_opts registrar = {.storage = s->storage,
                                                 .proxy = &snapshot->proxy,
                                                 .user_exists = user_exists,
@@ -231,7 +266,8 @@ static int open_all(struct services *s, struct snapshot *snapshot)
                                                 .path_unasked =
                                                     s->config->registrar.path == CONFIG_PATH_ACCEPT,
                                                 .third_parties = s->third_parties,
-                                                .n_third_parties = s->config->registrar.n_third_parties};
+                                                .n_third_parties = s->config->registrar.n_third_parties,
+                                                .service_route = buf_slice(&s->service_route)};
     if (location_registrar_new(&registrar, &s->registrar) != 0)
         return EX_OSERR;
     snapshot->proxy.secret = location_storage_secret(s->storage);
@@ -257,9 +293,10 @@ int services_new(const struct config *config, struct snapshot *snapshot, struct 
     return code;
 }
 
-void services_set_workers(struct services *s, struct worker **workers)
+void services_set_workers(struct services *s, struct worker **workers, struct transport_registry *registry)
 {
     s->workers = workers;
+    atomic_store(&s->registry, registry);
 }
 
 void services_stop(struct services *s)
@@ -281,6 +318,7 @@ void services_free(struct services *s)
     auth_nonces_free(s->nonces);
     mem_free(s->third_parties);
     mem_free(s->md5_only_agents);
+    mem_free(s->service_route.ptr);
     auth_users_free(s->users);
     location_db_close(s->users_db);
     dns_health_free(s->health);

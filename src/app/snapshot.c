@@ -1,4 +1,5 @@
 #include "app/snapshot.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "net/sockaddr.h"
 #include <ifaddrs.h>
@@ -70,6 +71,7 @@ static int add_one(struct snapshot *s, const struct config_listener *from, uint8
         .host = advertised ? slice_from_cstr(from->advertise.host) : buf_slice(&host),
         .port = advertised && from->advertise.port != 0 ? from->advertise.port : addr->port,
         .stateless = from->mode == CONFIG_STATELESS,
+        .prefer_flow = from->nat.contacts == CONFIG_NAT_SOURCE,
         .auth_register = auth_rule(from->auth.for_register),
         .auth_calls = auth_rule(from->auth.for_calls),
     };
@@ -246,11 +248,41 @@ static void set_options(struct snapshot *s, unsigned n_workers)
         .max_branches = c->proxy.max_branches,
         .max_spirals = c->proxy.max_spirals,
         .path_mtu_bytes = c->proxy.path_mtu_bytes,
+        .flow_timer_s = c->registrar.flow_timer_s,
         .retry_after_s = c->stop.retry_after_s,
         .max_transactions = per_worker(c->limits.transactions, n_workers),
         .arena_budget_bytes = per_worker(c->limits.memory_bytes, n_workers),
         .server_name = slice_from_cstr(c->proxy.server_name),
     };
+}
+
+static int add_edge(struct snapshot *s)
+{
+    const struct config_edge *from = &s->config->edge;
+    struct proxy_edge *edge = &s->proxy.edge;
+    if (from->home[0] == '\0')
+        return 0;
+    size_t cap = strlen(from->home) + sizeof("<>");
+    s->edge_route = mem_alloc(cap);
+    s->edge_domains = mem_zalloc((from->n_domains + 1) * sizeof(*s->edge_domains));
+    if (s->edge_route == NULL || s->edge_domains == NULL)
+        return ERR_NOMEM;
+    struct buf route;
+    buf_init(&route, s->edge_route, cap);
+    buf_lit(&route, "<");
+    buf_put(&route, slice_from_cstr(from->home));
+    buf_lit(&route, ">");
+    for (size_t i = 0; i < from->n_domains; i++)
+        s->edge_domains[i] = slice_from_cstr(from->domains[i]);
+    *edge = (struct proxy_edge){.route = buf_slice(&route),
+                                .domains = s->edge_domains,
+                                .n_domains = from->n_domains,
+                                .path_unasked = from->path_unasked};
+    int rc = sip_uri_parse(slice_from_cstr(from->home), &edge->home);
+    if (rc != 0)
+        log_event(LOG_ERROR, "start.edge_failed", log_cstr("home", from->home),
+                  log_cstr("remedy", "give edge.home a SIP URI"));
+    return rc;
 }
 
 int snapshot_new(const struct config *config, unsigned n_workers, struct snapshot **ret_snapshot)
@@ -278,6 +310,11 @@ int snapshot_new(const struct config *config, unsigned n_workers, struct snapsho
     add_names(s);
     add_origins(s);
     set_options(s, n_workers);
+    rc = add_edge(s);
+    if (rc != 0) {
+        snapshot_free(s);
+        return rc;
+    }
     *ret_snapshot = s;
     return 0;
 }
@@ -294,5 +331,7 @@ void snapshot_free(struct snapshot *s)
     mem_free(s->trusted_peers);
     mem_free(s->origins);
     mem_free(s->origin_texts);
+    mem_free(s->edge_route);
+    mem_free(s->edge_domains);
     mem_free(s);
 }

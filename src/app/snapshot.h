@@ -17,6 +17,8 @@ struct snapshot {
     struct slice *origins; /* whose pages may open a WebSocket */
     char *origin_texts;    /* of those made here */
     struct net_upgrade_policy websockets;
+    struct slice *edge_domains;
+    char *edge_route;
     char *texts;                              /* host names made here */
     struct transport_limits transport_limits; /* of one worker */
     struct proxy_opts proxy;                  /* all but secret, worker and chain */

@@ -213,6 +213,13 @@ static void port_random(void *ctx, void *out, size_t bytes)
     }
 }
 
+static uint32_t draw_generation(void)
+{
+    uint32_t generation;
+    port_random(NULL, &generation, sizeof(generation));
+    return generation;
+}
+
 /* ---- names ---- */
 
 static void on_resolved(void *ctx, uint64_t ticket, int err, const struct sip_hop *hops, size_t count)
@@ -378,6 +385,7 @@ int worker_new(const struct worker_opts *opts, size_t *ret_failed, struct worker
         .n_listeners = opts->n_listeners,
         .limits = *opts->limits,
         .websockets = *opts->websockets,
+        .first_generation = draw_generation(),
         .registry = opts->registry,
         .tls = opts->tls,
         .names = opts->names,

@@ -63,6 +63,12 @@ struct config_auth_rules {
     enum config_auth_rule for_register, for_calls;
 };
 
+enum config_nat_contacts { CONFIG_NAT_REGISTERED, CONFIG_NAT_SOURCE };
+
+struct config_listener_nat {
+    enum config_nat_contacts contacts;
+};
+
 struct config_listener {
     const char *name; /* "": none */
     enum config_transport transport;
@@ -71,6 +77,7 @@ struct config_listener {
     enum config_mode mode;
     enum config_client_certificates client_certificates; /* of TLS and WSS */
     bool udp_alone; /* of UDP: no TCP at the same address unless it is listed itself */
+    struct config_listener_nat nat;
     struct config_auth_rules auth;
 };
 
@@ -119,6 +126,17 @@ struct config_registrar {
     enum config_path_rule path;
     const char *const *third_parties; /* addresses-of-record: sip:user@domain, the domain in lower case */
     size_t n_third_parties;
+    uint32_t flow_timer_s;            /* 0: none */
+    const char *const *service_route; /* URIs */
+    size_t n_service_route;
+};
+
+/* For whom this is an edge proxy. */
+struct config_edge {
+    const char *home; /* URI; "": for nobody */
+    const char *const *domains;
+    size_t n_domains;
+    bool path_unasked;
 };
 
 struct config_auth {
@@ -275,6 +293,7 @@ struct config {
     struct config_websocket websocket;
     struct config_store store;
     struct config_registrar registrar;
+    struct config_edge edge;
     struct config_auth auth;
     struct config_proxy proxy;
     struct config_timers timers;

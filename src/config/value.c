@@ -245,6 +245,18 @@ static int parse_text(const struct value_type *type, struct slice text, struct a
     return text.len <= TEXT_MAX_BYTES && is_plain(text) ? keep(text, arena, ret) : ERR_SYNTAX;
 }
 
+/* No more is known of URIs here than that they fit between angle brackets and are of a kind that can be used; whoever uses
+ * them reads them. */
+static int parse_uri(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+{
+    if (!slice_starts_with_nocase(text, SLICE("sip:")) && !slice_starts_with_nocase(text, SLICE("sips:")))
+        return ERR_SYNTAX;
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] <= ' ' || text.ptr[i] == 0x7f || strchr("<>\"\\", text.ptr[i]) != NULL)
+            return ERR_SYNTAX;
+    return parse_text(type, text, arena, ret);
+}
+
 static void print_text(const struct value_type *type, const void *value, struct buf *out)
 {
     (void)type;
@@ -790,6 +802,7 @@ TYPE(text, parse_text, print_text, .noun = "plain text",
 TYPE(path, parse_path, print_text, .noun = "an absolute path", .how = "begin it with / or ~/");
 TYPE(optional_path, parse_optional_path, print_text, .noun = "an absolute path",
      .how = "begin it with / or ~/, or leave it empty");
+TYPE(uri, parse_uri, print_text, .noun = "a SIP URI", .how = "write one such as sip:proxy.example.com;lr");
 TYPE(host, parse_host, print_text, .noun = "a host",
      .how = "write a name such as sip.example.com, or an IP address");
 TYPE(origin, parse_origin, print_text, .noun = "the origin of a web page",
@@ -832,6 +845,7 @@ TYPE(target, parse_target, print_target, .noun = "a SIP URI",
 
 WORDS(transport, {"udp", CONFIG_UDP}, {"tcp", CONFIG_TCP}, {"tls", CONFIG_TLS}, {"ws", CONFIG_WS},
       {"wss", CONFIG_WSS});
+WORDS(nat_contacts, {"registered", CONFIG_NAT_REGISTERED}, {"source", CONFIG_NAT_SOURCE});
 WORDS(mode, {"stateful", CONFIG_STATEFUL}, {"stateless", CONFIG_STATELESS});
 WORDS(listener_auth_rule, {"inherit", CONFIG_AUTH_INHERIT}, {"required", CONFIG_AUTH_REQUIRED},
       {"none", CONFIG_AUTH_NONE});

@@ -1,4 +1,5 @@
 #include "location/apply.h"
+#include "location/instance.h"
 #include "sip/uri.h"
 
 /* Section 10.3 step 7: a requested interval of an hour or more is never too brief. */
@@ -15,14 +16,15 @@ struct tentative {
     bool changed;
 };
 
-static void load_live(struct tentative *t, const struct location_record *old, unix_s_t now_s)
+static void load_live(struct tentative *t, const struct location_record *old, unix_s_t now_s,
+                      const struct location_flows *flows)
 {
     t->count = 0;
     t->changed = false;
     for (size_t i = 0; old && i < old->count; i++) {
         struct location_binding b = location_record_get(old, i);
 
-        if (location_binding_is_live(&b, now_s)) {
+        if (location_binding_is_live(&b, now_s) && !location_binding_is_cut(&b, flows)) {
             t->fresh[t->count] = false;
             t->bindings[t->count++] = b;
         } else {
@@ -76,14 +78,35 @@ static void remove_at(struct tentative *t, size_t index)
     t->changed = true;
 }
 
+/* RFC 5626 section 6: "the corresponding binding is between an AOR and the combination of the instance-id ... and the
+ * value of "reg-id"". */
+static size_t find_flow(const struct tentative *t, struct slice instance, uint32_t reg_id)
+{
+    size_t i;
+
+    for (i = 0; i < t->count; i++) {
+        if (t->bindings[i].reg_id == reg_id &&
+            location_instance_eq(location_instance_of(t->bindings[i].params), instance))
+            break;
+    }
+    return i;
+}
+
+/* A flow is another binding than the same URI registered without it, but one that is to be removed may be called by its
+ * URI. */
+static bool may_mean(const struct location_binding *b, bool is_removal)
+{
+    return b->reg_id == 0 || is_removal;
+}
+
 /* Equality is not transitive (section 19.1.4), so several bindings may equal one contact: the one with the
  * very same text is meant before any other. */
-static size_t find(const struct tentative *t, struct slice uri_text)
+static size_t find_uri(const struct tentative *t, struct slice uri_text, bool is_removal)
 {
     struct sip_uri uri;
 
     for (size_t i = 0; i < t->count; i++) {
-        if (slice_eq(t->bindings[i].uri, uri_text))
+        if (may_mean(&t->bindings[i], is_removal) && slice_eq(t->bindings[i].uri, uri_text))
             return i;
     }
     if (t->count == 0 || sip_uri_parse(uri_text, &uri) != 0)
@@ -91,10 +114,17 @@ static size_t find(const struct tentative *t, struct slice uri_text)
     for (size_t i = 0; i < t->count; i++) {
         struct sip_uri other;
 
-        if (sip_uri_parse(t->bindings[i].uri, &other) == 0 && sip_uri_eq(&other, &uri))
+        if (may_mean(&t->bindings[i], is_removal) && sip_uri_parse(t->bindings[i].uri, &other) == 0 &&
+            sip_uri_eq(&other, &uri))
             return i;
     }
     return t->count;
+}
+
+static size_t find(const struct tentative *t, const struct location_contact *contact, bool is_removal)
+{
+    return contact->reg_id != 0 ? find_flow(t, location_instance_of(contact->params), contact->reg_id)
+                                : find_uri(t, contact->uri, is_removal);
 }
 
 static uint32_t requested_s(const struct location_contact *contact, const struct location_limits *limits)
@@ -107,15 +137,69 @@ static bool is_too_brief(uint32_t interval_s, const struct location_limits *limi
     return interval_s > 0 && interval_s < NEVER_BRIEF_S && interval_s < limits->min_expires_s;
 }
 
-static void put_contact(struct tentative *t, size_t index, const struct location_register *reg,
-                        const struct location_contact *contact, unix_s_t expires_s)
+/* When a contact is put, and until when it is to stay. */
+struct moment {
+    uint32_t now_s;
+    unix_s_t expires_s;
+};
+
+/* RFC 5627 section 5.1: the contact of the same instance (and flow, if it is one) that was registered last; t->count when
+ * there is none. */
+static size_t find_predecessor(const struct tentative *t, struct slice instance, size_t index,
+                               uint32_t reg_id)
 {
-    uint64_t row = 0;
+    size_t last = t->count;
+
+    if (reg_id != 0)
+        return index;
+    for (size_t i = 0; i < t->count; i++) {
+        if (location_instance_eq(location_instance_of(t->bindings[i].params), instance) &&
+            (last == t->count || t->bindings[i].updated_s >= t->bindings[last].updated_s))
+            last = i;
+    }
+    return last;
+}
+
+/* Since when the temporary GRUUs of an instance count. "If it differs" (the Call-ID) "from the one in the REGISTER request,
+ * the registrar MUST invalidate all previously generated temporary GRUUs for the AOR and instance ID". */
+static uint32_t update_gruus(struct tentative *t, size_t index, const struct location_register *reg,
+                             const struct location_contact *contact, uint32_t now_s)
+{
+    struct slice instance = location_instance_of(contact->params);
+    size_t before = find_predecessor(t, instance, index, contact->reg_id);
+    bool is_void = before < t->count && !slice_eq(t->bindings[before].call_id, reg->call_id);
+    uint32_t since_s = 0;
+
+    if (slice_is_null(instance))
+        return 0;
+    for (size_t i = 0; i < t->count; i++) {
+        struct location_binding *b = &t->bindings[i];
+
+        if (b->gruus_s > since_s && location_instance_eq(location_instance_of(b->params), instance))
+            since_s = b->gruus_s;
+    }
+    if (since_s != 0 && !is_void)
+        return since_s;
+    since_s = since_s < now_s ? now_s : since_s + 1;
+    for (size_t i = 0; i < t->count; i++) {
+        struct location_binding *b = &t->bindings[i];
+
+        if (location_instance_eq(location_instance_of(b->params), instance)) {
+            b->gruus_s = since_s;
+            b->changed = true;
+        }
+    }
+    return since_s;
+}
+
+static void put_contact(struct tentative *t, size_t index, const struct location_register *reg,
+                        const struct location_contact *contact, const struct moment *moment)
+{
+    uint32_t gruus_s = update_gruus(t, index, reg, contact, moment->now_s);
+    uint64_t row = index < t->count ? t->bindings[index].row : 0;
 
     if (index == t->count)
         t->count++;
-    else
-        row = t->bindings[index].row;
     t->bindings[index] = (struct location_binding){
         .row = row,
         .changed = true,
@@ -125,8 +209,12 @@ static void put_contact(struct tentative *t, size_t index, const struct location
         .call_id = reg->call_id,
         .cseq = reg->cseq,
         .q_milli = contact->q_milli,
-        .expires_s = expires_s,
+        .expires_s = moment->expires_s,
+        .updated_s = moment->now_s,
+        .reg_id = contact->reg_id,
+        .gruus_s = gruus_s,
         .has_hop = true,
+        .by_flow = contact->by_flow,
         .hop = reg->hop,
     };
     t->fresh[index] = true;
@@ -152,14 +240,14 @@ int location_apply(const struct location_record *old, const struct location_regi
     struct tentative t;
     bool added = false;
 
-    load_live(&t, old, now_s);
+    load_live(&t, old, now_s, &limits->flows);
     if (reg->wildcard)
         return apply_wildcard(&t, reg, ret_outcome);
 
     for (size_t i = 0; i < reg->n_contacts; i++) {
         const struct location_contact *contact = &reg->contacts[i];
         uint32_t interval_s = requested_s(contact, limits);
-        size_t at = find(&t, contact->uri);
+        size_t at = find(&t, contact, interval_s == 0);
 
         if (is_too_brief(interval_s, limits))
             return refuse(423, NULL, "less than min-expires: RFC 3261 section 10.3 step 7", ret_outcome);
@@ -177,7 +265,8 @@ int location_apply(const struct location_record *old, const struct location_regi
                 return refuse(403, "Too Many Contacts", "contacts per address-of-record", ret_outcome);
             added = true;
         }
-        put_contact(&t, at, reg, contact, now_s + interval_s);
+        put_contact(&t, at, reg, contact,
+                    &(struct moment){.now_s = (uint32_t)now_s, .expires_s = now_s + interval_s});
     }
     /* A limit that was lowered must not keep those from refreshing who were let in before. */
     if (added && t.count > limits->contacts)
@@ -186,10 +275,10 @@ int location_apply(const struct location_record *old, const struct location_regi
 }
 
 int location_apply_expiry(const struct location_record *old, unix_s_t now_s,
-                          struct location_outcome *ret_outcome)
+                          const struct location_flows *flows, struct location_outcome *ret_outcome)
 {
     struct tentative t;
 
-    load_live(&t, old, now_s);
+    load_live(&t, old, now_s, flows);
     return finish(&t, location_record_aor(old), ret_outcome);
 }

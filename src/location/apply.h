@@ -13,6 +13,10 @@ struct location_contact {
     unsigned q_milli;
     uint32_t requested_s; /* expiration interval asked for; see location_limits for what becomes of it */
     bool has_requested;   /* false: neither an expires parameter nor an Expires header field */
+    uint32_t
+        reg_id; /* RFC 5626 section 6: the binding is that of this flow of the contact's instance, whatever its
+                             URI; 0: of the URI */
+    bool by_flow; /* see struct location_binding */
 };
 
 /* What a REGISTER asks. */
@@ -28,10 +32,11 @@ struct location_register {
 };
 
 struct location_limits {
-    uint32_t default_expires_s; /* when none is asked for */
-    uint32_t min_expires_s;     /* asked for less, but more than 0 and less than an hour: 423 */
-    uint32_t max_expires_s;     /* asked for more: this much is given */
-    unsigned contacts;          /* per address-of-record, at most LOCATION_CONTACTS_MAX */
+    uint32_t default_expires_s;  /* when none is asked for */
+    uint32_t min_expires_s;      /* asked for less, but more than 0 and less than an hour: 423 */
+    uint32_t max_expires_s;      /* asked for more: this much is given */
+    unsigned contacts;           /* per address-of-record, at most LOCATION_CONTACTS_MAX */
+    struct location_flows flows; /* a binding that is cut counts as one whose time has come */
 };
 /* 3600 s, 60 s, 7200 s; 10 contacts. */
 extern const struct location_limits location_limits_default;
@@ -52,8 +57,8 @@ MUST_USE int location_apply(const struct location_record *old, const struct loca
                             unix_s_t now_s, const struct location_limits *limits,
                             struct location_outcome *ret_outcome);
 
-/* The record without the bindings whose time has come: *ret_outcome as above. */
+/* The record without the bindings whose time has come, or that are cut: *ret_outcome as above. */
 MUST_USE int location_apply_expiry(const struct location_record *old, unix_s_t now_s,
-                                   struct location_outcome *ret_outcome);
+                                   const struct location_flows *flows, struct location_outcome *ret_outcome);
 
 #endif

@@ -12,7 +12,8 @@ struct location_packed {
     uint32_t text_off; /* from the start of the record */
     uint16_t uri_len, params_len, path_len, call_id_len;
     uint16_t q_milli;
-    bool has_hop, changed;
+    bool has_hop, by_flow, changed;
+    uint32_t updated_s, reg_id, gruus_s;
 };
 
 static struct location_packed *packed_of(const struct location_record *record, size_t index)
@@ -53,7 +54,11 @@ static char *pack(const struct location_record *record, size_t index, const stru
         .path_len = (uint16_t)b->path.len,
         .call_id_len = (uint16_t)b->call_id.len,
         .q_milli = (uint16_t)b->q_milli,
+        .updated_s = b->updated_s,
+        .reg_id = b->reg_id,
+        .gruus_s = b->gruus_s,
         .has_hop = b->has_hop,
+        .by_flow = b->by_flow,
         .changed = b->changed,
     };
     return put(put(put(put(out, b->uri), b->params), b->path), b->call_id);
@@ -127,7 +132,11 @@ struct location_binding location_record_get(const struct location_record *record
         .cseq = p->cseq,
         .q_milli = p->q_milli,
         .expires_s = p->expires_s,
+        .updated_s = p->updated_s,
+        .reg_id = p->reg_id,
+        .gruus_s = p->gruus_s,
         .has_hop = p->has_hop,
+        .by_flow = p->by_flow,
         .hop = p->hop,
     };
 }
@@ -138,4 +147,13 @@ void location_record_set_stored(struct location_record *record, size_t index, ui
 
     p->row = row;
     p->changed = false;
+}
+
+bool location_binding_is_cut(const struct location_binding *b, const struct location_flows *flows)
+{
+    if (!b->by_flow)
+        return false;
+    if (!b->has_hop)
+        return true;
+    return b->hop.flow != SIP_FLOW_NONE && flows->is_open && !flows->is_open(flows->ctx, &b->hop);
 }

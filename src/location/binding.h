@@ -36,8 +36,19 @@ struct location_binding {
     uint32_t cseq;
     unsigned q_milli;
     unix_s_t expires_s;
+    uint32_t updated_s; /* when it was last registered; seconds since 1970, like the next */
+    uint32_t reg_id;    /* RFC 5626: the flow of its instance that this is; 0: not registered as a flow */
+    uint32_t
+        gruus_s; /* RFC 5627: temporary GRUUs of its instance from before are void; 0: it has no instance-id */
     bool has_hop;       /* hop is known */
+    bool by_flow;       /* reached by hop alone: what its URI says leads nowhere */
     struct sip_hop hop; /* where the REGISTER came from */
+};
+
+/* Who knows about connections. is_open may be called by any thread; NULL: nothing is known, so none is gone. */
+struct location_flows {
+    bool (*is_open)(void *ctx, const struct sip_hop *hop);
+    void *ctx;
 };
 
 struct location_packed;
@@ -72,5 +83,9 @@ static inline bool location_binding_is_live(const struct location_binding *b, un
 {
     return b->expires_s > now_s;
 }
+
+/* A binding whose only way to the client is gone (RFC 5626 section 7): its connection is closed, or was the process
+ * before's. */
+bool location_binding_is_cut(const struct location_binding *b, const struct location_flows *flows);
 
 #endif

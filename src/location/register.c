@@ -1,5 +1,6 @@
 #include "location/register.h"
 #include "base/num.h"
+#include "location/instance.h"
 
 /* Section 10.2: "Malformed values SHOULD be treated as equivalent to 3600." */
 #define MALFORMED_EXPIRES_S 3600
@@ -51,7 +52,20 @@ static bool is_param(struct slice param, struct slice name)
     return slice_eq_nocase(slice_trim(slice_sub(param, 0, slice_find(param, '='))), name);
 }
 
-/* Everything but q and expires, which are kept as numbers. */
+/* What the registrar says itself. RFC 5627 section 5.1: "If the contact contained a "pub-gruu" Contact header field parameter, the
+ * header field parameter MUST be ignored", and so "temp-gruu". */
+static bool is_ours(struct slice param)
+{
+    static const struct slice names[] = {{"q", 1}, {"expires", 7}, {"pub-gruu", 8}, {"temp-gruu", 9}};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (is_param(param, names[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Everything but q and expires, which are kept as numbers, and what the registrar says itself. */
 static int copy_params(struct slice params, struct arena *arena, struct slice *ret_params)
 {
     struct slice rest = params, param;
@@ -67,13 +81,27 @@ static int copy_params(struct slice params, struct arena *arena, struct slice *r
         return ERR_NOMEM;
     buf_init(&out, memory, params.len + 1);
     while (next_param(&rest, &param)) {
-        if (is_param(param, SLICE("q")) || is_param(param, SLICE("expires")))
+        if (is_ours(param))
             continue;
         buf_putc(&out, ';');
         put_unfolded(&out, param);
     }
     *ret_params = buf_slice(&out);
     return 0;
+}
+
+/* RFC 5626 section 10: "c-p-reg = "reg-id" EQUAL 1*DIGIT ; 1 to (2^31 - 1)"; section 6: of a contact without an instance-id "it
+ * simply ignores the reg-id". */
+static int parse_reg_id(struct slice params, uint32_t *ret_reg_id)
+{
+    struct slice text;
+    int rc = 0;
+
+    *ret_reg_id = 0;
+    if (!sip_param(params, SLICE("reg-id"), &text) || slice_is_null(location_instance_of(params)))
+        return 0;
+    rc = num_parse_u32(text, INT32_MAX, ret_reg_id);
+    return rc == 0 && *ret_reg_id == 0 ? ERR_RANGE : rc;
 }
 
 static int parse_contact(const struct sip_msg *msg, struct slice element, struct arena *arena,
@@ -89,6 +117,9 @@ static int parse_contact(const struct sip_msg *msg, struct slice element, struct
         return fail(ERR_SYNTAX, "Bad Contact", "Contact: RFC 3261 section 20.10", ret_error);
     if (sip_param_q(na.params, &c.q_milli) != 0)
         return fail(ERR_SYNTAX, "Bad q in Contact", "q of a Contact: RFC 3261 section 25.1", ret_error);
+    if (parse_reg_id(na.params, &c.reg_id) != 0)
+        return fail(ERR_SYNTAX, "Bad reg-id in Contact", "reg-id of a Contact: RFC 5626 section 10",
+                    ret_error);
     if (sip_param(na.params, SLICE("expires"), &text))
         c.requested_s = expires_of(text);
     else if (sip_msg_has(msg, SIP_HDR_EXPIRES))

@@ -1,39 +1,39 @@
-#include "location/registrar.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "location/register.h"
+#include "location/instance.h"
+#include "location/outbound.h"
+#include "location/registrar_private.h"
 #include <time.h>
 
 /* The extensions this registrar has: what Require may name and Supported says. */
-#define OPTION_PATH SLICE("path")
+#define OPTION_PATH     SLICE("path")
+#define OPTION_OUTBOUND SLICE("outbound")
+#define OPTION_GRUU     SLICE("gruu")
+/* RFC 5627 section 5.2: "The registrar SHOULD NOT include the "gruu" option tag in the Require or Supported header field of the
+ * response." */
+#define SUPPORTED SLICE("path, outbound")
 
-#define AOR_BYTES      (LOCATION_AOR_BYTES_MAX)
 #define NUMBER_BYTES   20
 #define DATE_BYTES     32
 #define LOG_PER_SECOND 20
 
-struct location_registrar {
-    struct location_registrar_opts opts;
-    struct log_limiter limiter;
-};
-
-/* Whose registration is meant. */
-struct owner {
-    struct slice aor;  /* canonical: the index into the bindings */
-    struct slice user; /* canonical, in aor */
-    const struct proxy_domain *domain;
-};
-
 int location_registrar_new(const struct location_registrar_opts *opts,
                            struct location_registrar **ret_registrar)
 {
+    struct hash_key secret = location_storage_secret(opts->storage);
     struct location_registrar *r = mem_zalloc(sizeof(*r));
+    int rc;
 
     if (!r)
         return ERR_NOMEM;
     r->opts = *opts;
     r->limiter.per_second = LOG_PER_SECOND;
+    rc = location_gruus_init(&secret, &r->gruus);
+    if (rc != 0) {
+        mem_free(r);
+        return rc;
+    }
     *ret_registrar = r;
     return 0;
 }
@@ -95,23 +95,60 @@ static struct slice format_date(unix_s_t now_s, char out[DATE_BYTES])
     return buf_slice(&b);
 }
 
-#define CONTACT_EXTRA_BYTES 48 /* <>;expires=4294967295;q=0.123 and a comma */
+/* What the answer says of the bindings. */
+struct listing {
+    struct proxy_request *req;
+    const struct location_registrar *r;
+    const struct location_owner *owner;
+    bool with_gruus; /* RFC 5627 section 5.2 */
+};
 
-static size_t contacts_bytes(const struct location_record *record)
+#define CONTACT_EXTRA_BYTES 48 /* <>;expires=4294967295;q=0.123 and a comma */
+/* ;pub-gruu="sip:USER@DOMAIN;gr=VALUE";temp-gruu="sip:NAME@DOMAIN;gr" */
+#define GRUUS_EXTRA_BYTES (48 + LOCATION_GRUU_VALUE_BYTES + LOCATION_GRUU_NAME_BYTES)
+
+static size_t contacts_bytes(const struct listing *l, const struct location_record *record)
 {
-    size_t bytes = 1;
+    size_t bytes = 1,
+           gruus = l->with_gruus ? l->owner->aor.len + l->owner->domain->name.len + GRUUS_EXTRA_BYTES : 0;
 
     for (size_t i = 0; i < record->count; i++) {
         struct location_binding b = location_record_get(record, i);
 
-        bytes += b.uri.len + b.params.len + CONTACT_EXTRA_BYTES;
+        bytes += b.uri.len + b.params.len + CONTACT_EXTRA_BYTES + gruus;
     }
     return bytes;
 }
 
+/* "if the registrar has a public GRUU assigned to the instance ID and AOR (and the client supports GRUUs), the registrar MUST add
+ * a "pub-gruu" Contact header field parameter"; and likewise a temporary one. */
+static int put_gruus(struct buf *out, const struct listing *l, const struct location_binding *b)
+{
+    struct slice instance = location_instance_of(b->params);
+    const struct location_gruu gruu = {location_gruu_instance(&l->r->gruus, instance), b->gruus_s};
+    char value[LOCATION_GRUU_VALUE_BYTES], name[LOCATION_GRUU_NAME_BYTES];
+    int rc;
+
+    buf_lit(out, ";pub-gruu=\"");
+    buf_put(out, l->owner->aor);
+    buf_lit(out, ";gr=");
+    buf_put(out, location_gruu_public(&l->r->gruus, l->owner->aor, instance, value));
+    buf_lit(out, "\"");
+    rc = location_gruu_temporary(&l->r->gruus, l->owner->user, l->owner->domain->name, &gruu, name);
+    if (rc != 0)
+        return rc == ERR_LIMIT ? 0 : rc;
+    buf_lit(out, ";temp-gruu=\"sip:");
+    buf_put(out, slice_make(name, sizeof(name)));
+    buf_lit(out, "@");
+    buf_put(out, l->owner->domain->name);
+    buf_lit(out, ";gr\"");
+    return 0;
+}
+
 /* Step 8: "The response MUST contain Contact header field values enumerating all current bindings. Each
  * Contact value MUST feature an "expires" parameter". */
-static void put_contact(struct buf *out, const struct location_binding *b, unix_s_t now_s)
+static int put_contact(struct buf *out, const struct listing *l, const struct location_binding *b,
+                       unix_s_t now_s)
 {
     if (out->len > 0)
         buf_putc(out, ',');
@@ -122,52 +159,82 @@ static void put_contact(struct buf *out, const struct location_binding *b, unix_
     if (b->q_milli < 1000)
         buf_printf(out, ";q=0.%03u", b->q_milli);
     buf_put(out, b->params);
+    return l->with_gruus && b->gruus_s != 0 ? put_gruus(out, l, b) : 0;
 }
 
 /* record: NULL for no bindings. Absent when none is alive. */
-static int format_contacts(struct proxy_request *req, const struct location_record *record,
+static int format_contacts(const struct listing *l, const struct location_record *record,
                            struct slice *ret_contacts)
 {
-    unix_s_t now_s = proxy_now_s(req->proxy);
+    unix_s_t now_s = proxy_now_s(l->req->proxy);
     size_t bytes;
     struct buf out;
     void *memory;
+    int rc = 0;
 
     *ret_contacts = SLICE_NULL;
     if (!record)
         return 0;
-    bytes = contacts_bytes(record);
-    memory = arena_alloc(&req->arena, bytes);
+    bytes = contacts_bytes(l, record);
+    memory = arena_alloc(&l->req->arena, bytes);
     if (!memory)
         return ERR_NOMEM;
     buf_init(&out, memory, bytes);
-    for (size_t i = 0; i < record->count; i++) {
+    for (size_t i = 0; i < record->count && rc == 0; i++) {
         struct location_binding b = location_record_get(record, i);
 
-        if (location_binding_is_live(&b, now_s))
-            put_contact(&out, &b, now_s);
+        if (location_registrar_counts(l->r, &b, now_s))
+            rc = put_contact(&out, l, &b, now_s);
     }
     if (out.len > 0)
         *ret_contacts = buf_slice(&out);
-    return 0;
+    return rc;
 }
 
-/* Step 8; path: of this request (RFC 3327 section 5.3: "The registrar copies the Path header field values"). */
-static enum proxy_verdict accept(struct proxy_request *req, const struct location_record *record,
-                                 struct slice path, const char *why)
+/* RFC 5626 section 6: "Registrars with a direct flow with a UA MAY include a Flow-Timer header in a 2xx class registration
+ * response that includes the outbound option-tag in the Require header." */
+static size_t put_outbound(const struct location_registrar *r, const struct proxy_request *req,
+                           const struct location_register *reg, char digits[NUMBER_BYTES],
+                           struct sip_extra *extra)
 {
-    struct sip_extra extra[5] = {0};
-    char date[DATE_BYTES];
-    struct slice contacts;
     size_t n = 0;
 
-    if (format_contacts(req, record, &contacts) != 0)
+    if (!location_outbound_is_used(req, reg))
+        return 0;
+    extra[n++] = (struct sip_extra){.id = SIP_HDR_REQUIRE, .value = OPTION_OUTBOUND};
+    if (r->opts.proxy->flow_timer_s > 0 && location_outbound_is_direct(req))
+        extra[n++] = (struct sip_extra){
+            .id = SIP_HDR_FLOW_TIMER,
+            .value = slice_make(digits, num_format_u64(r->opts.proxy->flow_timer_s, digits))};
+    return n;
+}
+
+/* Step 8; the Path of this request (RFC 3327 section 5.3: "The registrar copies the Path header field values"). */
+static enum proxy_verdict accept(const struct location_registrar *r, struct proxy_request *req,
+                                 const struct location_record *record, const struct location_register *reg,
+                                 const char *why)
+{
+    struct location_owner owner;
+    struct sip_uri uri;
+    char aor[LOCATION_REGISTRAR_AOR_BYTES], date[DATE_BYTES], digits[NUMBER_BYTES];
+    struct sip_extra extra[8] = {0};
+    struct slice contacts;
+    struct listing l = {.req = req, .r = r, .owner = &owner};
+    size_t n = 0;
+
+    l.with_gruus = sip_msg_has_option(&req->msg, SIP_HDR_SUPPORTED, OPTION_GRUU) &&
+                   sip_uri_parse(reg->aor, &uri) == 0 &&
+                   location_owner_of(r->opts.proxy, &uri, aor, &owner) == 0;
+    if (format_contacts(&l, record, &contacts) != 0)
         return refuse_busy(req, "no memory for the response");
     if (!slice_is_null(contacts))
         extra[n++] = (struct sip_extra){.id = SIP_HDR_CONTACT, .value = contacts};
-    if (path.len > 0)
-        extra[n++] = (struct sip_extra){.id = SIP_HDR_PATH, .value = path};
-    extra[n++] = (struct sip_extra){.id = SIP_HDR_SUPPORTED, .value = OPTION_PATH};
+    if (reg->path.len > 0)
+        extra[n++] = (struct sip_extra){.id = SIP_HDR_PATH, .value = reg->path};
+    if (r->opts.service_route.len > 0)
+        extra[n++] = (struct sip_extra){.id = SIP_HDR_SERVICE_ROUTE, .value = r->opts.service_route};
+    n += put_outbound(r, req, reg, digits, &extra[n]);
+    extra[n++] = (struct sip_extra){.id = SIP_HDR_SUPPORTED, .value = SUPPORTED};
     extra[n++] = (struct sip_extra){.id = SIP_HDR_DATE, .value = format_date(proxy_now_s(req->proxy), date)};
     counter_inc(proxy_get_counters(req->proxy), COUNTER_REGISTRATIONS);
     return proxy_reply(req, 200, SLICE_NULL, extra, why);
@@ -191,6 +258,12 @@ static size_t values_bytes(const struct sip_msg *msg, enum sip_hdr_id id)
     return bytes;
 }
 
+static bool is_supported(struct slice tag)
+{
+    return slice_eq_nocase(tag, OPTION_PATH) || slice_eq_nocase(tag, OPTION_OUTBOUND) ||
+           slice_eq_nocase(tag, OPTION_GRUU);
+}
+
 /* The tags of Require that we do not have, comma-separated; empty when we have all (section 8.2.2.3). */
 static int unsupported_tags(struct proxy_request *req, struct slice *ret_tags)
 {
@@ -204,7 +277,7 @@ static int unsupported_tags(struct proxy_request *req, struct slice *ret_tags)
         return ERR_NOMEM;
     buf_init(&out, memory, bytes);
     while (sip_values_next(&it, &tag) == 0) {
-        if (slice_eq_nocase(tag, OPTION_PATH))
+        if (is_supported(tag))
             continue;
         if (out.len > 0)
             buf_putc(&out, ',');
@@ -242,14 +315,11 @@ static struct slice user_of(struct slice aor)
     return to < aor.len && from < to ? slice_sub(aor, from, to) : SLICE_NULL;
 }
 
-/* The index into the bindings: the canonical form of section 10.3 step 5 under the domain's own name, so that
- * every way of writing one of our domains (with a port of ours, in capitals, as sips) leads to the same user.
- */
-static int owner_in(const struct proxy_domain *domain, const struct sip_uri *uri, char out[AOR_BYTES],
-                    struct owner *ret_owner)
+int location_owner_in(const struct proxy_domain *domain, const struct sip_uri *uri,
+                      char out[LOCATION_REGISTRAR_AOR_BYTES], struct location_owner *ret_owner)
 {
     struct sip_uri plain = *uri;
-    struct owner owner = {.domain = domain};
+    struct location_owner owner = {.domain = domain};
     struct buf b;
 
     if (!domain || slice_is_null(uri->user))
@@ -258,7 +328,7 @@ static int owner_in(const struct proxy_domain *domain, const struct sip_uri *uri
     plain.host = domain->name;
     plain.addr.family = ADDR_NONE;
     plain.port = 0;
-    buf_init(&b, out, AOR_BYTES);
+    buf_init(&b, out, LOCATION_REGISTRAR_AOR_BYTES);
     if (sip_uri_canonical_aor(&plain, &b) != 0)
         return ERR_LIMIT;
     owner.aor = buf_slice(&b);
@@ -269,7 +339,7 @@ static int owner_in(const struct proxy_domain *domain, const struct sip_uri *uri
 
 static bool is_third_party(const struct location_registrar *r, const struct proxy_request *req)
 {
-    char text[AOR_BYTES];
+    char text[LOCATION_REGISTRAR_AOR_BYTES];
     struct buf b;
 
     buf_init(&b, text, sizeof(text));
@@ -286,7 +356,7 @@ static bool is_third_party(const struct location_registrar *r, const struct prox
 
 /* Step 4. */
 static bool may_register(const struct location_registrar *r, const struct proxy_request *req,
-                         const struct owner *owner)
+                         const struct location_owner *owner)
 {
     if (slice_is_null(req->user))
         return true; /* nobody was asked who he is */
@@ -296,7 +366,7 @@ static bool may_register(const struct location_registrar *r, const struct proxy_
 }
 
 static bool exists(const struct location_registrar *r, const struct proxy_request *req,
-                   const struct owner *owner)
+                   const struct location_owner *owner)
 {
     if (r->opts.unknown_users && slice_is_null(req->user))
         return true;
@@ -304,8 +374,8 @@ static bool exists(const struct location_registrar *r, const struct proxy_reques
 }
 
 /* 0: owner is the one whose bindings are meant. Else the request has been answered. */
-static int find_owner(const struct location_registrar *r, struct proxy_request *req, char out[AOR_BYTES],
-                      struct owner *ret_owner)
+static int find_owner(const struct location_registrar *r, struct proxy_request *req,
+                      char out[LOCATION_REGISTRAR_AOR_BYTES], struct location_owner *ret_owner)
 {
     const struct sip_name_addr *to;
     struct sip_uri uri;
@@ -317,7 +387,7 @@ static int find_owner(const struct location_registrar *r, struct proxy_request *
                      "the address-of-record is no SIP or SIPS URI: RFC 3261 section 10.2");
         return ERR_SYNTAX;
     }
-    rc = owner_in(proxy_uri_domain(r->opts.proxy, &uri), &uri, out, ret_owner);
+    rc = location_owner_in(proxy_uri_domain(r->opts.proxy, &uri), &uri, out, ret_owner);
     if (rc != 0) {
         (void)refuse(req, 404, NULL, "not an address of ours: RFC 3261 section 10.3 step 5");
         return rc;
@@ -344,7 +414,7 @@ static enum proxy_verdict answer_fetch(const struct location_registrar *r, struc
 
     if (rc == ERR_NOMEM)
         return refuse_busy(req, "no memory for the response");
-    return accept(req, record, reg->path, "bindings listed: RFC 3261 section 10.2.3");
+    return accept(r, req, record, reg, "bindings listed: RFC 3261 section 10.2.3");
 }
 
 static void log_job(struct location_registrar *r, const struct proxy_request *req,
@@ -362,7 +432,7 @@ static enum proxy_verdict answer_job(struct location_registrar *r, struct proxy_
     log_job(r, req, job);
     switch (job->status) {
     case 200:
-        return accept(req, job->record, job->reg.path, "bindings updated: RFC 3261 section 10.3 step 8");
+        return accept(r, req, job->record, &job->reg, "bindings updated: RFC 3261 section 10.3 step 8");
     case 423:
         return refuse_brief(req, location_storage_limits(r->opts.storage)->min_expires_s, job->why);
     case 503:
@@ -396,12 +466,52 @@ static enum proxy_verdict submit(struct location_registrar *r, struct proxy_requ
     return verdict;
 }
 
+static bool is_in_loop(const struct location_registrar *r, const struct location_owner *owner,
+                       const struct sip_uri *uri)
+{
+    char text[LOCATION_REGISTRAR_AOR_BYTES], memory[LOCATION_GRUU_USER_MAX];
+    struct location_owner other;
+    struct location_gruu gruu;
+    struct slice user;
+
+    if (location_owner_in(proxy_uri_domain(r->opts.proxy, uri), uri, text, &other) != 0)
+        return false;
+    if (slice_eq(other.aor, owner->aor))
+        return true;
+    return other.domain == owner->domain &&
+           location_gruu_temporary_read(&r->gruus, other.user, other.domain->name, memory, &user, &gruu) ==
+               0 &&
+           slice_eq(user, owner->user);
+}
+
+/* RFC 5627 section 5.1, for contacts with an instance-id: "If the contact URI is equivalent ... to the AOR, the registrar MUST reject
+ * the request with a 403"; "If the contact URI is a GRUU for the AOR" likewise; "If the contact is not a SIP URI" likewise. */
+static int check_contacts(const struct location_registrar *r, const struct location_owner *owner,
+                          const struct location_register *reg, struct location_register_error *ret_error)
+{
+    for (size_t i = 0; i < reg->n_contacts; i++) {
+        const struct location_contact *contact = &reg->contacts[i];
+        struct sip_uri uri;
+
+        if (slice_is_null(location_instance_of(contact->params)) ||
+            (contact->has_requested && contact->requested_s == 0))
+            continue;
+        if (sip_uri_parse(contact->uri, &uri) == 0 &&
+            (uri.scheme == SIP_SCHEME_SIP || uri.scheme == SIP_SCHEME_SIPS) && !is_in_loop(r, owner, &uri))
+            continue;
+        *ret_error = (struct location_register_error){
+            .status = 403, .phrase = NULL, .why = "the contact leads back to the user: RFC 5627 section 5.1"};
+        return ERR_DENIED;
+    }
+    return 0;
+}
+
 static enum proxy_verdict process(struct location_registrar *r, struct proxy_request *req)
 {
     struct location_register_error error;
     struct location_register reg;
-    struct owner owner;
-    char aor[AOR_BYTES];
+    struct location_owner owner;
+    char aor[LOCATION_REGISTRAR_AOR_BYTES];
     int rc;
 
     if (find_owner(r, req, aor, &owner) != 0 || !proxy_check_content(req))
@@ -417,6 +527,13 @@ static enum proxy_verdict process(struct location_registrar *r, struct proxy_req
         return refuse(req, error.status, error.phrase, error.why);
     reg.aor = owner.aor;
     reg.hop = req->from;
+    rc = location_outbound_decide(req, &reg, &error);
+    if (rc == 0)
+        rc = check_contacts(r, &owner, &reg, &error);
+    if (rc == ERR_NOMEM)
+        return refuse_busy(req, "no memory to read the request");
+    if (rc != 0)
+        return refuse(req, error.status, error.phrase, error.why);
     if (reg.n_contacts == 0 && !reg.wildcard)
         return answer_fetch(r, req, &reg);
     return submit(r, req, &reg);
@@ -433,123 +550,4 @@ enum proxy_verdict location_registrar_step(struct proxy_request *req, void *ctx)
         return PROXY_NEXT;
     verdict = location_require_step(req, r);
     return verdict == PROXY_NEXT ? process(r, req) : verdict;
-}
-
-/* ---- Where a user is ---- */
-
-static bool is_under_invalid(struct slice host)
-{
-    static const struct slice suffix = {".invalid", 8};
-
-    return host.len > suffix.len && slice_eq_nocase(slice_sub(host, host.len - suffix.len, host.len), suffix);
-}
-
-/* RFC 7118 section 5: a browser cannot be connected to, only its own connection leads there. A phone on TLS has no
- * certificate to be known by: "the existing TLS connection will be reused to deliver incoming requests to the UA that
- * had just completed registration" (RFC 3261 section 26.3.2.1). */
-static bool goes_by_hop(const struct location_registrar *r, const struct location_binding *b)
-{
-    struct sip_uri uri;
-
-    if (!b->has_hop || b->path.len > 0)
-        return false;
-    if (r->opts.prefer_flow || b->hop.transport == SIP_TRANSPORT_WS ||
-        b->hop.transport == SIP_TRANSPORT_WSS || b->hop.transport == SIP_TRANSPORT_TLS)
-        return true;
-    return sip_uri_parse(b->uri, &uri) == 0 && is_under_invalid(uri.host);
-}
-
-/* Before those with a lower q, and before those of the same q, which were registered earlier. */
-static void insert_by_q(struct proxy_binding *list, size_t count, const struct proxy_binding *binding)
-{
-    size_t at = count;
-
-    while (at > 0 && list[at - 1].q_milli <= binding->q_milli) {
-        list[at] = list[at - 1];
-        at--;
-    }
-    list[at] = *binding;
-}
-
-static int list_bindings(const struct location_registrar *r, const struct location_record *record,
-                         unix_s_t now_s, struct arena *arena, size_t max,
-                         const struct proxy_binding **ret_bindings, size_t *ret_count)
-{
-    struct proxy_binding *list = arena_alloc(arena, record->count * sizeof(*list));
-    size_t count = 0;
-
-    if (!list)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < record->count; i++) {
-        struct location_binding b = location_record_get(record, i);
-        const struct proxy_binding binding = {
-            .uri = b.uri,
-            .path = b.path.len > 0 ? b.path : SLICE_NULL,
-            .q_milli = b.q_milli,
-            .has_hop = goes_by_hop(r, &b),
-            .hop = b.hop,
-        };
-
-        if (location_binding_is_live(&b, now_s))
-            insert_by_q(list, count++, &binding);
-    }
-    *ret_bindings = list;
-    *ret_count = count < max ? count : max;
-    return 0;
-}
-
-/* The domain whose name this is: an address-of-record in canonical form has no port that would tell more. */
-static const struct proxy_domain *domain_named(const struct proxy_opts *proxy, const struct sip_uri *uri)
-{
-    for (size_t i = 0; i < proxy->n_domains; i++) {
-        struct addr addr;
-
-        if (slice_eq_nocase(proxy->domains[i].name, uri->host))
-            return &proxy->domains[i];
-        if (uri->addr.family != ADDR_NONE && addr_parse_ip(proxy->domains[i].name, &addr) == 0 &&
-            addr_eq_ip(&addr, &uri->addr))
-            return &proxy->domains[i];
-    }
-    return NULL;
-}
-
-/* Where nobody can register without credentials, who is not among the users has no bindings, whatever is left
- * from when he was. */
-static bool is_for_users_only(const struct location_registrar *r, const struct proxy_domain *domain)
-{
-    const struct proxy_opts *proxy = r->opts.proxy;
-
-    for (size_t i = 0; i < proxy->n_listeners; i++) {
-        if (proxy->listeners[i].auth_register == PROXY_AUTH_NONE)
-            return false;
-    }
-    return domain->auth_register == PROXY_AUTH_REQUIRED;
-}
-
-int location_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,
-                    const struct proxy_binding **ret_bindings, size_t *ret_count)
-{
-    const struct location_registrar *r = ctx;
-    const struct location_record *record;
-    char text[AOR_BYTES];
-    struct owner owner;
-    struct sip_uri uri;
-    bool is_user;
-    int rc;
-
-    if (sip_uri_parse(aor, &uri) != 0 || owner_in(domain_named(r->opts.proxy, &uri), &uri, text, &owner) != 0)
-        return ERR_NOTFOUND;
-    is_user = r->opts.user_exists(r->opts.ctx, owner.domain->name, owner.user);
-    if (!is_user && is_for_users_only(r, owner.domain))
-        return ERR_NOTFOUND;
-    rc = location_store_get(location_storage_store(r->opts.storage), owner.aor, arena, &record);
-    if (rc == 0)
-        return list_bindings(r, record, now_s, arena, max, ret_bindings, ret_count);
-    if (rc != ERR_NOTFOUND)
-        return rc;
-    if (!is_user)
-        return ERR_NOTFOUND;
-    *ret_bindings = NULL;
-    *ret_count = 0;
-    return 0;
 }

@@ -25,10 +25,8 @@ struct location_registrar_opts {
     /* Take a Path although the client does not say that it supports it; else 420, as RFC 3327 section 5.3
      * recommends. */
     bool path_unasked;
-    /* Reach every binding over UDP or a connection by the way it came, not by its URI: for clients behind
-     * address translation. Bindings over WebSocket, and those whose host is under ".invalid", are reached so
-     * in any case. */
-    bool prefer_flow;
+    /* Service-Route of every 200 (RFC 3608): name-addrs, comma-separated; empty: none. */
+    struct slice service_route;
     /* Canonical addresses-of-record ("sip:admin@example.com") whose owners may register others of their own
      * domain. */
     const struct slice *third_parties;
@@ -48,8 +46,8 @@ enum proxy_verdict location_require_step(struct proxy_request *req, void *ctx);
 /* Section 10.3 steps 1 and 4 to 8. ctx: the registrar. */
 enum proxy_verdict location_registrar_step(struct proxy_request *req, void *ctx);
 
-/* proxy_ports.locate; ctx: the registrar. aor: canonical, under the name of one of our domains. Best q first,
- * the one registered last first among equals. */
+/* proxy_ports.locate; ctx: the registrar. aor: canonical, under the name of one of our domains. With a `gr` parameter it is a GRUU (RFC 5627
+ * section 6.1), and only the bindings of that instance are meant. Best q first, the one registered last first among equals. */
 MUST_USE int location_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,
                              const struct proxy_binding **ret_bindings, size_t *ret_count);
 

@@ -112,6 +112,7 @@ static void queue_stop(struct queue *q)
 /* ---- Clearing away what is dead ---- */
 
 struct purge {
+    const struct location_flows *flows;
     unix_s_t now_s;
     size_t count;
     struct location_record *dead[PURGE_MAX]; /* copies of records with a dead binding in them */
@@ -124,7 +125,7 @@ static void purge_find(const struct location_record *record, void *ctx)
     for (size_t i = 0; i < record->count && p->count < PURGE_MAX; i++) {
         struct location_binding b = location_record_get(record, i);
 
-        if (location_binding_is_live(&b, p->now_s))
+        if (location_binding_is_live(&b, p->now_s) && !location_binding_is_cut(&b, p->flows))
             continue;
         p->dead[p->count] = location_record_dup(record);
         if (p->dead[p->count])
@@ -138,7 +139,7 @@ static bool purge_change(const struct location_record *old, void *ctx, struct lo
     const struct purge *p = ctx;
     struct location_outcome outcome;
 
-    if (!old || location_apply_expiry(old, p->now_s, &outcome) != 0)
+    if (!old || location_apply_expiry(old, p->now_s, p->flows, &outcome) != 0)
         return false;
     *ret_record = outcome.record;
     return outcome.changed;
@@ -146,7 +147,7 @@ static bool purge_change(const struct location_record *old, void *ctx, struct lo
 
 static void purge_some(struct location_storage *s)
 {
-    struct purge p = {.now_s = clock_unix_s()};
+    struct purge p = {.flows = &s->opts.limits.flows, .now_s = clock_unix_s()};
 
     for (unsigned i = 0; i < LOCATION_STORE_SHARDS / PURGE_TICKS && p.count < PURGE_MAX; i++) {
         location_store_each(s->store, s->purge_shard, purge_find, &p);

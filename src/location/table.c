@@ -17,6 +17,10 @@ static const char *const schema_steps[] = {
     "CREATE TABLE secret ("
     " id INTEGER PRIMARY KEY CHECK (id = 1),"
     " value BLOB NOT NULL CHECK (length(value) = 16));",
+    "ALTER TABLE binding ADD COLUMN updated INTEGER NOT NULL DEFAULT 0;" /* seconds since 1970 */
+    "ALTER TABLE binding ADD COLUMN reg_id INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE binding ADD COLUMN gruus INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE binding ADD COLUMN by_flow INTEGER NOT NULL DEFAULT 0;",
     NULL,
 };
 
@@ -118,8 +122,9 @@ static int prepare_all(struct location_table *t)
         {"BEGIN IMMEDIATE", &t->begin},
         {"COMMIT", &t->commit},
         {"ROLLBACK", &t->rollback},
-        {"REPLACE INTO binding (id, aor, uri, params, path, call_id, cseq, q, expires, hop)"
-         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        {"REPLACE INTO binding (id, aor, uri, params, path, call_id, cseq, q, expires, hop,"
+         " updated, reg_id, gruus, by_flow) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
+         "?14)",
          &t->put},
         {"DELETE FROM binding WHERE id = ?1", &t->remove},
     };
@@ -194,6 +199,10 @@ static int take_row(struct location_table *table, sqlite3_stmt *stmt, location_t
         .cseq = (uint32_t)sqlite3_column_int64(stmt, 6),
         .q_milli = (unsigned)sqlite3_column_int(stmt, 7),
         .expires_s = sqlite3_column_int64(stmt, 8),
+        .updated_s = (uint32_t)sqlite3_column_int64(stmt, 10),
+        .reg_id = (uint32_t)sqlite3_column_int64(stmt, 11),
+        .gruus_s = (uint32_t)sqlite3_column_int64(stmt, 12),
+        .by_flow = sqlite3_column_int(stmt, 13) != 0,
     };
 
     b.has_hop = hop_unpack(table, column(stmt, 9), &b.hop);
@@ -204,11 +213,10 @@ int location_table_load(struct location_table *table, location_table_take_fn *ta
 {
     sqlite3_stmt *stmt;
     int taken = 0;
-    int rc =
-        sqlite3_prepare_v2(table->db,
-                           "SELECT id, aor, uri, params, path, call_id, cseq, q, expires, hop FROM binding"
-                           " ORDER BY id",
-                           -1, &stmt, NULL);
+    int rc = sqlite3_prepare_v2(table->db,
+                                "SELECT id, aor, uri, params, path, call_id, cseq, q, expires, hop,"
+                                " updated, reg_id, gruus, by_flow FROM binding ORDER BY id",
+                                -1, &stmt, NULL);
 
     if (rc != SQLITE_OK)
         return rc;
@@ -247,6 +255,12 @@ static void bind_text(sqlite3_stmt *stmt, int index, struct slice s)
     sqlite3_bind_text(stmt, index, s.ptr ? s.ptr : "", (int)s.len, SQLITE_STATIC);
 }
 
+/* A connection ends with the process at the latest. */
+static bool survives(const struct location_binding *b)
+{
+    return b->has_hop && !sip_transport_is_reliable((enum sip_transport)b->hop.transport);
+}
+
 int location_table_put(struct location_table *table, struct slice aor, const struct location_binding *b)
 {
     sqlite3_stmt *stmt = table->put;
@@ -262,10 +276,14 @@ int location_table_put(struct location_table *table, struct slice aor, const str
     sqlite3_bind_int64(stmt, 7, b->cseq);
     sqlite3_bind_int(stmt, 8, (int)b->q_milli);
     sqlite3_bind_int64(stmt, 9, b->expires_s);
-    if (b->has_hop)
+    if (survives(b))
         sqlite3_bind_blob(stmt, 10, hop, (int)hop_pack(table, &b->hop, hop), SQLITE_STATIC);
     else
         sqlite3_bind_null(stmt, 10);
+    sqlite3_bind_int64(stmt, 11, b->updated_s);
+    sqlite3_bind_int64(stmt, 12, b->reg_id);
+    sqlite3_bind_int64(stmt, 13, b->gruus_s);
+    sqlite3_bind_int(stmt, 14, b->by_flow);
     return run(stmt);
 }
 
@@ -280,10 +298,11 @@ int location_table_remove_all(struct location_table *table)
     return sqlite3_exec(table->db, "DELETE FROM binding", NULL, NULL, NULL);
 }
 
-int location_table_remove_expired(struct location_table *table, unix_s_t now_s)
+int location_table_remove_dead(struct location_table *table, unix_s_t now_s)
 {
     sqlite3_stmt *stmt;
-    int rc = sqlite3_prepare_v2(table->db, "DELETE FROM binding WHERE expires <= ?", -1, &stmt, NULL);
+    int rc = sqlite3_prepare_v2(
+        table->db, "DELETE FROM binding WHERE expires <= ? OR (by_flow AND hop IS NULL)", -1, &stmt, NULL);
 
     if (rc != SQLITE_OK)
         return rc;

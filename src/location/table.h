@@ -44,7 +44,8 @@ MUST_USE int location_table_put(struct location_table *table, struct slice aor,
                                 const struct location_binding *binding);
 MUST_USE int location_table_remove(struct location_table *table, uint64_t row);
 MUST_USE int location_table_remove_all(struct location_table *table);
-MUST_USE int location_table_remove_expired(struct location_table *table, unix_s_t now_s);
+/* Those whose time has come, and those that only a connection of the process before led to. */
+MUST_USE int location_table_remove_dead(struct location_table *table, unix_s_t now_s);
 
 /* SQLITE_NOTFOUND when there is none yet. */
 MUST_USE int location_table_get_secret(struct location_table *table,

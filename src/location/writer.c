@@ -319,7 +319,7 @@ static int remove_dead(struct location_writer *w, const struct location_record *
     for (size_t i = 0; i < record->count && rc == SQLITE_OK; i++) {
         struct location_binding b = location_record_get(record, i);
 
-        if (!location_binding_is_live(&b, now_s))
+        if (!location_binding_is_live(&b, now_s) || location_binding_is_cut(&b, &w->limits.limits->flows))
             rc = location_table_remove(&w->table, b.row);
     }
     return rc;
@@ -370,13 +370,16 @@ static bool add_loaded(const struct location_record *old, void *ctx, struct loca
     return l->rc == 0;
 }
 
+/* No connection is older than the process; those there are have nothing to do with what is loaded. */
+static const struct location_flows no_flows;
+
 static int load_binding(void *ctx, struct slice aor, const struct location_binding *binding)
 {
     struct load *l = ctx;
     struct loaded loaded = {.aor = aor, .binding = binding};
 
     l->writer->last_row = binding->row;
-    if (!location_binding_is_live(binding, l->now_s)) {
+    if (!location_binding_is_live(binding, l->now_s) || location_binding_is_cut(binding, &no_flows)) {
         l->dead++;
         return 0;
     }
@@ -423,7 +426,7 @@ int location_writer_load(struct location_writer *w, struct location_why *ret_why
     int rc = location_table_load(&w->table, load_binding, &l);
 
     if (rc == SQLITE_OK && l.dead > 0)
-        rc = location_table_remove_expired(&w->table, l.now_s);
+        rc = location_table_remove_dead(&w->table, l.now_s);
     return explain(w, rc, ret_why);
 }
 

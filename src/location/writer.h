@@ -42,7 +42,7 @@ void location_writer_close(struct location_writer *w);
 void location_writer_run(struct location_writer *w, struct location_job *first,
                          const struct location_job *end);
 
-/* Removes the rows of bindings that are dead at now_s. Should the database refuse, they are dead all the
+/* Removes the rows of bindings that are dead at now_s, or cut. Should the database refuse, they are dead all the
  * same. */
 void location_writer_purge(struct location_writer *w, struct location_record *const *records, size_t count,
                            unix_s_t now_s);

@@ -26,7 +26,7 @@ struct preference {
  * as 401, 407, 415, 420, and 484". What only says that nobody answered comes after what somebody said; and a
  * 503 is never passed on. */
 static const struct preference preferences[] = {
-    {401, 1}, {407, 1}, {415, 2}, {420, 3}, {484, 4}, {487, 6}, {480, 7}, {408, 8}, {503, 9},
+    {401, 1}, {407, 1}, {415, 2}, {420, 3}, {484, 4}, {487, 6}, {480, 7}, {408, 8}, {430, 8}, {503, 9},
 };
 
 static unsigned preference_rank(unsigned status)

@@ -72,6 +72,45 @@ static void end_local(struct proxy_branch *b, enum proxy_try how, unsigned statu
     tell(b, how, status, NULL);
 }
 
+/* RFC 5626 section 7: what says that this way is cut, or that nobody was there. Once somebody was alerted he has had his chance. */
+static bool may_switch(const struct proxy_branch *b)
+{
+    return b->target->instead && !b->context->is_closed && !b->has_rung &&
+           b->state != PROXY_BRANCH_CANCEL_DUE && b->state != PROXY_BRANCH_CANCELLING;
+}
+
+/* "the proxy SHOULD replace the failed branch with another target (if one is available) with the same AOR and instance-id, but a
+ * different reg-id." In a turn of its own, so that a long list of dead ways needs no deep stack. */
+static void switch_way(struct proxy_branch *b, unsigned status, const char *why)
+{
+    struct proxy *p = proxy_of(b);
+
+    detach(b);
+    proxy_wait_stop(p, &b->wait);
+    b->target = b->target->instead;
+    b->n_hops = b->next_hop = 0;
+    b->is_udp_forced = false;
+    b->is_switching = true;
+    enter(b, PROXY_BRANCH_RESOLVING, status, why);
+    timer_set(&p->wheel, &b->timer, p->wheel.now_ms);
+}
+
+/* This way does not lead there: the next one, or the end. */
+static void end_way(struct proxy_branch *b, enum proxy_try how, unsigned status, const char *why)
+{
+    if (may_switch(b))
+        switch_way(b, status, why);
+    else
+        end_local(b, how, status, why);
+}
+
+/* Section 16.9: "as if the forwarded request received a 503", and RFC 5626 section 5.3.1: "If the flow no longer exists, the proxy
+ * SHOULD send a 430 (Flow Failed)". */
+static unsigned status_of_failure(const struct proxy_branch *b)
+{
+    return b->target->has_hop && b->target->hop.flow_only ? 430 : 503;
+}
+
 /* Sending (section 16.6 steps 7 to 11) */
 
 static void set_timer_c(struct proxy_branch *b)
@@ -156,7 +195,7 @@ static void try_hops(struct proxy_branch *b, enum proxy_try how, unsigned status
             return;
         }
     }
-    end_local(b, how, status, why);
+    end_way(b, how, status, why);
 }
 
 /* RFC 3263 section 4.3: another element of the list, unless nobody wants the answer any more. */
@@ -206,13 +245,14 @@ static void do_try(struct proxy_branch *b, const struct proxy_branch_input *in)
     }
     memcpy(b->hops, in->hops, in->n_hops * sizeof(*b->hops));
     b->n_hops = in->n_hops;
-    try_hops(b, PROXY_TRY_UNREACHABLE, 503, "no address of the next hop can be used (16.6 step 7)");
+    try_hops(b, PROXY_TRY_UNREACHABLE, status_of_failure(b),
+             "no address of the next hop can be used (16.6 step 7)");
 }
 
 static void do_unresolved(struct proxy_branch *b, const struct proxy_branch_input *in)
 {
     (void)in;
-    end_local(b, PROXY_TRY_UNREACHABLE, 503, "the next hop has no address (RFC 3263)");
+    end_way(b, PROXY_TRY_UNREACHABLE, 503, "the next hop has no address (RFC 3263)");
 }
 
 /* Section 16.7 step 2: "if the response is a provisional response with status codes 101 to 199 inclusive
@@ -269,6 +309,10 @@ static void do_final(struct proxy_branch *b, const struct proxy_branch_input *in
         fail_over(b, PROXY_TRY_UNREACHABLE, 503, "503 from this address, next one (RFC 3263 section 4.3)");
         return;
     }
+    if ((status == 430 || status == 408) && may_switch(b)) {
+        switch_way(b, status, "another way to the same client (RFC 5626 section 7)");
+        return;
+    }
     enter(b, PROXY_BRANCH_DONE, status, "final response (16.7 step 4)");
     proxy_response_add(b, in->response);
     tell(b, PROXY_TRY_ANSWERED, status, in->response);
@@ -283,7 +327,7 @@ static void do_timeout(struct proxy_branch *b, const struct proxy_branch_input *
     if (b->state == PROXY_BRANCH_CALLING && may_fail_over(b))
         fail_over(b, PROXY_TRY_SILENT, 408, "no response from this address, next one (RFC 3263 section 4.3)");
     else
-        end_local(b, PROXY_TRY_SILENT, b->cancel.status, "Timer B or F (16.6 step 7)");
+        end_way(b, PROXY_TRY_SILENT, b->cancel.status, "Timer B or F (16.6 step 7)");
 }
 
 static void do_transport(struct proxy_branch *b, const struct proxy_branch_input *in)
@@ -298,7 +342,7 @@ static void do_transport(struct proxy_branch *b, const struct proxy_branch_input
         fail_over(b, PROXY_TRY_UNREACHABLE, 503,
                   "this address cannot be reached, next one (RFC 3263 section 4.3)");
     } else {
-        end_local(b, PROXY_TRY_UNREACHABLE, 503, "transport error (16.9)");
+        end_way(b, PROXY_TRY_UNREACHABLE, status_of_failure(b), "transport error (16.9)");
     }
 }
 
@@ -457,15 +501,6 @@ void proxy_branch_give_up(struct proxy_branch *b)
     proxy_branch_happen(b, PROXY_EVENT_CANCEL, &in);
 }
 
-static void on_timer(struct timer_wheel *wheel, struct timer *timer)
-{
-    struct proxy_branch *b = list_entry(timer, struct proxy_branch, timer);
-
-    (void)wheel;
-    proxy_branch_happen(b, PROXY_EVENT_TIMER, &(struct proxy_branch_input){0});
-    proxy_context_advance(b->context);
-}
-
 /* Section 16.6 step 7: the address of a flow that the binding names is used as it is, unless the caller's own
  * Route values say that something else comes first. */
 static bool goes_by_flow(const struct proxy_context *c, const struct proxy_target *target)
@@ -505,6 +540,20 @@ static void find_next_hop(struct proxy_branch *b)
     }
     in.err = rc;
     proxy_branch_happen(b, rc == 0 ? PROXY_EVENT_RESOLVED : PROXY_EVENT_UNRESOLVED, &in);
+}
+
+static void on_timer(struct timer_wheel *wheel, struct timer *timer)
+{
+    struct proxy_branch *b = list_entry(timer, struct proxy_branch, timer);
+
+    (void)wheel;
+    if (b->is_switching) {
+        b->is_switching = false;
+        find_next_hop(b);
+    } else {
+        proxy_branch_happen(b, PROXY_EVENT_TIMER, &(struct proxy_branch_input){0});
+    }
+    proxy_context_advance(b->context);
 }
 
 int proxy_branch_start(struct proxy_context *c, struct proxy_target *target, unsigned breadth)

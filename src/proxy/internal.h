@@ -95,7 +95,9 @@ struct proxy_wait {
 struct proxy_target {
     struct proxy_target *next;
     struct sip_uri uri;
-    struct slice path; /* Route values that lead there, or absent */
+    struct slice path;            /* Route values that lead there, or absent */
+    struct slice instance;        /* of the client, or absent */
+    struct proxy_target *instead; /* another way to the same instance, for when this one fails */
     unsigned q_milli;
     bool is_started, has_hop; /* is_started: or not to be tried any more */
     struct sip_hop hop;
@@ -156,6 +158,7 @@ struct proxy_branch {
     bool is_told;       /* the target's watch knows how it ended */
     bool is_given_up;   /* still pending, but another target is tried in its place */
     ms_t heard_ms;      /* when it began, or its last provisional response came */
+    bool is_switching;  /* RESOLVING once more, for another way to the same instance */
     struct proxy_cancel cancel;
     char id[PROXY_BRANCH_BYTES];
 };
@@ -199,6 +202,9 @@ struct proxy_context {
     bool is_tail_moved;       /* the last Route value became the Request-URI (a strict router sent this) */
     uint16_t prefer_listener; /* named by our own Route, or PROXY_LISTENER_NONE */
     uint64_t route_flow; /* with it: the connection of the side that the request goes to, or SIP_FLOW_NONE */
+    bool has_flow;            /* our own Route names the flow it has to take (RFC 5626 section 5.3.1): */
+    struct sip_hop flow;
+    bool adds_path; /* a Path of ours goes on with it (section 5.1) */
 
     /* The response context. */
     struct list branches;
@@ -388,6 +394,9 @@ MUST_USE int proxy_listener_choose(const struct proxy *p, const struct sip_hop *
                                    uint16_t prefer_b, uint16_t *ret_index);
 
 /* record_route.c */
+
+/* RFC 3327 section 5.2. */
+void proxy_add_path(const struct proxy_copy *copy, struct sip_edit *edit);
 void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *plan, struct sip_edit *edit);
 
 /* response.c: section 16.7. */
@@ -482,10 +491,16 @@ void proxy_explain_message(struct proxy *p, enum proxy_log_kind kind, enum log_l
 
 /* self.c */
 
+/* No proxy stands between us and who sent it. */
+bool proxy_is_first_hop(const struct proxy_request *req);
+
 /* The address-of-record of a user of this domain of ours, in canonical form (section 10.3 step 5): by whatever port of ours the domain
  * is called; and one user is one user, over TLS or not. Errors of sip_uri_canonical_aor(). */
 #define PROXY_AOR_BYTES 512
 MUST_USE int proxy_uri_aor(const struct proxy_domain *domain, const struct sip_uri *uri, struct buf *out);
+/* What such a URI is looked up by: the same, with its `gr` parameter when it is a GRUU: "the "gr" URI parameter is not removed as part of
+ * the canonicalization process" (RFC 5627 section 6.1). */
+MUST_USE int proxy_uri_index(const struct proxy_domain *domain, const struct sip_uri *uri, struct buf *out);
 bool proxy_host_is_ours(const struct proxy_opts *opts, struct slice host);
 bool proxy_via_is_ours(const struct proxy_opts *opts, const struct sip_via *via);
 

@@ -18,7 +18,10 @@ struct proxy_watch;
 struct proxy_binding {
     struct slice uri; /* becomes the Request-URI, as registered */
     struct slice
-        path;         /* Route values from Path (RFC 3327 section 5.3), comma-separated in order, or absent */
+        path; /* Route values from Path (RFC 3327 section 5.3), comma-separated in order, or absent */
+    struct slice
+        instance; /* of two bindings with the same instance one is tried, and the other when it fails (RFC 5626
+                              section 7); absent: it is one of its own */
     unsigned q_milli; /* 0..1000 */
     bool has_hop;     /* true: reach it by `hop` (the flow it registered over), not by resolving uri */
     struct sip_hop hop;

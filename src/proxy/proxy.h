@@ -37,6 +37,9 @@ struct proxy_listener {
     uint16_t port; /* what stands there, always written */
     bool stateless; /* requests that come in here are forwarded by section 16.11, but between a stream and
                        datagrams (section 16.1) */
+    bool
+        prefer_flow; /* who registers here without a proxy between is reached by the way his REGISTER came, whatever his
+                         Contact says: for clients behind address translation that know nothing of RFC 5626 */
     enum proxy_auth_rule auth_register, auth_calls;
 };
 
@@ -44,6 +47,15 @@ struct proxy_domain {
     struct slice name; /* lower case */
     struct slice realm;
     enum proxy_auth_rule auth_register, auth_calls; /* not INHERIT */
+};
+
+/* For whom this is an edge proxy (RFC 5626 section 2), see edge.c. */
+struct proxy_edge {
+    struct slice route;          /* Route value that leads to the home proxy; absent: this is no edge proxy */
+    struct sip_uri home;         /* its URI */
+    const struct slice *domains; /* whose requests go there; none: all that are not ours */
+    size_t n_domains;
+    bool path_unasked; /* a Path also for clients that do not say that they support it */
 };
 
 /* Part of the configuration snapshot: immutable, shared by all workers, outlives them. */
@@ -56,6 +68,7 @@ struct proxy_opts {
     size_t n_aliases;
     const struct addr_prefix *trusted; /* sources that may relay to anywhere without credentials */
     size_t n_trusted;
+    struct proxy_edge edge;
 
     struct sip_limits limits;
     struct txn_times times;
@@ -75,6 +88,7 @@ struct proxy_opts {
     unsigned max_spirals;    /* how often one request may come back here: no more than max_branches *
                                 max_breadth * max_spirals requests come of it (order.c) */
     unsigned path_mtu_bytes; /* section 18.1.1: 1500 when unknown: over 1300 octets goes by TCP */
+    uint32_t flow_timer_s;   /* RFC 5626 section 5.4: Flow-Timer; 0: none */
     unsigned retry_after_s;  /* in the 503 while draining or shedding */
     size_t max_transactions;
     size_t arena_budget_bytes;

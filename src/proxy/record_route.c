@@ -1,4 +1,5 @@
 /* Record-Route: RFC 3261 section 16.6 step 4, twice where the two sides differ (RFC 5658 section 5). */
+#include "proxy/flow.h"
 #include "proxy/internal.h"
 #include "proxy/token.h"
 
@@ -27,6 +28,9 @@ struct side {
     uint64_t flow; /* of a client that nobody can connect to; SIP_FLOW_NONE: of anybody else */
     bool is_secure;
     bool has_transport;
+    bool has_way; /* who is there asked for it, or registered so: he is reached by this flow alone */
+    struct sip_hop way;
+    enum proxy_flow_use use;
 };
 
 static bool is_secure_transport(const struct proxy_listener *l)
@@ -35,7 +39,7 @@ static bool is_secure_transport(const struct proxy_listener *l)
 }
 
 static struct slice token_of(struct proxy_context *c, const struct side *side,
-                             char out[PROXY_ROUTE_TOKEN_BYTES])
+                             char out[PROXY_FLOW_TOKEN_BYTES_MAX])
 {
     const struct proxy_opts *opts = c->req.proxy->opts;
     /* Section 16.11: what is forwarded statelessly looks the same whichever worker does it. */
@@ -43,6 +47,8 @@ static struct slice token_of(struct proxy_context *c, const struct side *side,
                                             (uint8_t)side->index, side->flow};
     struct sip_msg *msg = &c->req.msg;
 
+    if (side->has_way)
+        return proxy_flow_format(opts, side->use, &side->way, msg, out);
     return proxy_route_token_format(&opts->secret, &token, sip_msg_call_id(msg), sip_msg_from_tag(msg), out);
 }
 
@@ -55,11 +61,12 @@ static struct slice param_of(enum sip_transport transport)
 /* The transport is named over a stream, which the neighbour on that side is known to speak, and on both sides
  * where it changes (RFC 5658 section 6.2). TLS is named by the scheme alone: "MUST NOT use a "transport=tls"
  * parameter". */
-static void push_side(struct proxy_context *c, const struct side *side, struct sip_edit *edit)
+static void push_side(struct proxy_context *c, const struct side *side, enum sip_hdr_id id, struct slice last,
+                      struct sip_edit *edit)
 {
     enum sip_transport transport = (enum sip_transport)side->listener->transport;
-    size_t cap = side->listener->host.len + PROXY_ROUTE_TOKEN_BYTES + URI_BYTES;
-    char *memory = arena_alloc(&c->req.proxy->scratch, cap), token[PROXY_ROUTE_TOKEN_BYTES];
+    size_t cap = side->listener->host.len + PROXY_FLOW_TOKEN_BYTES_MAX + URI_BYTES;
+    char *memory = arena_alloc(&c->req.proxy->scratch, cap), token[PROXY_FLOW_TOKEN_BYTES_MAX];
     struct buf out;
 
     if (!memory) {
@@ -77,8 +84,10 @@ static void push_side(struct proxy_context *c, const struct side *side, struct s
         buf_lit(&out, ";transport=");
         buf_put(&out, param_of(transport));
     }
-    buf_lit(&out, ";lr>");
-    sip_edit_push_header(edit, SIP_HDR_RECORD_ROUTE, buf_slice(&out));
+    buf_lit(&out, ";lr");
+    buf_put(&out, last);
+    buf_lit(&out, ">");
+    sip_edit_push_header(edit, id, buf_slice(&out));
 }
 
 /* RFC 5626 section 5.3: who is reached by his connection alone is named by it. Behind a WebSocket that is everybody. */
@@ -112,6 +121,63 @@ static bool is_forced(const struct proxy_context *c, const struct proxy_plan *pl
     return is_secure_transport(c->req.listener) != plan->is_next_secure;
 }
 
+static bool is_under_invalid(struct slice host)
+{
+    static const struct slice suffix = {".invalid", 8};
+
+    return host.len > suffix.len && slice_eq_nocase(slice_sub(host, host.len - suffix.len, host.len), suffix);
+}
+
+/* RFC 5626 section 5.3.2: "the edge proxy can use the presence of the "ob" URI parameter in the UAC's Contact URI ... to determine if
+ * the edge proxy needs to assist in mid-dialog request routing"; a host under ".invalid" says the same (RFC 7118 section 5). */
+static bool asks_for_flow(const struct proxy_request *req)
+{
+    struct sip_values it = sip_values_of(&req->msg, SIP_HDR_CONTACT);
+    struct slice element, value;
+    struct sip_name_addr na;
+    struct sip_uri uri;
+
+    return sip_values_next(&it, &element) == 0 && sip_name_addr_parse(element, &na) == 0 &&
+           sip_uri_parse(na.uri_text, &uri) == 0 &&
+           (sip_uri_param(&uri, SLICE("ob"), &value) || is_under_invalid(uri.host));
+}
+
+/* Only who has sent it himself is at the end of the flow. */
+static bool came_by_flow(const struct proxy_request *req)
+{
+    return proxy_is_first_hop(req) && (req->listener->prefer_flow || asks_for_flow(req));
+}
+
+static bool goes_by_flow(const struct proxy_copy *copy)
+{
+    return copy->target->has_hop && copy->target->hop.flow_only && copy->context->n_routes == 0;
+}
+
+/* RFC 5627 section 6.2: "the contact selected for sending the request has an instance ID and is bound to a GRUU, AND the registration
+ * contain Path URI, then the authoritative proxy MUST record-route"; and likewise for a caller whose Contact is a GRUU of ours when others
+ * have record-routed. */
+static bool is_forced_by_gruu(const struct proxy_copy *copy)
+{
+    const struct proxy_request *req = &copy->context->req;
+    struct sip_values it = sip_values_of(&req->msg, SIP_HDR_CONTACT);
+    struct slice element, value;
+    struct sip_name_addr na;
+    struct sip_uri uri;
+
+    if (copy->target->instance.len > 0 && copy->target->path.len > 0)
+        return true;
+    return sip_msg_has(&req->msg, SIP_HDR_RECORD_ROUTE) && sip_values_next(&it, &element) == 0 &&
+           sip_name_addr_parse(element, &na) == 0 && sip_uri_parse(na.uri_text, &uri) == 0 &&
+           sip_uri_param(&uri, SLICE("gr"), &value) && proxy_uri_domain(req->proxy->opts, &uri);
+}
+
+static void set_flow(struct side *side, const struct sip_hop *hop, enum proxy_flow_use use)
+{
+    side->has_way = true;
+    side->way = *hop;
+    side->use = use;
+}
+
 void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *plan, struct sip_edit *edit)
 {
     struct proxy_context *c = copy->context;
@@ -122,9 +188,30 @@ void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *
     struct side in_side = side_of(p, in, c->req.from.flow, is_sips_here, is_switching),
                 out_side = side_of(p, out, copy->hop.flow, plan->is_next_secure, is_switching);
 
-    if (!may_concern_dialog(c->req.msg.method) || (!p->opts->record_route && !is_forced(c, plan)))
+    if (!may_concern_dialog(c->req.msg.method))
         return;
-    if (in != out || in_side.flow != out_side.flow)
-        push_side(c, &in_side, edit);
-    push_side(c, &out_side, edit);
+    if (in_side.flow == SIP_FLOW_NONE && came_by_flow(&c->req))
+        set_flow(&in_side, &c->req.from, PROXY_FLOW_CALLER);
+    if (out_side.flow == SIP_FLOW_NONE && goes_by_flow(copy))
+        set_flow(&out_side, &copy->hop, PROXY_FLOW_CALLEE);
+    if (!p->opts->record_route && !is_forced(c, plan) && !in_side.has_way && !out_side.has_way &&
+        !is_forced_by_gruu(copy))
+        return;
+    if (in != out || in_side.flow != out_side.flow || (in_side.has_way && out_side.has_way))
+        push_side(c, &in_side, SIP_HDR_RECORD_ROUTE, SLICE(""), edit);
+    else if (in_side.has_way)
+        set_flow(&out_side, &in_side.way, in_side.use);
+    push_side(c, &out_side, SIP_HDR_RECORD_ROUTE, SLICE(""), edit);
+}
+
+/* The URI is that of the side of the registrar; the token is of the other side's flow. */
+void proxy_add_path(const struct proxy_copy *copy, struct sip_edit *edit)
+{
+    struct proxy_context *c = copy->context;
+    struct side side = side_of(c->req.proxy, copy->record_listener, SIP_FLOW_NONE, false, false);
+
+    if (!c->adds_path)
+        return;
+    set_flow(&side, &c->req.from, PROXY_FLOW_PATH);
+    push_side(c, &side, SIP_HDR_PATH, SLICE(";ob"), edit);
 }

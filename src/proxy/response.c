@@ -290,10 +290,13 @@ void proxy_response_send_best(struct proxy_context *c)
     unsigned status = c->best.status ? c->best.status : 408;
     bool is_ours = !c->best.wire;
 
-    if (c->is_cancelled && is_ours && (status == 408 || status == 503))
+    if (c->is_cancelled && is_ours && (status == 408 || status == 430 || status == 503))
         (void)proxy_reply(req, 487, SLICE_NULL, NULL, "cancelled, and no better response (9.2, 16.10)");
     else if (status == 408 && req->server && !proxy_is_invite(c))
         send_nothing(c);
+    else if (status == 430 && req->domain)
+        /* RFC 5626 section 11.5: "Endpoints should never receive a 430 response." */
+        (void)proxy_reply(req, 480, SLICE_NULL, NULL, "no way to the client is left (RFC 5626 section 7)");
     else if (status == 503)
         /* "SHOULD NOT forward it upstream ... the proxy SHOULD generate a 500 response and forward that
          * upstream." */

@@ -1,4 +1,5 @@
 /* Route information preprocessing: RFC 3261 section 16.4. */
+#include "proxy/flow.h"
 #include "proxy/internal.h"
 #include "proxy/token.h"
 
@@ -44,7 +45,7 @@ static bool is_ours(const struct proxy_opts *opts, const struct sip_uri *uri)
 
 /* What a Record-Route URI of ours says when it comes back: whether it belongs to this dialog, and which
  * listener is meant. */
-static void read_token(struct proxy_context *c, const struct sip_uri *uri)
+static void read_route_token(struct proxy_context *c, const struct sip_uri *uri)
 {
     const struct proxy_opts *opts = c->req.proxy->opts;
     struct sip_msg *msg = &c->req.msg;
@@ -61,6 +62,32 @@ static void read_token(struct proxy_context *c, const struct sip_uri *uri)
     }
 }
 
+/* RFC 5626 section 5.3. What was signed for a dialog is good for that dialog, and otherwise as if it were not there. A token of a Path is
+ * a way to one client, and no licence to send anywhere else. */
+static int read_token(struct proxy_context *c, const struct sip_uri *uri)
+{
+    struct proxy_flow flow;
+
+    switch (proxy_flow_read(c->req.proxy->opts, uri->user, &c->req.msg, &c->req.from, &flow)) {
+    case PROXY_FLOW_ABSENT:
+        read_route_token(c, uri);
+        return 0;
+    case PROXY_FLOW_FORGED:
+        return flow.use == PROXY_FLOW_PATH ? ERR_DENIED : 0;
+    case PROXY_FLOW_GONE:
+        return ERR_CLOSED;
+    case PROXY_FLOW_FOUND:
+        break;
+    }
+    c->req.dialog_is_ours |= flow.use != PROXY_FLOW_PATH;
+    c->prefer_listener = flow.hop.listener;
+    if (flow.is_incoming) {
+        c->has_flow = true;
+        c->flow = flow.hop;
+    }
+    return 0;
+}
+
 /* "If the Request-URI of the request contains a value this proxy previously placed into a Record-Route header
  * field, the proxy MUST replace the Request-URI in the request with the last value from the Route header
  * field, and remove that value from the Route header field." A strict router sent this. */
@@ -69,7 +96,8 @@ static bool is_from_strict_router(const struct proxy_context *c)
     const struct sip_uri *ruri = &c->req.ruri;
     struct proxy_route_token token;
 
-    return c->n_routes > 0 && !slice_is_null(ruri->user) && proxy_route_token_parse(ruri->user, &token) &&
+    return c->n_routes > 0 && !slice_is_null(ruri->user) &&
+           (proxy_route_token_parse(ruri->user, &token) || proxy_flow_has_form(ruri->user)) &&
            is_ours(c->req.proxy->opts, ruri);
 }
 
@@ -90,7 +118,8 @@ static int repair_strict(struct proxy_context *c)
     struct sip_name_addr last;
     int rc = sip_name_addr_parse(c->routes[c->n_routes - 1], &last);
 
-    read_token(c, &c->req.ruri);
+    if (rc == 0)
+        rc = read_token(c, &c->req.ruri);
     if (rc == 0)
         rc = set_ruri(c, last.uri_text);
     if (rc < 0)
@@ -141,7 +170,9 @@ static int pop_own_routes(struct proxy_context *c)
             return rc;
         if (!is_ours(c->req.proxy->opts, &uri))
             return 0;
-        read_token(c, &uri);
+        rc = read_token(c, &uri);
+        if (rc < 0)
+            return rc;
         c->routes++;
         c->n_routes--;
         c->req.pop_routes++;
@@ -170,6 +201,18 @@ int proxy_set_ruri(struct proxy_request *req, struct slice text)
     return rc;
 }
 
+/* RFC 5626 section 5.3.1: "forwards the request over the 'logical flow' identified by the flow token". */
+static enum proxy_verdict target_flow(struct proxy_context *c)
+{
+    const struct proxy_binding binding = {
+        .uri = c->req.ruri_text, .q_milli = 1000, .has_hop = true, .hop = c->flow};
+
+    if (proxy_add_target(&c->req, &binding) < 0)
+        return proxy_shed(&c->req, "no memory for the target set");
+    c->req.is_relay_allowed = true;
+    return PROXY_NEXT;
+}
+
 enum proxy_verdict proxy_step_route(struct proxy_request *req, void *ctx)
 {
     struct proxy_context *c = proxy_context_of(req);
@@ -182,6 +225,12 @@ enum proxy_verdict proxy_step_route(struct proxy_request *req, void *ctx)
         rc = strip_maddr(c);
     if (rc == 0)
         rc = pop_own_routes(c);
+    if (rc == ERR_DENIED)
+        return proxy_reply(req, 403, SLICE_NULL, NULL,
+                           "a flow token that is not ours (RFC 5626 section 5.3.1)");
+    if (rc == ERR_CLOSED)
+        return proxy_reply(req, 430, SLICE_NULL, NULL,
+                           "the listener of the flow is no more (RFC 5626 section 5.3.1)");
     if (rc == ERR_NOMEM)
         return proxy_shed(req, "no memory for the Route");
     if (rc < 0)
@@ -190,5 +239,5 @@ enum proxy_verdict proxy_step_route(struct proxy_request *req, void *ctx)
         return proxy_reply(req, 416, SLICE_NULL, NULL,
                            "the last Route value is of an unknown scheme (16.3 item 2)");
     decide(c);
-    return PROXY_NEXT;
+    return c->has_flow && !req->domain && !c->is_ruri_self && c->n_routes == 0 ? target_flow(c) : PROXY_NEXT;
 }

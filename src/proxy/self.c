@@ -124,6 +124,21 @@ int proxy_uri_aor(const struct proxy_domain *domain, const struct sip_uri *uri, 
     return sip_uri_canonical_aor(&aor, out);
 }
 
+int proxy_uri_index(const struct proxy_domain *domain, const struct sip_uri *uri, struct buf *out)
+{
+    struct slice value;
+    int rc = proxy_uri_aor(domain, uri, out);
+
+    if (rc != 0 || !sip_uri_param(uri, SLICE("gr"), &value))
+        return rc;
+    buf_lit(out, ";gr");
+    if (value.len > 0) {
+        buf_lit(out, "=");
+        buf_put(out, value);
+    }
+    return buf_failed(out) ? ERR_LIMIT : 0;
+}
+
 bool proxy_host_is_ours(const struct proxy_opts *opts, struct slice text)
 {
     struct host host = host_of(text);
@@ -177,4 +192,12 @@ bool proxy_needs_auth_calls(const struct proxy_request *req, const struct proxy_
     if (req->auth != PROXY_AUTH_INHERIT)
         return req->auth == PROXY_AUTH_REQUIRED;
     return needs_auth(req->listener->auth_calls, domain, domain ? domain->auth_calls : PROXY_AUTH_INHERIT);
+}
+
+bool proxy_is_first_hop(const struct proxy_request *req)
+{
+    struct sip_values it = sip_values_of(&req->msg, SIP_HDR_VIA);
+    struct slice element;
+
+    return sip_values_next(&it, &element) == 0 && sip_values_next(&it, &element) != 0;
 }

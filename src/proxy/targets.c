@@ -41,18 +41,47 @@ static bool make_room(struct proxy_request *req, unsigned q_milli)
     return true;
 }
 
+/* By another way it is another target: two clients behind two NATs that have the same URI, or the same place by each of several
+ * gateways. */
+static bool lead_apart(const struct proxy_target *a, const struct proxy_target *b)
+{
+    if (a->has_hop && b->has_hop)
+        return a->hop.flow != b->hop.flow || !addr_eq(&a->hop.addr, &b->hop.addr);
+    return a->path.len > 0 && b->path.len > 0 && !slice_eq(a->path, b->path);
+}
+
 /* "If a target URI is already present in the set (based on the definition of equality for the URI type), it
  * MUST NOT be added again." */
-static bool is_present(const struct proxy_request *req, const struct sip_uri *uri, struct slice path)
+static bool is_present(const struct proxy_request *req, const struct proxy_target *target)
 {
     for (const struct proxy_target *t = req->targets; t; t = t->next) {
-        /* By another way, where both have one, it is another target: the same place by each of several gateways. */
-        bool is_other_way = path.len > 0 && t->path.len > 0 && !slice_eq(path, t->path);
-
-        if (!is_other_way && sip_uri_eq(&t->uri, uri))
+        if (sip_uri_eq(&t->uri, &target->uri) && !lead_apart(t, target))
             return true;
     }
     return false;
+}
+
+/* RFC 5626 section 7: "The proxy MUST NOT populate the target set with more than one contact with the same AOR and instance-id at
+ * a time." */
+static struct proxy_target *find_instance(const struct proxy_request *req, struct slice instance)
+{
+    struct proxy_target *t = req->targets;
+
+    while (t && !(instance.len > 0 && slice_eq_nocase(t->instance, instance)))
+        t = t->next;
+    return t;
+}
+
+static int append_instead(struct proxy_target *target, struct proxy_target *another)
+{
+    for (;; target = target->instead) {
+        if (sip_uri_eq(&target->uri, &another->uri) && !lead_apart(target, another))
+            return ERR_EXISTS;
+        if (!target->instead)
+            break;
+    }
+    target->instead = another;
+    return 0;
 }
 
 /* As it will stand in the Request-URI: without what is not allowed there (section 16.6 step 2). */
@@ -76,28 +105,32 @@ static int parse_target(struct proxy_request *req, struct slice text, struct sip
 
 int proxy_add_target(struct proxy_request *req, const struct proxy_binding *binding)
 {
-    struct proxy_target *target;
+    struct proxy_target *target, *same;
     struct sip_uri uri;
     int rc = parse_target(req, binding->uri, &uri);
 
     if (rc < 0)
         return rc;
-    if (is_present(req, &uri, binding->path))
-        return ERR_EXISTS;
     target = arena_zalloc(&req->arena, sizeof(*target));
     if (!target)
         return ERR_NOMEM;
-    if (!make_room(req, binding->q_milli))
-        return ERR_LIMIT;
     *target = (struct proxy_target){
         .uri = uri,
         .path = binding->path,
+        .instance = binding->instance,
         .q_milli = binding->q_milli,
         .has_hop = binding->has_hop,
         .hop = binding->hop,
         .watch = binding->watch,
         .member = binding->member,
     };
+    same = find_instance(req, binding->instance);
+    if (same)
+        return append_instead(same, target);
+    if (is_present(req, target))
+        return ERR_EXISTS;
+    if (!make_room(req, binding->q_milli))
+        return ERR_LIMIT;
     insert(req, target);
     return 0;
 }
@@ -137,7 +170,7 @@ static int look_up(struct proxy_request *req, const struct proxy_binding **ret_b
     struct buf aor;
 
     buf_init(&aor, memory, sizeof(memory));
-    if (proxy_uri_aor(req->domain, &req->ruri, &aor) < 0)
+    if (proxy_uri_index(req->domain, &req->ruri, &aor) < 0)
         return ERR_NOTFOUND;
     return ports->locate(ports->ctx, buf_slice(&aor), req->proxy->now_s, &req->arena, LOCATE_MAX,
                          ret_bindings, ret_count);
@@ -149,10 +182,23 @@ static bool is_wanted(const struct proxy_request *req, const struct proxy_bindin
     return req->ruri.scheme != SIP_SCHEME_SIPS || slice_starts_with_nocase(binding->uri, SLICE("sips:"));
 }
 
+/* RFC 5627 section 6.1: "If the received request has Route header field values beyond the one pointing to the authoritative
+ * proxy itself (this will happen when the request is a mid-dialog request), the Path URI MUST be discarded." */
+static bool is_mid_dialog_to_gruu(struct proxy_request *req)
+{
+    struct slice value;
+
+    return proxy_context_of(req)->n_routes > 0 && sip_uri_param(&req->ruri, SLICE("gr"), &value);
+}
+
 static int add_bindings(struct proxy_request *req, const struct proxy_binding *bindings, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (is_wanted(req, &bindings[i]) && proxy_add_target(req, &bindings[i]) == ERR_NOMEM)
+        struct proxy_binding binding = bindings[i];
+
+        if (is_mid_dialog_to_gruu(req))
+            binding.path = SLICE_NULL;
+        if (is_wanted(req, &binding) && proxy_add_target(req, &binding) == ERR_NOMEM)
             return ERR_NOMEM;
     }
     return 0;

@@ -101,7 +101,7 @@ enum proxy_verdict proxy_answer_options(struct proxy_context *c, const char *why
         {.id = SIP_HDR_ACCEPT, .value = LITERAL(ACCEPT)},
         {.name = LITERAL("Accept-Encoding"), .value = LITERAL(ACCEPT_ENCODING)},
         {.name = LITERAL("Accept-Language"), .value = LITERAL(ACCEPT_LANGUAGE)},
-        {.id = SIP_HDR_SUPPORTED, .value = LITERAL("path")},
+        {.id = SIP_HDR_SUPPORTED, .value = LITERAL("path, outbound")},
         {.id = SIP_HDR_OTHER},
     };
 

@@ -55,7 +55,7 @@ uint64_t proxy_loop_hash(struct proxy_context *c, bool is_stateless)
     struct buf aor;
 
     buf_init(&aor, memory, sizeof(memory));
-    if (domain && !slice_is_null(c->req.ruri.user) && proxy_uri_aor(domain, &c->req.ruri, &aor) == 0) {
+    if (domain && !slice_is_null(c->req.ruri.user) && proxy_uri_index(domain, &c->req.ruri, &aor) == 0) {
         buf_put(&aor, c->req.ruri.scheme_text);
         if (!buf_failed(&aor))
             asked_for = buf_slice(&aor);

@@ -20,6 +20,9 @@ struct sip_hop {
     uint8_t transport; /* enum sip_transport */
     bool
         is_trusted; /* it came from a peer that has proved to be one of those the configuration trusts by name */
+    bool
+        flow_only; /* by this very connection, from this very peer, or not at all: where a client is reached that
+                          nobody could connect to (RFC 5626 section 5.3.1). Without a connection it changes nothing. */
 };
 
 #endif

@@ -390,6 +390,11 @@ void connection_free(struct connection *c)
     give_back(c);
 }
 
+bool connection_is_ending(const struct connection *c)
+{
+    return c->closing || c->doomed;
+}
+
 const struct sip_hop *connection_hop(const struct connection *c)
 {
     return &c->hop;

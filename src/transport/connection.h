@@ -41,6 +41,8 @@ MUST_USE int connection_open(struct connection_owner *owner, const struct addr *
                              const struct sip_hop *hop, struct connection **ret_connection);
 /* Tells ops->send_failed of what never left. */
 void connection_free(struct connection *connection);
+/* The peer has said that it sends nothing more, or the connection is being given up. */
+bool connection_is_ending(const struct connection *connection);
 const struct sip_hop *connection_hop(const struct connection *connection);
 /* Who was found to be there; messages from now on say so. */
 void connection_set_peer(struct connection *connection, uint32_t name, bool is_trusted);

@@ -200,6 +200,15 @@ static bool is_same(const struct transport_peer *a, const struct transport_peer 
     return a->transport == b->transport && a->name == b->name && addr_eq(&a->addr, &b->addr);
 }
 
+bool transport_registry_has(struct transport_registry *registry, uint64_t flow, const struct addr *addr)
+{
+    pthread_mutex_lock(&registry->lock);
+    const struct entry *entry = find_by_flow(registry, flow);
+    bool has = entry != NULL && addr_eq(&entry->peer.addr, addr);
+    pthread_mutex_unlock(&registry->lock);
+    return has;
+}
+
 uint64_t transport_registry_find(struct transport_registry *registry, const struct transport_peer *peer)
 {
     uint64_t flow = SIP_FLOW_NONE;

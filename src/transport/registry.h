@@ -1,5 +1,6 @@
 /* Which worker has a connection to which peer: shared by all workers, behind one lock that is taken when a
- * connection comes or goes and when a request is sent over a stream without a flow of its own.
+ * connection comes or goes, when a request is sent over a stream without a flow of its own, and when
+ * somebody is looked up who is reached by his connection alone.
  *
  * A peer is an address and, over TLS, a name that it has proved (RFC 5923 sections 5 and 8): one address may serve
  * many names, and what is meant for one of them must not go to a connection that was verified for another. */
@@ -42,5 +43,7 @@ MUST_USE int transport_registry_add(struct transport_registry *registry, const s
 void transport_registry_remove(struct transport_registry *registry, uint64_t flow);
 /* The flow to use for this peer, or SIP_FLOW_NONE. */
 uint64_t transport_registry_find(struct transport_registry *registry, const struct transport_peer *peer);
+/* Is this very connection still there, with this peer? */
+bool transport_registry_has(struct transport_registry *registry, uint64_t flow, const struct addr *addr);
 
 #endif

@@ -7,6 +7,7 @@
 #include "sip/peek.h"
 #include "sip/via_route.h"
 #include "transport/connection.h"
+#include "transport/stun.h"
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
@@ -39,10 +40,21 @@ struct listener {
     struct net_tcp_listener *tcp;
 };
 
+/* STUN answers that one source may have in a second: of a NAT with thousands of phones behind it all may ask, but who forges his source
+ * makes little of us. Sources that share a place share the allowance. */
+#define STUN_PER_SECOND 200
+#define STUN_PLACES     1024
+
+struct stun_guard {
+    ms_t second;
+    uint16_t counts[STUN_PLACES];
+};
+
 struct transport {
     struct connection_owner owner; /* first: dead() finds the transport from it */
     struct transport_opts opts;
     struct net_udp_batch *batch;
+    struct stun_guard stun;
     struct listener *listeners;
     struct slot *slots;
     uint32_t n_slots, first_free, used_slots;
@@ -111,7 +123,7 @@ static int slots_init(struct transport *t, size_t connections)
     if (t->slots == NULL)
         return ERR_NOMEM;
     for (uint32_t slot = t->n_slots; slot-- > 0;) {
-        t->slots[slot].generation = 1;
+        t->slots[slot].generation = t->opts.first_generation;
         t->slots[slot].next_free = t->first_free;
         t->first_free = slot;
     }
@@ -145,7 +157,7 @@ static bool is_secure(uint8_t transport)
     return sip_transport_is_secure((enum sip_transport)transport);
 }
 
-/* An accepted connection with TLS waits for its peer to prove a name. */
+/* An accepted connection with TLS is nobody's until its peer has proved a name, and as that it is never looked for; but it is there. */
 static int enter_connection(struct transport *t, uint32_t slot, struct connection *connection, bool accepted)
 {
     const struct sip_hop *hop = connection_hop(connection);
@@ -153,9 +165,7 @@ static int enter_connection(struct transport *t, uint32_t slot, struct connectio
     t->slots[slot].connection = connection;
     t->slots[slot].accepted = accepted;
     counter_inc(t->opts.counters, COUNTER_CONNECTIONS_OPENED);
-    int rc = 0;
-    if (!accepted || !is_secure(hop->transport))
-        rc = transport_registry_add(t->opts.registry, &peer, hop->flow);
+    int rc = transport_registry_add(t->opts.registry, &peer, hop->flow);
     if (rc != 0)
         on_dead(&t->owner, connection);
     return rc;
@@ -324,12 +334,24 @@ static int open_connection(struct transport *t, const struct sip_hop *to, struct
     return rc;
 }
 
+/* A request to a peer who has ended the connection would be lost without a word. A number that comes back from outside may be one that another connection had (a token of the process before): what
+ * names a flow names its peer as well. */
+static bool is_open(const struct transport *t, const struct sip_hop *hop)
+{
+    const struct connection *connection = find_connection(t, hop->flow);
+    if (connection == NULL || !hop->flow_only)
+        return connection != NULL;
+    return addr_eq(&connection_hop(connection)->addr, &hop->addr) && !connection_is_ending(connection);
+}
+
 static int send_by_stream(struct transport *t, const struct sip_hop *hop, struct wire *wire, uint64_t token)
 {
     struct sip_hop to = *hop;
-    if (to.flow != SIP_FLOW_NONE && transport_flow_worker(to.flow) == t->opts.worker &&
-        find_connection(t, to.flow) == NULL)
+    if (to.flow != SIP_FLOW_NONE && transport_flow_worker(to.flow) == t->opts.worker && !is_open(t, &to)) {
+        if (to.flow_only)
+            return ERR_CLOSED;
         to.flow = SIP_FLOW_NONE;
+    }
     const struct transport_peer peer = {to.addr, to.peer_name, to.transport};
     if (to.flow == SIP_FLOW_NONE && (!is_secure(to.transport) || to.peer_name != NET_NAME_NONE))
         to.flow = transport_registry_find(t->opts.registry, &peer);
@@ -369,12 +391,45 @@ static bool is_keepalive(struct slice data)
     return slice_trim(data).len == 0;
 }
 
+static bool may_answer_stun(struct transport *t, const struct addr *from)
+{
+    const struct hash_key key = {t->opts.first_generation, t->opts.first_generation};
+    uint64_t hash = hash_siphash64(&key, slice_make((const char *)from->ip, sizeof(from->ip)));
+    ms_t second = net_loop_now_ms(t->opts.loop) / 1000;
+    if (t->stun.second != second)
+        t->stun = (struct stun_guard){.second = second};
+    uint16_t *count = &t->stun.counts[hash % STUN_PLACES];
+    if (*count >= STUN_PER_SECOND)
+        return false;
+    (*count)++;
+    return true;
+}
+
+/* RFC 5626 section 8. */
+static void on_stun(struct listener *listener, struct slice data, const struct addr *from)
+{
+    struct transport *t = listener->transport;
+    uint8_t answer[STUN_ANSWER_BYTES_MAX];
+    counter_inc(t->opts.counters, COUNTER_RX_KEEPALIVES);
+    size_t len = stun_answer(data, from, answer);
+    if (len == 0 || !may_answer_stun(t, from))
+        return;
+    struct wire *wire = wire_from(slice_make((const char *)answer, len));
+    if (wire == NULL || net_udp_send(listener->udp, from, wire, 0) != 0)
+        counter_inc(t->opts.counters, COUNTER_TX_ERRORS);
+    wire_unref(wire);
+}
+
 static void on_datagram(void *ctx, struct net_udp *udp, struct slice data, const struct addr *from)
 {
     struct listener *listener = ctx;
     struct transport *t = listener->transport;
     (void)udp;
     counter_inc(t->opts.counters, COUNTER_RX_DATAGRAMS);
+    if (stun_is_it(data)) {
+        on_stun(listener, data, from);
+        return;
+    }
     if (is_keepalive(data)) {
         counter_inc(t->opts.counters, COUNTER_RX_KEEPALIVES);
         return;

@@ -89,6 +89,9 @@ struct transport_opts {
     struct net_tls *tls;                  /* the same; NULL without TLS, and what needs it is not sent */
     struct net_names *names;              /* the same; NULL without TLS */
     const struct slice *trusted_peers;    /* names that are trusted when proved by a certificate */
+    uint32_t
+        first_generation; /* where the numbers of connections begin: random, so that those of the process before
+                                  name none of this one */
     size_t n_trusted_peers;
     struct counters *counters;
     const struct transport_ops *ops;
@@ -103,9 +106,10 @@ MUST_USE int transport_new(const struct transport_opts *opts, size_t *ret_failed
 void transport_free(struct transport *transport);
 
 /* Sends wire to hop (takes its own reference). hop->listener says which local socket or source address;
- * hop->flow a connection, which when it is gone is replaced by one to hop->addr. 0: on its way (a later
- * failure goes to ops->send_failed when token is not 0). ERR_CLOSED, ERR_LIMIT, ERR_IO, ERR_UNSUPPORTED: it
- * could not be taken. ERR_DENIED: it needs a new connection over TLS, and nothing says who must answer there. */
+ * hop->flow a connection, which when it is gone is replaced by one to hop->addr, unless hop->flow_only (ERR_CLOSED, or
+ * ops->send_failed where the flow is another worker's). 0: on its way (a later failure goes to ops->send_failed
+ * when token is not 0). ERR_CLOSED, ERR_LIMIT, ERR_IO, ERR_UNSUPPORTED: it could not be taken. ERR_DENIED: it needs a new
+ * connection over TLS, and nothing says who must answer there. */
 MUST_USE int transport_send(struct transport *transport, const struct sip_hop *hop, struct wire *wire,
                             uint64_t token);
 

@@ -222,6 +222,13 @@ static struct slice uri_of(struct slice element, size_t *ret_params_at)
     return slice_sub(element, 0, semi);
 }
 
+static struct slice unquoted(struct slice text)
+{
+    bool is_quoted = text.len >= 2 && text.ptr[0] == '"' && text.ptr[text.len - 1] == '"';
+
+    return is_quoted ? slice_sub(text, 1, text.len - 1) : text;
+}
+
 static bool semicolon_param(struct heap *heap, struct slice params, struct slice name, struct slice *ret_text)
 {
     struct slice *pieces;
@@ -231,7 +238,7 @@ static bool semicolon_param(struct heap *heap, struct slice params, struct slice
         size_t eq = slice_find(pieces[i], '=');
 
         if (slice_eq_nocase(slice_trim(slice_sub(pieces[i], 0, eq)), name)) {
-            *ret_text = slice_trim(slice_sub(pieces[i], eq + 1, pieces[i].len));
+            *ret_text = unquoted(slice_trim(slice_sub(pieces[i], eq + 1, pieces[i].len)));
             return true;
         }
     }

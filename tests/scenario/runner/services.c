@@ -56,6 +56,13 @@ static bool user_exists(void *ctx, struct slice domain, struct slice user)
     return false;
 }
 
+static bool flow_is_open(void *ctx, const struct sip_hop *hop)
+{
+    const struct world_conn *c = world_conn_by_flow(ctx, hop->flow);
+
+    return c && c->open;
+}
+
 /* Stands for any step that has to wait for an answer from outside. */
 static enum proxy_verdict hold_step(struct proxy_request *req, void *ctx)
 {
@@ -88,6 +95,7 @@ static void build_chain(struct services *s)
         {"calls", policy_step_calls, s->groups},
         {"self", proxy_step_self, NULL},
         {"policy", policy_step_policy, s->routes},
+        {"edge", proxy_step_edge, NULL},
         {"require", location_require_step, s->registrar},
         {"auth", auth_step, &s->auth},
         {"hold", hold_step, s},
@@ -201,7 +209,8 @@ int services_new(struct world *w, const struct services_opts *opts, struct servi
         .limits = {.default_expires_s = opts->default_expires_s,
                    .min_expires_s = opts->min_expires_s,
                    .max_expires_s = opts->max_expires_s,
-                   .contacts = opts->max_contacts},
+                   .contacts = opts->max_contacts,
+                   .flows = {flow_is_open, w}},
         .listeners = w->listeners,
         .n_listeners = w->opts.n_listeners,
         .complete = complete,
@@ -212,6 +221,7 @@ int services_new(struct world *w, const struct services_opts *opts, struct servi
         .ctx = w,
         .unknown_users = true,
         .path_unasked = opts->path_without_supported,
+        .service_route = opts->service_route,
     };
     struct location_why why;
     int rc;

@@ -27,6 +27,7 @@ struct services_opts {
     struct policy_route_opts *routes; /* go before those that lead to groups */
     size_t n_routes;
     enum policy_identity identity;
+    struct slice service_route;
 };
 
 MUST_USE int services_new(struct world *w, const struct services_opts *opts, struct services **ret_services);

@@ -127,6 +127,8 @@ static bool setup_option(struct run *run, const struct stmt *stmt)
         {"default_expires", OPTION_UNSIGNED, &s->default_expires_s},
         {"max_contacts", OPTION_UNSIGNED, &s->max_contacts},
         {"nonce_lifetime_s", OPTION_UNSIGNED, &s->nonce_s},
+        {"flow_timer_s", OPTION_UNSIGNED, &p->flow_timer_s},
+        {"service_route", OPTION_TEXT, &s->service_route},
         {"path_without_supported", OPTION_BOOL, &s->path_without_supported},
     };
 
@@ -157,7 +159,7 @@ static bool parse_auth_rule(struct slice text, enum proxy_auth_rule *ret_rule)
 }
 
 /* listener udp 192.0.2.1:5060 [as=NAME] [host=...] [port=...] [auth_calls=...] [auth_register=...]
- * [stateless] */
+ * [stateless] [prefer_flow] */
 static bool setup_listener(struct run *run, const struct stmt *stmt)
 {
     struct world *w = &run->world;
@@ -177,6 +179,7 @@ static bool setup_listener(struct run *run, const struct stmt *stmt)
     l->port = (uint16_t)port;
     l->stateless = script_flag(stmt, 3, "stateless");
     w->loops |= script_flag(stmt, 3, "loopback");
+    l->prefer_flow = script_flag(stmt, 3, "prefer_flow");
     w->listener_names[n] = option_or(run, stmt, "as", SLICE("proxy"));
     l->name = option_or(run, stmt, "name", SLICE(""));
     w->opts.n_listeners++;
@@ -357,6 +360,18 @@ static bool setup_peer(struct run *run, const struct stmt *stmt)
     return true;
 }
 
+/* edge-of sip:home.example.com;lr [path_unasked] */
+static bool setup_edge(struct run *run, const struct stmt *stmt)
+{
+    struct proxy_edge *edge = &run->world.opts.edge;
+
+    if (sip_uri_parse(arg(stmt, 1), &edge->home) < 0)
+        return run_bad_script(run, stmt, "edge-of URI [path_unasked]");
+    edge->route = heap_printf(run->heap, "<%.*s>", SLICE_ARG(arg(stmt, 1)));
+    edge->path_unasked = script_flag(stmt, 2, "path_unasked");
+    return true;
+}
+
 static bool setup_ignore(struct run *run, const struct stmt *stmt)
 {
     for (size_t i = 1; i < stmt->n_words; i++) {
@@ -378,7 +393,7 @@ static const struct {
     {"host", setup_host, false},           {"peer", setup_peer, false},
     {"ignore", setup_ignore, false},       {"group", groups_setup_group, true},
     {"member", groups_setup_member, true}, {"route", setup_route, true},
-    {"identity", setup_identity, true},
+    {"identity", setup_identity, true},    {"edge-of", setup_edge, true},
 };
 
 bool setup_run(struct run *run, const struct stmt *stmt, bool *ret_known)

@@ -237,10 +237,11 @@ static void each_mistake_names_file_line_key_and_remedy(void **state)
         {"auth: { algorithms: [] }\n", "c.yaml:10: auth.algorithms: is an empty list; give at least one\n"},
         {"1: 2\n", "c.yaml:10: 1: unknown key; the keys here are workers, listeners, domains, aliases, "
                    "trusted, tls, websocket, groups, routes, store, "
-                   "registrar, auth, proxy, timers, limits, dns, log, stop\n"},
+                   "registrar, edge, auth, proxy, timers, limits, dns, log, stop\n"},
         {"\"a\\nb\\e\": 2\n",
          "c.yaml:10: \"a\\x0Ab\\x1B\": unknown key; the keys here are workers, listeners, domains, "
-         "aliases, trusted, tls, websocket, groups, routes, store, registrar, auth, proxy, timers, limits, "
+         "aliases, trusted, tls, websocket, groups, routes, store, registrar, edge, auth, proxy, timers, "
+         "limits, "
          "dns, log, stop\n"},
     };
 
@@ -286,7 +287,7 @@ static void all_mistakes_are_found_in_one_run(void **state)
         "c.yaml:9: listeners[2]: has no \"address\"; add it: write 192.0.2.1:5060 or \"[2001:db8::1]:5060\"\n"
         "c.yaml:10: listeners[3]: is a value and must be a mapping; write its keys below it, indented: "
         "transport, "
-        "address, advertise, mode, client_certificates, udp_alone, name, auth\n"
+        "address, advertise, mode, client_certificates, udp_alone, name, nat, auth\n"
         "c.yaml:12: log: is a list and must be a mapping; write its keys below it, indented: level, format\n";
     struct config_errors errors;
     struct config *config = NULL;
@@ -308,7 +309,8 @@ static void the_whole_must_be_a_mapping_with_listeners(void **state)
         {"# nothing\n", "c.yaml: has no \"listeners\"; add it: Where requests come in.\n"},
         {"- a\n",
          "c.yaml: is a list and must be a mapping; write its keys, each on a line of its own: workers, "
-         "listeners, domains, aliases, trusted, tls, websocket, groups, routes, store, registrar, auth, "
+         "listeners, domains, aliases, trusted, tls, websocket, groups, routes, store, registrar, edge, "
+         "auth, "
          "proxy, timers, "
          "limits, dns, log, "
          "stop\n"},

@@ -12,6 +12,8 @@
 #define AOR  SLICE("sip:alice@example.com")
 #define NONE UINT32_MAX /* no expiration asked for */
 
+static const struct location_flows no_flows;
+
 struct contact {
     const char *uri;
     uint32_t requested_s;
@@ -355,13 +357,13 @@ static void test_expiry_removes_the_dead(void **state)
     struct location_outcome outcome;
 
     (void)state;
-    assert_int_equal(location_apply_expiry(old, NOW, &outcome), 0);
+    assert_int_equal(location_apply_expiry(old, NOW, &no_flows, &outcome), 0);
     assert_true(outcome.changed);
     assert_record("one lives", outcome.record, (struct bound[]){{B, "y", 1, 1}, {0}});
     location_record_free(outcome.record);
-    assert_int_equal(location_apply_expiry(old, NOW - 1, &outcome), 0);
+    assert_int_equal(location_apply_expiry(old, NOW - 1, &no_flows, &outcome), 0);
     assert_false(outcome.changed);
-    assert_int_equal(location_apply_expiry(old, NOW + 1, &outcome), 0);
+    assert_int_equal(location_apply_expiry(old, NOW + 1, &no_flows, &outcome), 0);
     assert_true(outcome.changed);
     assert_null(outcome.record);
     location_record_free(old);

@@ -247,9 +247,9 @@ static void test_10_3_2_require_of_what_we_have_not(void **state)
     struct world *w = *state;
 
     in_memory(w);
-    assert_int_equal(answer_to(w, &(struct send){.headers = "Require: path, gruu\r\nRequire: outbound\r\n"}),
-                     420);
-    assert_header(w, "Unsupported", "gruu,outbound");
+    assert_int_equal(
+        answer_to(w, &(struct send){.headers = "Require: path, eventlist\r\nRequire: 100rel\r\n"}), 420);
+    assert_header(w, "Unsupported", "eventlist,100rel");
     assert_int_equal(answer_to(w, &(struct send){.headers = "Require: PATH\r\n"}), 200);
 }
 
@@ -329,7 +329,7 @@ static void test_10_3_8_the_response_lists_all_bindings(void **state)
         200);
     assert_header(w, "Contact", "<sip:a@192.0.2.9;ob>;expires=100;q=0.500;+sip.instance=\"<urn:uuid:1>\"");
     assert_header(w, "Date", "Sat, 13 Nov 2010 23:29:00 GMT");
-    assert_header(w, "Supported", "path");
+    assert_header(w, "Supported", "path, outbound");
     assert_null(header(w, "Path"));
     proxy_advance(w->proxy, 2000, NOW + 1);
     assert_int_equal(
@@ -648,7 +648,7 @@ static void test_by_its_flow_where_that_is_preferred(void **state)
 {
     struct world *w = *state;
 
-    w->registrar_opts.prefer_flow = true;
+    w->listeners[0].prefer_flow = true;
     in_memory(w);
     register_ways(w);
     assert_hop(w, "udp", true);

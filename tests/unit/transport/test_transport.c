@@ -299,6 +299,35 @@ static void test_udp_keepalive_is_no_message(void **state)
     close(fd);
 }
 
+/* RFC 5626 section 8; and no more than so many a second for one source, who may not be who asks. */
+static void test_stun_is_answered_on_the_sip_port(void **state)
+{
+    (void)state;
+    static const char request[] = "\x00\x01\x00\x00\x21\x12\xa4\x42"
+                                  "123456789012";
+    struct addr peer;
+    char answer[64];
+    int fd = udp_peer(&peer);
+    peer_write(fd, request, 20);
+    WAIT_FOR(counter_get(&rig->counters, COUNTER_RX_KEEPALIVES) == 1);
+    ssize_t len = -1;
+    WAIT_FOR((len = recv(fd, answer, sizeof(answer), MSG_DONTWAIT)) >= 0);
+    assert_int_equal(len, 32);
+    assert_memory_equal(answer, "\x01\x01\x00\x0c", 4);
+    assert_int_equal(rig->n_received, 0);
+    unsigned answered = 0;
+    for (unsigned i = 1; i <= 800; i++) {
+        peer_write(fd, request, 20);
+        if (i % 50 != 0)
+            continue;
+        WAIT_FOR(counter_get(&rig->counters, COUNTER_RX_KEEPALIVES) == i + 1);
+        while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) >= 0)
+            answered++;
+    }
+    assert_in_range(answered, 150, 600);
+    close(fd);
+}
+
 /* Section 18.4: ICMP port unreachable comes back with the head of the datagram. */
 static void test_udp_port_unreachable_is_told(void **state)
 {
@@ -480,6 +509,36 @@ static void test_tcp_a_connection_that_ends_carries_no_new_request(void **state)
         close(fd);
         turn_for(20);
     }
+    close(listening);
+}
+
+/* RFC 5626 section 5.3.1: by this flow, with this peer, or not at all. */
+static void test_a_flow_and_nothing_else(void **state)
+{
+    (void)state;
+    struct addr peer;
+    int listening = peer_listen(&peer);
+    struct sip_hop hop = {.addr = peer,
+                          .listener = 1,
+                          .transport = SIP_TRANSPORT_TCP,
+                          .flow = (uint64_t)4 << 56 | 77,
+                          .flow_only = true};
+    assert_int_equal(send_text(&hop, slice_from_cstr(options), 0), ERR_CLOSED);
+    int fd = peer_connect();
+    peer_write(fd, options, strlen(options));
+    WAIT_FOR(rig->n_received == 1);
+    hop = rig->received[0].hop;
+    hop.flow_only = true;
+    assert_int_equal(send_text(&hop, slice_from_cstr(options), 0), 0);
+    assert_true(transport_registry_has(rig->registry, hop.flow, &hop.addr));
+    struct sip_hop other = hop;
+    other.addr.port++;
+    assert_int_equal(send_text(&other, slice_from_cstr(options), 0), ERR_CLOSED);
+    assert_false(transport_registry_has(rig->registry, hop.flow, &other.addr));
+    close(fd);
+    WAIT_FOR(transport_connections(rig->transport) == 0);
+    assert_int_equal(send_text(&hop, slice_from_cstr(options), 0), ERR_CLOSED);
+    assert_false(transport_registry_has(rig->registry, hop.flow, &hop.addr));
     close(listening);
 }
 
@@ -705,6 +764,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_udp_both_ways, rig_default),
         TEST(test_udp_keepalive_is_no_message, rig_default),
+        TEST(test_stun_is_answered_on_the_sip_port, rig_default),
         TEST(test_udp_port_unreachable_is_told, rig_default),
         TEST(test_tcp_split_and_joined, rig_default),
         TEST(test_tcp_response_on_same_connection, rig_default),
@@ -714,6 +774,7 @@ int main(void)
         TEST(test_tcp_reuse, rig_default),
         TEST(test_tcp_gone_flow_opens_another, rig_default),
         TEST(test_tcp_a_connection_that_ends_carries_no_new_request, rig_default),
+        TEST(test_a_flow_and_nothing_else, rig_default),
         TEST(test_tcp_refused_connection_is_told, rig_default),
         TEST(test_tcp_sent_messages_are_not_failures, rig_default),
         TEST(test_flow_of_another_worker_is_handed_over, rig_default),

@@ -1,0 +1,176 @@
+"""Two proxies in a chain: an edge, where the phones are, and their home, which knows who they are (RFC 3327, RFC 5626). The Contacts of the
+phones lead nowhere: whatever reaches them came over their flow."""
+
+import time
+
+import pytest
+
+from harness import kamailio, proxy as proxies
+from harness.phone import call, hang_up
+from harness.proxy import Options
+
+pytestmark = pytest.mark.viaduct
+
+NOWHERE = "10.255.255.1"
+
+
+def instance(phone, reg_id=1):
+    """What a client of RFC 5626 says of itself."""
+    transport = "" if phone.transport == "udp" else f";transport={phone.transport}"
+    return (
+        f"<sip:{phone.user}@{NOWHERE}:5060{transport};ob>;reg-id={reg_id}"
+        f';+sip.instance="<urn:uuid:00000000-0000-1000-8000-{abs(hash(phone.user)) % 10**12:012d}>"'
+    )
+
+
+def register(phone, reg_id=1):
+    response = phone.register(instance(phone, reg_id), headers=[("Supported", "path, outbound")])
+    assert response.status == 200, response
+    return response
+
+
+def edge_of(start_proxy, home, **options):
+    home_uri = f"sip:{home.hostport};lr"
+    extra = {"edge": {"home": home_uri, "domains": [home.domain]}}
+    return start_proxy(domain="edge.test", users=(), extra=extra, **options)
+
+
+@pytest.fixture
+def chain(start_proxy):
+    home = start_proxy()
+    return home, edge_of(start_proxy, home)
+
+
+@pytest.mark.parametrize("transports", [("udp", "udp"), ("tcp", "tcp"), ("udp", "tcp"), ("tcp", "udp")])
+def test_phones_at_the_edge_call_each_other_through_their_home(chain, phone, transports):
+    home, edge = chain
+    alice = phone(edge, "alice", domain=home.domain, transport=transports[0])
+    bob = phone(edge, "bob", domain=home.domain, transport=transports[1])
+    for client in (alice, bob):
+        assert register(client)["Require"] == "outbound"
+    near, far = call(alice, bob, contact=instance(alice).split(";reg-id")[0])
+    hang_up(far, near)
+    near, far = call(bob, alice, contact=instance(bob).split(";reg-id")[0])
+    hang_up(near, far)
+
+
+def test_a_phone_at_home_and_one_at_the_edge(chain, phone):
+    home, edge = chain
+    alice, bob = phone(home, "alice"), phone(edge, "bob", domain=home.domain, transport="tcp")
+    alice.register()
+    register(bob)
+    near, far = call(alice, bob)
+    hang_up(far, near)
+    near, far = call(bob, alice, contact=instance(bob).split(";reg-id")[0])
+    hang_up(far, near)
+
+
+def test_a_closed_connection_is_480_at_once_and_the_phone_comes_back(chain, phone):
+    home, edge = chain
+    alice, bob = phone(home, "alice"), phone(edge, "bob", domain=home.domain, transport="tcp")
+    alice.register()
+    register(bob)
+    bob.stream().close()
+    time.sleep(0.2)
+    began = time.monotonic()
+    assert alice.final(alice.invite(bob.aor)).status == 480
+    assert time.monotonic() - began < 2
+    again = phone(edge, "bob", domain=home.domain, transport="tcp")
+    register(again)
+    hang_up(*call(alice, again))
+
+
+def test_two_flows_the_second_takes_over(chain, phone):
+    home, edge = chain
+    alice = phone(home, "alice")
+    alice.register()
+    first = phone(edge, "bob", domain=home.domain, transport="tcp")
+    second = phone(edge, "bob", domain=home.domain, transport="tcp")
+    register(first, 1)
+    time.sleep(1.1)
+    register(second, 2)
+    second.stream().close()
+    time.sleep(0.2)
+    hang_up(*call(alice, first))
+
+
+def test_the_edge_starts_again_its_connections_are_gone(chain, phone):
+    home, edge = chain
+    alice = phone(home, "alice")
+    alice.register()
+    bob = phone(edge, "bob", domain=home.domain, transport="tcp")
+    register(bob)
+    edge.stop()
+    edge.start()
+    began = time.monotonic()
+    assert alice.final(alice.invite(bob.aor)).status == 480
+    assert time.monotonic() - began < 2
+    again = phone(edge, "bob", domain=home.domain, transport="tcp")
+    register(again)
+    hang_up(*call(alice, again))
+
+
+def test_the_edge_starts_again_flows_over_udp_are_as_good_as_before(chain, phone):
+    home, edge = chain
+    alice, bob = phone(home, "alice"), phone(edge, "bob", domain=home.domain)
+    alice.register()
+    register(bob)
+    edge.stop()
+    edge.start()
+    hang_up(*call(alice, bob))
+
+
+def test_the_registrar_starts_again_its_own_connections_are_gone(start_proxy, phone):
+    home = start_proxy()
+    alice, bob = phone(home, "alice"), phone(home, "bob", transport="tcp")
+    alice.register()
+    register(bob)
+    assert len(bob.fetch()) == 1
+    home.stop()
+    home.start()
+    began = time.monotonic()
+    assert alice.final(alice.invite(bob.aor)).status == 480
+    assert time.monotonic() - began < 2
+
+
+def test_old_phones_behind_a_nat_are_reached_by_the_way_they_came(start_proxy, ports, phone):
+    listeners = [
+        proxies.Listener(l.transport, l.host, l.port, {"nat": {"contacts": "source"}})
+        for l in proxies.loopback_listeners(ports)
+    ]
+    home = start_proxy(listeners=listeners)
+    alice, bob = phone(home, "alice"), phone(home, "bob")
+    for client in (alice, bob):
+        assert client.register(f"<sip:{client.user}@{NOWHERE}:5060>").status == 200
+    near, far = call(alice, bob)
+    hang_up(far, near)
+
+
+@pytest.mark.tools("kamailio")
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_kamailio_at_home_viaduct_at_the_edge(start_proxy, start_kamailio, phone, transport):
+    home = start_kamailio()
+    edge = edge_of(start_proxy, home)
+    alice = phone(edge, "alice", domain=home.domain)
+    bob = phone(edge, "bob", domain=home.domain, transport=transport)
+    for client in (alice, bob):
+        response = client.register(f"<sip:{client.user}@{NOWHERE}:5060;ob>", headers=[("Supported", "path")])
+        assert response.status == 200, response
+    near, far = call(alice, bob, contact=f"<sip:alice@{NOWHERE}:5060;ob>")
+    hang_up(far, near)
+
+
+@pytest.fixture
+def start_kamailio(folder, ports):
+    started = []
+
+    def start():
+        (folder / "kamailio").mkdir()
+        options = Options(listeners=proxies.loopback_listeners(ports))
+        made = kamailio.Kamailio(options, folder / "kamailio").set_up()
+        started.append(made)
+        return made.start()
+
+    yield start
+    for made in started:
+        made.stop()
