@@ -202,7 +202,7 @@ struct proxy_context {
     bool is_tail_moved;       /* the last Route value became the Request-URI (a strict router sent this) */
     uint16_t prefer_listener; /* named by our own Route, or PROXY_LISTENER_NONE */
     uint64_t route_flow; /* with it: the connection of the side that the request goes to, or SIP_FLOW_NONE */
-    bool has_flow;            /* our own Route names the flow it has to take (RFC 5626 section 5.3.1): */
+    bool has_flow;       /* our own Route names the flow it has to take (RFC 5626 section 5.3.1): */
     struct sip_hop flow;
     bool adds_path; /* a Path of ours goes on with it (section 5.1) */
 
