@@ -503,11 +503,23 @@ static void answer_at_once(struct output *out, const struct aim *aim, uint16_t p
         put_hop(out, &addrs[i], port ? port : sip_transport_default_port(aim->fallback), aim->fallback, 0);
 }
 
+/* RFC 6761 section 6.4: such names "SHOULD always return immediate negative responses". Clients in browsers write them
+ * where they cannot know their own (RFC 7118 appendix B.1). */
+static bool is_nowhere(struct slice name)
+{
+    const struct slice tld = SLICE("invalid");
+    size_t len = name.len > 0 && name.ptr[name.len - 1] == '.' ? name.len - 1 : name.len, dot;
+
+    name = slice_sub(name, 0, len);
+    dot = slice_rfind(name, '.');
+    return slice_eq_nocase(dot < name.len ? slice_sub(name, dot + 1, name.len) : name, tld);
+}
+
 static bool needs_dns(const struct dns_resolver *resolver, struct slice target)
 {
     struct addr addr;
 
-    return resolver->opts.source && addr_parse_ip(target, &addr) < 0 &&
+    return resolver->opts.source && addr_parse_ip(target, &addr) < 0 && !is_nowhere(target) &&
            dns_hosts_find(resolver->opts.hosts, target, &addr, 1) == 0;
 }
 

@@ -510,6 +510,12 @@ static bool find_dialog(struct sending *s, const char *key, struct dialog *ret_d
     return true;
 }
 
+/* RFC 7118 section 5.2: transport=ws means either kind of WebSocket. */
+static bool is_meant(uint8_t transport, uint8_t of_listener)
+{
+    return transport == of_listener || (transport == SIP_TRANSPORT_WS && of_listener == SIP_TRANSPORT_WSS);
+}
+
 /* A peer that follows its route set sends to the first Route: that must be a listener of the proxy. */
 static bool way_by_route(struct sending *s, struct slice route)
 {
@@ -526,10 +532,10 @@ static bool way_by_route(struct sending *s, struct slice route)
         uint8_t transport = is_secure ? SIP_TRANSPORT_TLS : uri.transport ? uri.transport : SIP_TRANSPORT_UDP;
         uint16_t port = uri.port ? uri.port : is_secure ? 5061 : 5060;
 
-        if (!slice_eq_nocase(l->host, uri.host) || l->port != port || l->transport != transport)
+        if (!slice_eq_nocase(l->host, uri.host) || l->port != port || !is_meant(transport, l->transport))
             continue;
         s->way.listener = (uint16_t)i;
-        s->way.transport = transport;
+        s->way.transport = l->transport;
         return true;
     }
     return run_fail(s->run, s->stmt, "the route set begins with %.*s, which is no listener of the proxy",

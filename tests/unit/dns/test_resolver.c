@@ -323,6 +323,20 @@ static void test_4_2_hosts(void **state)
     expect("sip:a@gw.exampl", ERR_NOTFOUND, NULL);
 }
 
+/* RFC 6761 section 6.4, RFC 7118 appendix B.1 */
+static void test_6761_invalid_is_nowhere_and_nobody_is_asked(void **state)
+{
+    (void)state;
+    w.zone = "df7jal23ls0d.invalid A 192.0.2.1";
+    expect("sip:a@df7jal23ls0d.invalid;transport=tcp", ERR_NOTFOUND, NULL);
+    expect("sip:a@a.b.INVALID.", ERR_NOTFOUND, NULL);
+    expect("sip:a@invalid", ERR_NOTFOUND, NULL);
+    assert_int_equal(w.n_asked, 0);
+    w.zone = "b.invalid.example A 192.0.2.1\nb.notinvalid A 192.0.2.2";
+    expect("sip:a@b.invalid.example:5060", 0, "UDP 192.0.2.1:5060");
+    expect("sip:a@b.notinvalid:5060", 0, "UDP 192.0.2.2:5060");
+}
+
 /* RFC 4475 section 3.3.10: never to a group or broadcast address that a message or a record names. */
 static void test_no_group_addresses(void **state)
 {
@@ -725,6 +739,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_4_2_hosts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_group_addresses, setup, teardown),
         cmocka_unit_test(test_files),
+        cmocka_unit_test_setup_teardown(test_6761_invalid_is_nowhere_and_nobody_is_asked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_4_1_naptr_chooses_transport_and_srv, setup, teardown),
         cmocka_unit_test_setup_teardown(test_4_1_equal_orders_are_tried_by_preference, setup, teardown),
         cmocka_unit_test_setup_teardown(test_4_1_sips_uses_nothing_but_sips, setup, teardown),
