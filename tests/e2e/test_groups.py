@@ -15,10 +15,10 @@ NUMBER = "+15551234"
 class Gateways:
     """A proxy with a group of so many gateways, a caller, and the gateways themselves."""
 
-    def __init__(self, start_proxy, phone, ports, count=3, members=(), **group):
+    def __init__(self, start_proxy, phone, ports, count=3, members=(), params="", **group):
         numbers = [ports.take() for _ in range(count)]
         listed = [
-            {"uri": f"sip:127.0.0.1:{port}", "priority": i, **(members[i] if members else {})}
+            {"uri": f"sip:127.0.0.1:{port}{params}", "priority": i, **(members[i] if members else {})}
             for i, port in enumerate(numbers)
         ]
         extra = {
@@ -77,6 +77,21 @@ def test_a_gateway_that_is_not_there_is_passed_over_at_once_and_after_three_call
         hang_up(*site.answered_by(alive))
         assert time.monotonic() - started < patience(2)  # ICMP says it, no timer
     assert len(site.told("member.down", dead)) == 1
+    assert not site.told("member.down", alive)
+
+
+def test_over_tcp_a_refused_connection_leads_to_the_next_and_probes_share_one_connection(gateways):
+    site = gateways(params=";transport=tcp", probe={"interval": "200ms", "timeout": "150ms", "fail": 2})
+    dead, alive, third = site.all
+    dead.close()
+    hang_up(*site.answered_by(alive))
+    serve([alive, third], lambda: site.told("member.down", dead))
+    hang_up(*site.answered_by(alive))
+    first = alive.expect("OPTIONS")
+    alive.reply(first, 200)
+    second = alive.expect("OPTIONS")
+    alive.reply(second, 200)
+    assert first.source[0] == "tcp" and first.source[1] is second.source[1]
     assert not site.told("member.down", alive)
 
 
