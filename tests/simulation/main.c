@@ -296,6 +296,33 @@ static void set_up(struct sim *s)
     w->ctx = s;
 }
 
+/* The phones of u1 as the gateways of a group, those too that are not there or speak TCP. */
+static void add_gateways(struct sim *s, struct services_opts *opts)
+{
+    static const uint32_t failover_on[] = {408, 500, 503, 486};
+    struct policy_group_opts *g = &opts->groups[opts->n_groups];
+
+    *g = (struct policy_group_opts){
+        .name = SLICE("gateways"),
+        .algorithm = sim_chance(s, 500) ? POLICY_LEAST_CALLS
+                                        : (enum policy_algorithm)sim_random(s, POLICY_LEAST_CALLS),
+        .n_members = SIM_PHONES,
+        .failover_on = failover_on,
+        .n_failover_on = sim_random(s, 5),
+        .max_attempts = sim_random(s, 4),
+        .max_failures = sim_random(s, 4),
+        .timeout_ms = sim_random(s, 10000),
+        .progress_ms = sim_random(s, 60000),
+        .max_call_ms = 60000 + sim_random(s, 600000)};
+    for (unsigned i = 0; i < SIM_PHONES; i++)
+        opts->members[opts->n_groups][i] =
+            (struct policy_member_opts){.uri = heap_printf(s->heap, "sip:10.1.1.%u", i + 1),
+                                        .weight = sim_random(s, 3),
+                                        .priority = sim_random(s, 2),
+                                        .drain = sim_chance(s, 100)};
+    opts->group_users[opts->n_groups++] = SLICE("u1");
+}
+
 static bool start(struct sim *s)
 {
     struct services_user users[SIM_USERS];
@@ -309,6 +336,8 @@ static bool start(struct sim *s)
     opts.users = users;
     opts.n_users = s->params.auth ? SIM_USERS : 0;
     opts.nonce_s = 3600;
+    if (s->params.gateways)
+        add_gateways(s, &opts);
     return services_new(&s->world, &opts, &s->world.services) == 0 && world_start(&s->world) == 0;
 }
 
@@ -342,6 +371,8 @@ static void check_end(struct sim *s)
     if (proxy_transactions(s->world.proxy) != 0 || proxy_used_bytes(s->world.proxy) != 0)
         sim_fail(s, "%zu transactions and %zu octets are left", proxy_transactions(s->world.proxy),
                  proxy_used_bytes(s->world.proxy));
+    if (services_calls(s->world.services) != 0)
+        sim_fail(s, "%u calls are counted at gateways, and none is left", services_calls(s->world.services));
 }
 
 static void choose_params(struct sim *s, unsigned calls)
@@ -354,6 +385,7 @@ static void choose_params(struct sim *s, unsigned calls)
     s->params.auth = sim_chance(s, 300);
     s->params.crash = sim_chance(s, 200);
     s->params.breaks = sim_chance(s, 300);
+    s->params.gateways = sim_chance(s, 500);
     s->params.calls = calls;
 }
 

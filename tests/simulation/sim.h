@@ -116,7 +116,7 @@ struct event {
 struct params {
     unsigned loss, duplication; /* in a thousand */
     unsigned delay_ms;          /* at most */
-    bool auth, crash, breaks;
+    bool auth, crash, breaks, gateways;
     unsigned calls;
 };
 

@@ -17,7 +17,7 @@ struct services {
     struct auth_users *users;
     struct auth_nonces *nonces;
     struct auth_opts auth;
-    struct policy_group_opts group_opts[SERVICES_GROUPS_MAX];
+    struct services_opts opts;
     struct policy_route_opts *route_opts;
     struct policy_groups *groups;
     struct policy_routes *routes;
@@ -180,15 +180,15 @@ static int open_routes(struct services *s, const struct services_opts *opts)
     return 0;
 }
 
-static int open_groups(struct services *s, const struct services_opts *opts)
+static int open_groups(struct services *s)
 {
+    struct services_opts *opts = &s->opts;
     int rc;
 
     for (size_t i = 0; i < opts->n_groups; i++) {
-        s->group_opts[i] = opts->groups[i];
-        s->group_opts[i].members = opts->members[i];
+        opts->groups[i].members = opts->members[i];
     }
-    rc = policy_groups_new(s->group_opts, opts->n_groups, &s->world->opts.secret, &s->groups);
+    rc = policy_groups_new(opts->groups, opts->n_groups, &s->world->opts.secret, &s->groups);
     return rc == 0 ? open_routes(s, opts) : rc;
 }
 
@@ -200,6 +200,21 @@ int services_attach(struct services *s, struct proxy *proxy)
 void services_detach(struct services *s, unsigned worker)
 {
     policy_groups_detach(s->groups, worker);
+}
+
+unsigned services_calls(const struct services *s)
+{
+    unsigned calls = 0;
+
+    for (size_t g = 0; g < policy_groups_count(s->groups); g++) {
+        for (size_t i = 0; i < policy_group_members(s->groups, g); i++) {
+            struct policy_member_view view;
+
+            policy_group_view(s->groups, g, i, s->world->now_ms, &view);
+            calls += view.calls;
+        }
+    }
+    return calls;
 }
 
 int services_new(struct world *w, const struct services_opts *opts, struct services **ret_services)
@@ -229,6 +244,7 @@ int services_new(struct world *w, const struct services_opts *opts, struct servi
     if (!s)
         abort();
     s->world = w;
+    s->opts = *opts;
     rc = location_storage_new(&storage, &why, &s->storage);
     if (rc < 0)
         goto out;
@@ -239,7 +255,7 @@ int services_new(struct world *w, const struct services_opts *opts, struct servi
     rc = open_users(s, opts);
     if (rc < 0)
         goto out;
-    rc = open_groups(s, opts);
+    rc = open_groups(s);
     if (rc < 0)
         goto out;
     build_chain(s);

@@ -36,6 +36,8 @@ void services_opts_default(struct services_opts *opts);
 /* A core begins with these services, and is gone. */
 MUST_USE int services_attach(struct services *s, struct proxy *proxy);
 void services_detach(struct services *s, unsigned worker);
+/* Calls that are counted at members of groups. */
+unsigned services_calls(const struct services *s);
 /* The chain of steps as the program builds it. */
 const struct proxy_step *services_chain(struct services *s);
 /* The registrar's bindings of an address-of-record. */
