@@ -65,9 +65,6 @@ static int fill_request(struct proxy_context *c, const struct proxy_arrival *arr
         return ERR_NOMEM;
     req->ruri_text = req->msg.ruri;
     req->ruri = *ruri;
-    _Static_assert(sizeof(c->to_tag) == PROXY_TO_TAG_BYTES, "room for the tag");
-    req->to_tag = proxy_to_tag_format(&req->proxy->opts->secret, sip_msg_call_id(&req->msg),
-                                      sip_msg_from_tag(&req->msg), cseq->number, c->to_tag);
     return 0;
 }
 

@@ -366,7 +366,8 @@ static bool is_ack_of_ours(const struct proxy *p, struct sip_msg *request)
     char text[PROXY_TO_TAG_BYTES];
     const struct sip_cseq *cseq;
 
-    if (request->method != SIP_METHOD_ACK || sip_msg_cseq(request, &cseq) < 0)
+    if (request->method != SIP_METHOD_ACK || sip_msg_to_tag(request).len != PROXY_TO_TAG_BYTES ||
+        sip_msg_cseq(request, &cseq) < 0)
         return false;
     return slice_eq(sip_msg_to_tag(request),
                     proxy_to_tag_format(&p->opts->secret, sip_msg_call_id(request), sip_msg_from_tag(request),

@@ -115,12 +115,21 @@ void proxy_reply_cancel(struct proxy *p, const struct proxy_arrival *arrival)
     wire_unref(wire);
 }
 
+/* Section 8.2.6.2: the same in every response to the request that is made here. Few requests get one with a tag. */
+static struct slice own_tag(struct proxy_context *c)
+{
+    _Static_assert(sizeof(c->to_tag) == PROXY_TO_TAG_BYTES, "room for the tag");
+    if (c->to_tag[0] == '\0')
+        (void)to_tag_of(c->req.proxy, &c->req.msg, c->to_tag);
+    return slice_make(c->to_tag, sizeof(c->to_tag));
+}
+
 /* The tag that the response carries: the one of the request, or ours. */
 static struct slice tag_sent(struct proxy_context *c)
 {
     struct slice tag = sip_msg_to_tag(&c->req.msg);
 
-    return slice_is_null(tag) ? c->req.to_tag : tag;
+    return slice_is_null(tag) ? own_tag(c) : tag;
 }
 
 static int respond(struct proxy_context *c, const struct local_response *r)
@@ -194,7 +203,7 @@ static void answer_later(struct proxy_context *c)
 void proxy_reply_final(struct proxy_context *c, unsigned status, struct slice phrase,
                        const struct sip_extra *extra, const char *why)
 {
-    const struct local_response response = {status, phrase, c->req.to_tag, extra};
+    const struct local_response response = {status, phrase, own_tag(c), extra};
     struct proxy *p = c->req.proxy;
 
     if (respond(c, &response) < 0) {

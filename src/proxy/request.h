@@ -25,7 +25,6 @@ struct proxy_request {
     size_t step;                           /* index into the chain */
 
     struct slice top_via; /* top Via with received and rport as they must be (section 18.2.1, RFC 3581) */
-    struct slice to_tag;  /* To tag of every response made here (section 8.2.6.2) */
 
     /* Decisions, in the order in which steps make them. */
     struct slice ruri_text; /* Request-URI after section 16.4 */

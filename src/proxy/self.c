@@ -17,6 +17,11 @@ static struct host host_of(struct slice text)
     return host;
 }
 
+static struct host host_of_uri(const struct sip_uri *uri)
+{
+    return (struct host){.text = uri->host, .addr = uri->addr};
+}
+
 static struct slice without_root(struct slice name)
 {
     return name.len > 1 && name.ptr[name.len - 1] == '.' ? slice_sub(name, 0, name.len - 1) : name;
@@ -28,8 +33,11 @@ static bool is_named(const struct host *host, struct slice name)
 
     if (slice_eq_nocase(without_root(host->text), without_root(name)))
         return true;
-    return host->addr.family != ADDR_NONE && addr_parse_ip(name, &addr) == 0 &&
-           addr_eq_ip(&addr, &host->addr);
+    /* An IPv4 address is written in one way only, but it may be mapped into IPv6, which is written in many. */
+    if (host->addr.family == ADDR_NONE ||
+        (host->addr.family == ADDR_IPV4 && slice_find(name, ':') == name.len))
+        return false;
+    return addr_parse_ip(name, &addr) == 0 && addr_eq_ip(&addr, &host->addr);
 }
 
 static bool is_listener_host(const struct host *host, const struct proxy_listener *l)
@@ -71,7 +79,7 @@ static bool is_sip(const struct sip_uri *uri)
 
 bool proxy_uri_is_self(const struct proxy_opts *opts, const struct sip_uri *uri)
 {
-    struct host host = host_of(slice_is_null(uri->maddr) ? uri->host : uri->maddr);
+    struct host host = slice_is_null(uri->maddr) ? host_of_uri(uri) : host_of(uri->maddr);
     uint16_t port;
 
     if (!is_sip(uri))
@@ -101,7 +109,7 @@ static const struct proxy_domain *domain_named(const struct proxy_opts *opts, co
 
 const struct proxy_domain *proxy_uri_domain(const struct proxy_opts *opts, const struct sip_uri *uri)
 {
-    struct host host = host_of(uri->host);
+    struct host host = host_of_uri(uri);
     const struct proxy_domain *domain = domain_named(opts, &host);
 
     /* Section 16.5: where a maddr is left after section 16.4, it alone decides. */

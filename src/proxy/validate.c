@@ -71,11 +71,25 @@ static bool is_loop(struct proxy_context *c, bool is_stateless, const struct pro
     return id->loop == now;
 }
 
+/* Most elements are not ours, and this tells it without parsing them: the end of the cookie and the letter that
+ * follows it in our branches (branch_id.h). */
+static bool may_be_ours(struct slice element)
+{
+    const struct slice mark = SLICE("4bKv");
+    const char *end = element.ptr + element.len;
+
+    for (const char *p = element.ptr; (p = memchr(p, mark.ptr[0], (size_t)(end - p))); p++) {
+        if ((size_t)(end - p) >= mark.len && slice_eq_nocase(slice_make(p, mark.len), mark))
+            return true;
+    }
+    return false;
+}
+
 static bool is_via_of_ours(const struct proxy *p, struct slice element, struct proxy_branch_id *ret_id)
 {
     struct sip_via via;
 
-    return sip_via_parse(element, &via) == 0 && proxy_via_is_ours(p->opts, &via) &&
+    return may_be_ours(element) && sip_via_parse(element, &via) == 0 && proxy_via_is_ours(p->opts, &via) &&
            proxy_branch_id_parse(via.branch, ret_id);
 }
 
