@@ -37,8 +37,8 @@ struct policy_route {
     size_t group;          /* POLICY_GROUP */
     const char *why;       /* POLICY_REJECT: for the log */
     bool needs_user_check; /* a pattern is more than a beginning */
-    bool names_register;
-    bool leads_out; /* to somebody else's place */
+    bool takes_register;   /* for a domain of ours */
+    bool leads_out;        /* to somebody else's place */
 };
 
 struct policy_routes {

@@ -233,7 +233,9 @@ static int compile_route(struct policy_routes *r, const struct policy_route_opts
     int rc;
 
     route->opts = opts;
-    route->names_register = names_method(&opts->match, SLICE("REGISTER"));
+    /* Who is turned away is not let in to register either. */
+    route->takes_register = names_method(&opts->match, SLICE("REGISTER")) ||
+                            (opts->action == POLICY_REJECT && opts->match.n_sources > 0);
     r->any_stateless |= opts->stateless;
     rc = compile_patterns(route);
     if (rc == 0)
@@ -389,7 +391,7 @@ static bool holds(const struct policy_route *route, const struct policy_request 
 {
     const struct policy_match_opts *match = &route->opts->match;
 
-    if (q->msg->method == SIP_METHOD_REGISTER && q->domain && !route->names_register)
+    if (q->msg->method == SIP_METHOD_REGISTER && q->domain && !route->takes_register)
         return false;
     if (q->msg->method == SIP_METHOD_OTHER && match->n_methods > 0 &&
         !names_method(match, q->msg->method_name))

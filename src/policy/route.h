@@ -116,7 +116,7 @@ struct policy_request {
 };
 
 /* The index of the route, or -1. A REGISTER for a domain of ours is the registrar's business: only a route that
- * names the method is taken for it. */
+ * names the method is taken for it, or one that rejects sources. */
 int policy_routes_find(const struct policy_routes *routes, const struct policy_request *request);
 
 /* proxy_opts.is_stateless; ctx is the routes. */

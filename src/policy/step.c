@@ -125,7 +125,7 @@ static enum proxy_verdict to_group(struct proxy_request *req, const struct polic
     struct policy_group_key key = {.call_id = sip_msg_call_id(&req->msg),
                                    .user = req->ruri.user,
                                    .now_ms = proxy_now_ms(req->proxy),
-                                   .is_stateless = route->opts->stateless || req->listener->stateless};
+                                   .is_stateless = proxy_request_is_stateless(req)};
     size_t count = 0;
     int rc;
 

@@ -121,6 +121,11 @@ struct proxy_context *proxy_context_new(struct proxy *p, const struct proxy_arri
     return c;
 }
 
+bool proxy_request_is_stateless(struct proxy_request *req)
+{
+    return proxy_context_of(req)->is_stateless;
+}
+
 /* The chain */
 
 void proxy_context_run_chain(struct proxy_context *c)

@@ -92,6 +92,9 @@ enum proxy_verdict proxy_reply(struct proxy_request *req, unsigned status, struc
 /* 503 with Retry-After (section 21.5.4). Shedding is counted. */
 enum proxy_verdict proxy_shed(struct proxy_request *req, const char *why);
 
+/* Is it forwarded by section 16.11? Then its target must depend on nothing but the message and what never changes. */
+bool proxy_request_is_stateless(struct proxy_request *req);
+
 /* A line of the explanation, with the name of the route when one was chosen. */
 void proxy_request_explain(struct proxy_request *req, const char *event, unsigned status, const char *why);
 
