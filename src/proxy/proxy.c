@@ -409,6 +409,8 @@ static int arrive(struct proxy *p, struct sip_msg *msg, const struct sip_hop *fr
     sip_via_route_reply(via, from, &arrival.reply_hop);
     rc = sip_via_route_tag(via, &from->addr, &p->scratch, &arrival.top_via);
     if (rc == 0)
+        rc = proxy_keep_answer(p, &arrival.top_via);
+    if (rc == 0)
         *ret_arrival = arrival;
     return rc;
 }

@@ -557,6 +557,89 @@ static void test_two_processes_cannot_keep_bindings_in_one_place(void **state)
     fixture_reopen(f);
 }
 
+/* As the first version made it, with a row in it. */
+static const char first_version[] =
+    "PRAGMA application_id = 1449746788;"
+    "CREATE TABLE schema_version (part TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID;"
+    "INSERT INTO schema_version VALUES ('location', 1);"
+    "CREATE TABLE binding (id INTEGER PRIMARY KEY, aor TEXT NOT NULL, uri TEXT NOT NULL, params TEXT NOT "
+    "NULL,"
+    " path TEXT NOT NULL, call_id TEXT NOT NULL, cseq INTEGER NOT NULL, q INTEGER NOT NULL, expires INTEGER "
+    "NOT NULL,"
+    " hop BLOB);"
+    "CREATE TABLE secret (id INTEGER PRIMARY KEY CHECK (id = 1), value BLOB NOT NULL CHECK (length(value) = "
+    "16));"
+    "INSERT INTO secret VALUES (1, x'000102030405060708090a0b0c0d0e0f');"
+    "INSERT INTO binding VALUES (7, 'sip:old@example.com', 'sip:o@h', ';reg-id=1', '', 'call', 5, 1000, "
+    "4000000000, NULL);";
+
+static void test_an_older_database_is_brought_up_to_date(void **state)
+{
+    struct fixture *f = *state;
+    struct arena_pool pool;
+    struct arena arena;
+    struct location_binding b;
+    char command[160];
+
+    arena_pool_init(&pool, 1 << 20);
+    arena_init(&arena, &pool);
+    snprintf(command, sizeof(command), "mkdir -p '%s/state'", f->dir);
+    assert_int_equal(system(command), 0);
+    run_sql(f->path, first_version);
+    fixture_open(f);
+    b = first_binding(f, &arena, "sip:old@example.com");
+    assert_true(slice_eq(b.uri, SLICE("sip:o@h")));
+    assert_int_equal(b.cseq, 5);
+    assert_int_equal(b.reg_id, 0);
+    assert_false(b.by_flow);
+    assert_int_equal(
+        fixture_register(
+            f,
+            &(struct ask){.user = "old", .uri = "sip:o@h", .call_id = "call", .cseq = 6, .expires_s = 600}),
+        200);
+    fixture_reopen(f);
+    assert_int_equal(fixture_cseq(f, "old"), 6);
+    arena_done(&arena);
+    arena_pool_done(&pool);
+}
+
+/* RFC 5626 section 7: with the process all its connections are gone, and who could be reached by one alone with it. */
+static void test_who_was_reached_by_a_connection_is_gone_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    const struct location_contact contact = {.uri = SLICE("sip:c@h"),
+                                             .params = SLICE(";+sip.instance=\"<urn:uuid:1>\""),
+                                             .requested_s = 600,
+                                             .has_requested = true,
+                                             .reg_id = 1,
+                                             .by_flow = true};
+    struct location_register reg = {.aor = SLICE("sip:flow@example.com"),
+                                    .call_id = SLICE("c"),
+                                    .cseq = 1,
+                                    .contacts = &contact,
+                                    .n_contacts = 1};
+    static const uint8_t transports[] = {SIP_TRANSPORT_TCP, SIP_TRANSPORT_UDP};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct location_job *job;
+
+        reg.hop = (struct sip_hop){.addr = {.family = ADDR_IPV4, .ip = {192, 0, 2, 7}, .port = 6001},
+                                   .flow = i == 0 ? 8 : 0,
+                                   .listener = (uint16_t)i,
+                                   .transport = transports[i]};
+        reg.cseq++;
+        fixture_open(f);
+        assert_int_equal(location_job_new(&reg, clock_unix_s(), &job), 0);
+        assert_int_equal(location_storage_submit(f->storage, job), LOCATION_LATER);
+        job = fixture_take(f);
+        assert_int_equal(job->status, 200);
+        location_job_free(job);
+        fixture_reopen(f);
+        assert_int_equal(location_store_count_bindings(location_storage_store(f->storage)), i);
+        fixture_close(f);
+    }
+}
+
 static void test_a_newer_database_is_left_alone(void **state)
 {
     struct fixture *f = *state;
@@ -775,6 +858,8 @@ int main(void)
         TEST(test_an_unwritable_path_refuses_and_recovers),
         TEST(test_a_failure_is_logged_once),
         TEST(test_two_processes_cannot_keep_bindings_in_one_place),
+        TEST(test_an_older_database_is_brought_up_to_date),
+        TEST(test_who_was_reached_by_a_connection_is_gone_after_a_restart),
         TEST(test_a_newer_database_is_left_alone),
         TEST(test_something_else_at_the_path_is_left_alone),
         TEST(test_no_memory_at_the_start_leaks_nothing),
