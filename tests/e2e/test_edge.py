@@ -160,14 +160,30 @@ def test_kamailio_at_home_viaduct_at_the_edge(start_proxy, start_kamailio, phone
     hang_up(far, near)
 
 
+@pytest.mark.tools("kamailio")
+def test_viaduct_at_home_kamailio_at_the_edge(start_proxy, start_kamailio, phone):
+    home = start_proxy()
+    edge = start_kamailio(home)
+    alice, bob = phone(home, "alice"), phone(edge, "bob", domain=home.domain)
+    alice.register()
+    response = bob.register(f"<sip:bob@{NOWHERE}:5060>", headers=[("Supported", "path")])
+    assert response.status == 200 and bob.user not in response["Path"], response
+    arrived_by = alice.invite(bob.aor)
+    bob.reply(bob.expect("INVITE"), 486)
+    bob.expect("ACK")
+    assert alice.final(arrived_by).status == 486
+
+
 @pytest.fixture
 def start_kamailio(folder, ports):
     started = []
 
-    def start():
+    def start(home=None):
         (folder / "kamailio").mkdir()
         options = Options(listeners=proxies.loopback_listeners(ports))
-        made = kamailio.Kamailio(options, folder / "kamailio").set_up()
+        made = kamailio.Kamailio(options, folder / "kamailio")
+        made.home = home and home.hostport
+        made.set_up()
         started.append(made)
         return made.start()
 

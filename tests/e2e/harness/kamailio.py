@@ -80,8 +80,46 @@ request_route {{
 """
 
 
+# An edge proxy (RFC 3327): a Path that says where the phone's datagrams came from, and everything else to the home.
+EDGE = """#!KAMAILIO
+debug=1
+log_stderror=yes
+fork=yes
+children=1
+tcp_children=2
+auto_aliases=no
+{listen}
+mpath="{modules}"
+loadmodule "kex.so"
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "pv.so"
+loadmodule "rr.so"
+loadmodule "path.so"
+loadmodule "siputils.so"
+loadmodule "textops.so"
+loadmodule "nathelper.so"
+modparam("path","use_received",1)
+modparam("rr","enable_double_rr",1)
+request_route {{
+  force_rport();
+  if (is_method("OPTIONS") && uri==myself && $rU==$null) {{ sl_send_reply("200","OK"); exit; }}
+  if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
+  if (loose_route() || $du != $null) {{
+    if (!has_totag() && is_method("INVITE")) record_route();
+    t_relay(); exit; }}
+  if (is_method("ACK")) {{ if (t_check_trans()) t_relay(); exit; }}
+  if (is_method("REGISTER")) add_path_received();
+  if (is_method("INVITE")) record_route();
+  $du = "sip:{home}";
+  t_relay();
+}}
+"""
+
+
 class Kamailio(Proxy):
     name = "kamailio"
+    home = None  # HOST:PORT of the home proxy makes it an edge proxy
 
     def prepare(self):
         listen = "\n".join(
@@ -89,7 +127,8 @@ class Kamailio(Proxy):
             for l in self.options.listeners
         )
         trusted = " || ".join(f'$si=="{address}"' for address in self.options.trusted) or "0"
-        text = CONFIG.format(
+        text = (EDGE if self.home else CONFIG).format(
+            home=self.home,
             domain=self.domain,
             listen=listen,
             modules=MODULES,

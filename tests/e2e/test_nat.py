@@ -1,0 +1,134 @@
+"""A real NAT between phone and proxy, made with nftables in a network namespace. Its mappings die after two silent seconds, and a new one
+has another port: whoever keeps his alive is reached, whoever does not is found to be gone at once, and found again when he comes back."""
+
+import contextlib
+import ctypes
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+from harness import proxy as proxies
+from harness.phone import Phone, call, hang_up
+
+pytestmark = [pytest.mark.viaduct, pytest.mark.tools("ip", "nft")]
+
+CLONE_NEWNET = 0x40000000
+OUTSIDE, ROUTER_OUT, ROUTER_IN, INSIDE = "10.88.77.1", "10.88.77.2", "10.77.88.1", "10.77.88.2"
+MAPPING_S = 2
+STUN = bytes.fromhex("000100002112a442") + b"who am I now"
+
+
+def run(*argv):
+    subprocess.run([str(part) for part in argv], check=True, capture_output=True, timeout=20)
+
+
+@contextlib.contextmanager
+def inside(namespace):
+    """Sockets made here are of that network namespace, and stay so."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/self/ns/net") as before, open(f"/run/netns/{namespace}") as there:
+        assert libc.setns(there.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        try:
+            yield
+        finally:
+            assert libc.setns(before.fileno(), CLONE_NEWNET) == 0
+
+
+@pytest.fixture
+def network():
+    """(namespace of the phone, namespace of the router)"""
+    if os.geteuid() != 0 or not pathlib.Path("/proc/sys/net/ipv4/ip_forward").exists():
+        pytest.skip("NOT TESTED: a NAT needs root and network namespaces")
+    phone, router, tag = f"vd-ph-{os.getpid()}", f"vd-nat-{os.getpid()}", os.getpid() % 100000
+    try:
+        run("ip", "netns", "add", phone)
+    except subprocess.CalledProcessError as failure:
+        pytest.skip(f"NOT TESTED: no network namespaces here: {failure.stderr!r}")
+    try:
+        run("ip", "netns", "add", router)
+        run("ip", "link", "add", f"vdo{tag}", "type", "veth", "peer", "name", "out", "netns", router)
+        run("ip", "link", "add", "in", "netns", router, "type", "veth", "peer", "name", "eth", "netns", phone)
+        run("ip", "addr", "add", f"{OUTSIDE}/24", "dev", f"vdo{tag}")
+        run("ip", "link", "set", f"vdo{tag}", "up")
+        for namespace, device, address in ((router, "out", ROUTER_OUT), (router, "in", ROUTER_IN), (phone, "eth", INSIDE)):
+            run("ip", "-n", namespace, "addr", "add", f"{address}/24", "dev", device)
+            run("ip", "-n", namespace, "link", "set", device, "up")
+            run("ip", "-n", namespace, "link", "set", "lo", "up")
+        run("ip", "-n", phone, "route", "add", "default", "via", ROUTER_IN)
+        inner = ("ip", "netns", "exec", router)
+        run(*inner, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+        run(*inner, "nft", "add table ip nat; add chain ip nat post { type nat hook postrouting priority 100; };"
+            "add rule ip nat post oifname out masquerade random")
+        for name in ("udp_timeout", "udp_timeout_stream"):
+            run(*inner, "sh", "-c", f"echo {MAPPING_S} >/proc/sys/net/netfilter/nf_conntrack_{name}")
+        yield phone, router
+    finally:
+        for namespace in (phone, router):
+            subprocess.run(["ip", "netns", "del", namespace], capture_output=True, timeout=20)
+        subprocess.run(["ip", "link", "del", f"vdo{tag}"], capture_output=True, timeout=20)
+
+
+@pytest.fixture
+def world(network, start_proxy, ports, phone):
+    """(proxy, alice outside, bob behind the NAT)"""
+    port = ports.take()
+    listeners = [proxies.Listener(transport, OUTSIDE, port) for transport in ("udp", "tcp")]
+    proxy = start_proxy(listeners=listeners)
+    alice = phone(proxy, "alice", host=OUTSIDE)
+    alice.register()
+    with inside(network[0]):
+        bob = Phone(proxy, "bob", host=INSIDE)
+    yield proxy, alice, bob
+    bob.close()
+
+
+def register(bob):
+    contact = f'<sip:bob@{bob.hostport};ob>;reg-id=1;+sip.instance="<urn:uuid:0001>"'
+    response = bob.register(contact, headers=[("Supported", "path, outbound")])
+    assert response.status == 200 and response["Require"] == "outbound", response
+
+
+def mapped_address(bob):
+    """What STUN says of the phone's address (RFC 5626 section 8)."""
+    bob.udp.sendto(STUN, bob.proxy_address())
+    bob.udp.settimeout(5)
+    try:
+        answer = bob.udp.recv(200)
+    finally:
+        bob.udp.settimeout(None)
+    kind, length, cookie = struct.unpack_from("!HHI", answer)
+    assert (kind, length, cookie) == (0x0101, 12, 0x2112A442)
+    port, ip = struct.unpack_from("!HI", answer, 26)
+    return socket.inet_ntoa(struct.pack("!I", ip ^ cookie)), port ^ cookie >> 16
+
+
+def test_a_mapping_that_is_kept_alive_by_stun(world):
+    _, alice, bob = world
+    register(bob)
+    seen = {mapped_address(bob)}
+    for _ in range(4 * MAPPING_S):
+        time.sleep(0.5)
+        seen.add(mapped_address(bob))
+    assert len(seen) == 1 and seen.pop()[0] == ROUTER_OUT
+    near, far = call(alice, bob)
+    hang_up(far, near)
+
+
+def test_a_mapping_that_dies_and_comes_back(world):
+    _, alice, bob = world
+    register(bob)
+    hang_up(*call(alice, bob))
+    before = mapped_address(bob)
+    time.sleep(2 * MAPPING_S + 1)
+    began = time.monotonic()
+    assert alice.final(alice.invite(bob.aor)).status == 480
+    assert time.monotonic() - began < 3, "the NAT says at once that the port is closed"
+    register(bob)
+    assert mapped_address(bob) != before
+    near, far = call(alice, bob)
+    hang_up(near, far)
