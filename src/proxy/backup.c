@@ -217,12 +217,26 @@ bool proxy_backup_failed(struct proxy *p, uint64_t token)
     return false;
 }
 
+/* A 2xx to an INVITE is kept by nobody here: the callee repeats it, and then it looks for another way. */
+static void await_repetition(struct txn_server *t)
+{
+    struct sip_hop nowhere = *txn_server_hop(t);
+
+    nowhere.addr.family = ADDR_NONE;
+    nowhere.flow = SIP_FLOW_NONE;
+    txn_server_set_hop(t, &nowhere);
+}
+
 bool proxy_backup_of_server(struct proxy *p, uint64_t server)
 {
-    const struct txn_server *t = txn_server_of_token(p->txn, server);
+    struct txn_server *t = txn_server_of_token(p->txn, server);
     struct wire *wire = t ? txn_server_response(t) : NULL;
 
-    return wire && proxy_backup_begin(p, txn_server_hop(t), wire, server);
+    if (wire)
+        return proxy_backup_begin(p, txn_server_hop(t), wire, server);
+    if (t)
+        await_repetition(t);
+    return false;
 }
 
 void proxy_backups_drop(struct proxy *p)

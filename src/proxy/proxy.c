@@ -44,7 +44,7 @@ static void on_send(void *ctx, const struct sip_hop *hop, struct wire *wire, uin
 {
     struct proxy *p = ctx;
 
-    if (proxy_send(p, hop, wire, token) == 0)
+    if (hop->addr.family != ADDR_NONE && proxy_send(p, hop, wire, token) == 0)
         return;
     if (!is_response(wire_slice(wire)) || !proxy_backup_begin(p, hop, wire, token))
         txn_send_failed(p->txn, token);

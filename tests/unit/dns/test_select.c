@@ -307,8 +307,10 @@ static void rfc3263_4_4_order_of_the_answer_does_not_matter(void **state)
     char first[33], again[33];
 
     (void)state;
-    for (size_t i = 0; i < 24; i++)
+    for (size_t i = 0; i < 24; i++) {
         srvs[i] = srv((char)('a' + i), 1, (unsigned)(i % 3));
+        srvs[i].port = 5060;
+    }
     for (uint64_t seed = 0; seed < 50; seed++) {
         order_of(srvs, 24, seed, first);
         for (size_t i = 0; i < 24; i++) {
