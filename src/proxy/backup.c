@@ -92,7 +92,7 @@ static void try_next(struct proxy_backup *b)
 
 static void set_hops(struct proxy_backup *b, const struct sip_hop *hops, size_t n_hops)
 {
-    if (hops != b->hops)
+    if (hops != b->hops && n_hops > 0)
         memcpy(b->hops, hops, n_hops * sizeof(*hops));
     b->n_hops = n_hops;
     try_next(b);

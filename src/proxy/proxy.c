@@ -40,11 +40,17 @@ static bool is_response(struct slice message)
     return slice_starts_with_nocase(message, SLICE("SIP/"));
 }
 
+/* The client of this transaction is known to be gone (backup.c). */
+static bool leads_nowhere(const struct sip_hop *hop)
+{
+    return hop->addr.family == ADDR_NONE && hop->flow == SIP_FLOW_NONE;
+}
+
 static void on_send(void *ctx, const struct sip_hop *hop, struct wire *wire, uint64_t token)
 {
     struct proxy *p = ctx;
 
-    if (hop->addr.family != ADDR_NONE && proxy_send(p, hop, wire, token) == 0)
+    if (!leads_nowhere(hop) && proxy_send(p, hop, wire, token) == 0)
         return;
     if (!is_response(wire_slice(wire)) || !proxy_backup_begin(p, hop, wire, token))
         txn_send_failed(p->txn, token);
