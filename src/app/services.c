@@ -221,6 +221,10 @@ static int open_routes(struct services *s, struct snapshot *snapshot)
         return rc == ERR_NOMEM ? EX_OSERR : EX_CONFIG;
     if (s->config->proxy.identity == CONFIG_IDENTITY_AUTO)
         snapshot->proxy.edit_response = policy_identity_edit_response;
+    if (s->config->n_routes > 0) {
+        snapshot->proxy.route_number = policy_routes_number;
+        snapshot->proxy.route_number_ctx = app_routes_get(s->routes);
+    }
     if (policy_routes_any_stateless(app_routes_get(s->routes))) {
         snapshot->proxy.is_stateless = policy_routes_are_stateless;
         snapshot->proxy.is_stateless_ctx = app_routes_get(s->routes);

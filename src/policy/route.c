@@ -423,20 +423,33 @@ int policy_routes_find(const struct policy_routes *r, const struct policy_reques
     return -1;
 }
 
+/* Before there is a proxy_request. */
+static int find_early(const struct policy_routes *r, const struct proxy_opts *opts, struct sip_msg *request,
+                      const struct sip_hop *from)
+{
+    const struct sip_uri *ruri;
+    struct policy_request q = {.msg = request, .from = from};
+
+    if (r->n_routes == 0 || sip_msg_ruri(request, &ruri) < 0)
+        return -1;
+    q.ruri = ruri;
+    q.domain = proxy_uri_domain(opts, ruri);
+    return policy_routes_find(r, &q);
+}
+
 bool policy_routes_are_stateless(const void *ctx, const struct proxy_opts *opts, struct sip_msg *request,
                                  const struct sip_hop *from)
 {
     const struct policy_routes *r = ctx;
-    const struct sip_uri *ruri;
-    struct policy_request q = {.msg = request, .from = from};
-    int found;
+    int found = find_early(r, opts, request, from);
 
-    if (sip_msg_ruri(request, &ruri) < 0)
-        return false;
-    q.ruri = ruri;
-    q.domain = proxy_uri_domain(opts, ruri);
-    found = policy_routes_find(r, &q);
     return found >= 0 && r->routes[found].opts->stateless;
+}
+
+uint64_t policy_routes_number(const void *ctx, const struct proxy_opts *opts, struct sip_msg *request,
+                              const struct sip_hop *from)
+{
+    return (uint64_t)(find_early(ctx, opts, request, from) + 1);
 }
 
 bool policy_routes_any_stateless(const struct policy_routes *r)

@@ -122,6 +122,9 @@ int policy_routes_find(const struct policy_routes *routes, const struct policy_r
 /* proxy_opts.is_stateless; ctx is the routes. */
 bool policy_routes_are_stateless(const void *ctx, const struct proxy_opts *opts, struct sip_msg *request,
                                  const struct sip_hop *from);
+/* proxy_opts.route_number; ctx is the routes. */
+uint64_t policy_routes_number(const void *ctx, const struct proxy_opts *opts, struct sip_msg *request,
+                              const struct sip_hop *from);
 /* Is there any route that is? If not, nobody needs to be asked. */
 bool policy_routes_any_stateless(const struct policy_routes *routes);
 

@@ -71,13 +71,13 @@ static void add_dialog(struct hash_state *st, struct sip_msg *request)
 }
 
 uint64_t proxy_branch_loop_hash(const struct hash_key *secret, struct sip_msg *request,
-                                struct slice asked_for, uint16_t listener, bool is_stateless)
+                                struct slice asked_for, uint64_t way, bool is_stateless)
 {
     struct hash_state st;
 
     hash_begin(&st, secret);
     hash_add(&st, SLICE("loop"));
-    hash_add_u64(&st, listener);
+    hash_add_u64(&st, way);
     hash_add(&st, asked_for);
     add_header(&st, request, SIP_HDR_ROUTE);
     if (!is_stateless) {

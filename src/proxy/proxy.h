@@ -108,6 +108,11 @@ struct proxy_opts {
     bool (*is_stateless)(const void *ctx, const struct proxy_opts *opts, struct sip_msg *request,
                          const struct sip_hop *from);
     const void *is_stateless_ctx;
+    /* Which static route this request would take, as it came in: any number, and the same one for what takes the same
+     * route. A request that comes back and takes another is no loop (RFC 5393 section 4.2.1). NULL: there are none. */
+    uint64_t (*route_number)(const void *ctx, const struct proxy_opts *opts, struct sip_msg *request,
+                             const struct sip_hop *from);
+    const void *route_number_ctx;
     /* Further edits of a response that came from one hop and goes upstream to another; NULL: none. */
     void (*edit_response)(const struct proxy_opts *opts, struct sip_msg *response, const struct sip_hop *from,
                           const struct sip_hop *to, struct sip_edit *edit);

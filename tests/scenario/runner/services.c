@@ -176,6 +176,8 @@ static int open_routes(struct services *s, const struct services_opts *opts)
         return rc;
     proxy->is_stateless = policy_routes_are_stateless;
     proxy->is_stateless_ctx = s->routes;
+    proxy->route_number = policy_routes_number;
+    proxy->route_number_ctx = s->routes;
     proxy->edit_response = opts->identity == POLICY_IDENTITY_AUTO ? policy_identity_edit_response : NULL;
     return 0;
 }
