@@ -243,6 +243,7 @@ static void set_options(struct snapshot *s, unsigned n_workers)
         .ring_ms = c->proxy.ring_time_ms,
         .record_route = c->proxy.record_route,
         .loop_detection = c->proxy.loop_detection,
+        .mirror_tls = c->proxy.mirror_tls,
         .recurse_3xx = c->proxy.recurse_redirects,
         .max_breadth = c->proxy.max_breadth,
         .max_branches = c->proxy.max_branches,

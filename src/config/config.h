@@ -151,6 +151,7 @@ struct config_proxy {
     bool record_route;
     bool loop_detection;
     bool recurse_redirects;
+    bool mirror_tls;
     enum config_identity identity; /* OFF or AUTO */
     ms_t timer_c_ms;               /* above 180,000 */
     ms_t ring_time_ms;

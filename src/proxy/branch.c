@@ -502,10 +502,12 @@ void proxy_branch_give_up(struct proxy_branch *b)
 }
 
 /* Section 16.6 step 7: the address of a flow that the binding names is used as it is, unless the caller's own
- * Route values say that something else comes first. */
+ * Route values say that something else comes first; and a SIPS contact that was registered without TLS is not reached so. */
 static bool goes_by_flow(const struct proxy_context *c, const struct proxy_target *target)
 {
-    return target->has_hop && c->n_routes == 0;
+    return target->has_hop && c->n_routes == 0 &&
+           (!proxy_target_is_secure(target) ||
+            sip_transport_is_secure((enum sip_transport)target->hop.transport));
 }
 
 static void find_next_hop(struct proxy_branch *b)

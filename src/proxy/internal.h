@@ -100,6 +100,7 @@ struct proxy_target {
     struct proxy_target *instead; /* another way to the same instance, for when this one fails */
     unsigned q_milli;
     bool is_started, has_hop; /* is_started: or not to be tried any more */
+    bool needs_tls;           /* although its URI does not say so */
     struct sip_hop hop;
     const struct proxy_watch *watch; /* or NULL */
     unsigned member;
@@ -348,6 +349,9 @@ MUST_USE int proxy_forward_build_sized(struct proxy_copy *copy, struct wire **re
 /* The first element of a comma-separated list of name-addrs; a comma inside quotes or <> does not separate. */
 struct slice proxy_first_element(struct slice list);
 /* next_hop.c: section 16.6 step 6, and the input of step 7. */
+
+/* Must it be sent there by TLS? */
+bool proxy_target_is_secure(const struct proxy_target *target);
 
 struct proxy_plan {
     struct slice ruri;   /* Request-URI of the copy */

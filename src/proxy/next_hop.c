@@ -125,6 +125,11 @@ static int plan_loose(const struct proxy_context *c, const struct route_list *li
     return join(list, SLICE_NULL, &c->req.proxy->scratch, &plan->routes);
 }
 
+bool proxy_target_is_secure(const struct proxy_target *target)
+{
+    return target->needs_tls || target->uri.scheme == SIP_SCHEME_SIPS;
+}
+
 int proxy_plan_make(const struct proxy_context *c, const struct proxy_target *target,
                     struct proxy_plan *ret_plan)
 {
@@ -146,8 +151,8 @@ int proxy_plan_make(const struct proxy_context *c, const struct proxy_target *ta
     else
         rc = plan_loose(c, &list, &plan);
     /* Step 7: "if the Request-URI specifies a SIPS resource, the proxy MUST follow the procedures of [4] as
-     * if the input URI were a SIPS URI". */
-    if (target->uri.scheme == SIP_SCHEME_SIPS)
+     * if the input URI were a SIPS URI"; it may stand for one (RFC 5630 section 5.3). */
+    if (proxy_target_is_secure(target))
         plan.next.scheme = SIP_SCHEME_SIPS;
     if (rc == 0)
         *ret_plan = plan;

@@ -23,6 +23,7 @@ struct proxy_binding {
         instance; /* of two bindings with the same instance one is tried, and the other when it fails (RFC 5626
                               section 7); absent: it is one of its own */
     unsigned q_milli; /* 0..1000 */
+    bool needs_tls;   /* although uri does not say so: it stands for a SIPS one (RFC 5630 section 5.3) */
     bool has_hop;     /* true: reach it by `hop` (the flow it registered over), not by resolving uri */
     struct sip_hop hop;
     const struct proxy_watch *watch; /* who looks after it (request.h), or NULL; lives as long as the proxy */

@@ -72,18 +72,19 @@ struct proxy_opts {
 
     struct sip_limits limits;
     struct txn_times times;
-    ms_t timer_c_ms;         /* section 16.6 step 11: above 180,000 */
-    ms_t ring_ms;            /* how long one group of equal q rings before it is cancelled; the next is tried
+    ms_t timer_c_ms;      /* section 16.6 step 11: above 180,000 */
+    ms_t ring_ms;         /* how long one group of equal q rings before it is cancelled; the next is tried
                                 when all of it have ended (section 16.6: "allowing each client transaction to
                                 complete before starting the next"): a branch that has not ended holds its part of
                                 Max-Breadth, which a series uses whole (RFC 5393 sections 5.2 and 5.3.3.1), so
                                 that there is none left for another group. 487 comes at once from a phone that
                                 is alive; one that is silent keeps the next waiting for Timer B, one that does
                                 not end after its CANCEL for 64*T1. 0: for ever */
-    bool record_route;       /* stay in the path of dialogs */
-    bool loop_detection;     /* RFC 5393 section 4.2; default on */
-    bool recurse_3xx;        /* section 16.5, 16.7 step 4 */
-    unsigned max_breadth;    /* RFC 5393 section 5: 60 */
+    bool record_route;    /* stay in the path of dialogs */
+    bool loop_detection;  /* RFC 5393 section 4.2; default on */
+    bool recurse_3xx;     /* section 16.5, 16.7 step 4 */
+    bool mirror_tls;      /* transport=tls in Record-Route toward who has it himself (RFC 5630 section 5.3) */
+    unsigned max_breadth; /* RFC 5393 section 5: 60 */
     unsigned max_branches;   /* targets of one request; more are left out, lowest q first */
     unsigned max_spirals;    /* how often one request may come back here: no more than max_branches *
                                 max_breadth * max_spirals requests come of it (order.c) */

@@ -31,6 +31,7 @@ struct side {
     bool has_way; /* who is there asked for it, or registered so: he is reached by this flow alone */
     struct sip_hop way;
     enum proxy_flow_use use;
+    bool names_tls; /* by transport=tls */
 };
 
 static bool is_secure_transport(const struct proxy_listener *l)
@@ -59,8 +60,8 @@ static struct slice param_of(enum sip_transport transport)
 }
 
 /* The transport is named over a stream, which the neighbour on that side is known to speak, and on both sides
- * where it changes (RFC 5658 section 6.2). TLS is named by the scheme alone: "MUST NOT use a "transport=tls"
- * parameter". */
+ * where it changes (RFC 5658 section 6.2). TLS is named by the scheme alone: proxies "MUST NOT use the "transport=tls"
+ * parameter" (RFC 5630 section 5.3), unless opts->mirror_tls says to answer those in kind who use it. */
 static void push_side(struct proxy_context *c, const struct side *side, enum sip_hdr_id id, struct slice last,
                       struct sip_edit *edit)
 {
@@ -74,13 +75,13 @@ static void push_side(struct proxy_context *c, const struct side *side, enum sip
         return;
     }
     buf_init(&out, memory, cap);
-    buf_put(&out, side->is_secure ? SLICE("<sips:") : SLICE("<sip:"));
+    buf_put(&out, side->is_secure && !side->names_tls ? SLICE("<sips:") : SLICE("<sip:"));
     buf_put(&out, token_of(c, side, token));
     buf_lit(&out, "@");
     buf_put(&out, side->listener->host);
     buf_lit(&out, ":");
     buf_u64(&out, side->listener->port);
-    if (side->has_transport && transport != SIP_TRANSPORT_TLS) {
+    if (side->has_transport && (transport != SIP_TRANSPORT_TLS || side->names_tls)) {
         buf_lit(&out, ";transport=");
         buf_put(&out, param_of(transport));
     }
@@ -90,17 +91,37 @@ static void push_side(struct proxy_context *c, const struct side *side, enum sip
     sip_edit_push_header(edit, id, buf_slice(&out));
 }
 
-/* RFC 5626 section 5.3: who is reached by his connection alone is named by it. Behind a WebSocket that is everybody. */
-static uint64_t flow_of(const struct proxy_listener *l, uint64_t flow)
+/* RFC 5626 section 5.3: who is reached by his connection alone is named by it. Behind a WebSocket that is everybody;
+ * behind TLS, who has proved no name that a connection to him could be made for. */
+static uint64_t flow_of(const struct sip_hop *hop)
 {
-    return l->transport == SIP_TRANSPORT_WS || l->transport == SIP_TRANSPORT_WSS ? flow : SIP_FLOW_NONE;
+    bool is_alone = hop->transport == SIP_TRANSPORT_WS || hop->transport == SIP_TRANSPORT_WSS ||
+                    (hop->transport == SIP_TRANSPORT_TLS && hop->peer_name == 0);
+
+    return is_alone ? hop->flow : SIP_FLOW_NONE;
+}
+
+/* The first contact of the request: where its sender wants to be reached. */
+static bool find_contact(const struct proxy_context *c, struct sip_uri *ret_uri)
+{
+    struct sip_values it = sip_values_of(&c->req.msg, SIP_HDR_CONTACT);
+    struct sip_name_addr na;
+    struct slice contact;
+
+    return sip_values_next(&it, &contact) == 0 && sip_name_addr_parse(contact, &na) == 0 &&
+           sip_uri_parse(na.uri_text, ret_uri) == 0;
+}
+
+static bool names_tls(const struct sip_uri *uri)
+{
+    return uri->scheme == SIP_SCHEME_SIP && uri->transport == SIP_TRANSPORT_TLS;
 }
 
 /* What goes on by SIPS gets a SIPS URI on that side. The other side is that of the one who sent it: over
  * anything but TLS a SIPS URI would not lead there, and section 16.7 step 8 makes it a SIP URI in the
  * response. A secure WebSocket is a SIP URI with transport=ws, as RFC 7118 section 8.2 has it, unless SIPS is what was
  * asked for: a browser's peers would else be asked for SIPS contacts that nobody has. */
-static struct side side_of(const struct proxy *p, uint16_t index, uint64_t flow, bool is_for_sips,
+static struct side side_of(const struct proxy *p, uint16_t index, const struct sip_hop *hop, bool is_for_sips,
                            bool is_switching)
 {
     const struct proxy_listener *l = proxy_listener_at(p, index);
@@ -108,7 +129,7 @@ static struct side side_of(const struct proxy *p, uint16_t index, uint64_t flow,
     return (struct side){
         .listener = l,
         .index = index,
-        .flow = flow_of(l, flow),
+        .flow = flow_of(hop),
         .is_secure = is_for_sips || l->transport == SIP_TRANSPORT_TLS,
         .has_transport = is_switching || sip_transport_is_reliable((enum sip_transport)l->transport),
     };
@@ -185,9 +206,14 @@ void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *
     uint16_t in = c->req.from.listener, out = copy->record_listener;
     bool is_switching = proxy_listener_at(p, in)->transport != proxy_listener_at(p, out)->transport;
     bool is_sips_here = plan->is_next_secure && is_secure_transport(c->req.listener);
-    struct side in_side = side_of(p, in, c->req.from.flow, is_sips_here, is_switching),
-                out_side = side_of(p, out, copy->hop.flow, plan->is_next_secure, is_switching);
+    struct side in_side = side_of(p, in, &c->req.from, is_sips_here, is_switching),
+                out_side = side_of(p, out, &copy->hop, plan->is_next_secure, is_switching);
+    struct sip_uri contact;
 
+    if (p->opts->mirror_tls && !plan->is_next_secure) {
+        in_side.names_tls = find_contact(c, &contact) && names_tls(&contact);
+        out_side.names_tls = names_tls(&copy->target->uri);
+    }
     if (!may_concern_dialog(c->req.msg.method))
         return;
     if (in_side.flow == SIP_FLOW_NONE && came_by_flow(&c->req))
@@ -208,7 +234,7 @@ void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *
 void proxy_add_path(const struct proxy_copy *copy, struct sip_edit *edit)
 {
     struct proxy_context *c = copy->context;
-    struct side side = side_of(c->req.proxy, copy->record_listener, SIP_FLOW_NONE, false, false);
+    struct side side = side_of(c->req.proxy, copy->record_listener, &(struct sip_hop){0}, false, false);
 
     if (!c->adds_path)
         return;

@@ -8,12 +8,11 @@ static bool may_recurse(const struct proxy_context *c)
     return c->req.recurse_3xx && c->req.domain && !c->is_closed && c->n_spirals == 0;
 }
 
-/* Section 16.7 step 4: "a proxy SHOULD NOT recurse to a non-SIPS URI if the Request-URI of the original
- * request was a SIPS URI"; only SIP and SIPS can be tried at all. */
+/* RFC 5630 section 5.3: a proxy that sent "a request using a SIPS Request-URI and receives a 3XX response with a SIP
+ * Contact header field" "MUST NOT recurse on the response", nor the other way round. The request is of one of the two. */
 static bool is_usable(const struct proxy_context *c, const struct sip_uri *uri)
 {
-    return uri->scheme == SIP_SCHEME_SIPS ||
-           (uri->scheme == SIP_SCHEME_SIP && c->req.ruri.scheme != SIP_SCHEME_SIPS);
+    return uri->scheme == c->req.ruri.scheme;
 }
 
 /* True when the contact is in the target set now, or was before: the next element upstream must not try it

@@ -119,6 +119,7 @@ int proxy_add_target(struct proxy_request *req, const struct proxy_binding *bind
         .path = binding->path,
         .instance = binding->instance,
         .q_milli = binding->q_milli,
+        .needs_tls = binding->needs_tls,
         .has_hop = binding->has_hop,
         .hop = binding->hop,
         .watch = binding->watch,
@@ -176,7 +177,8 @@ static int look_up(struct proxy_request *req, const struct proxy_binding **ret_b
                          ret_bindings, ret_count);
 }
 
-/* RFC 5630 section 5.3: what is asked for securely is not retargeted to something else. */
+/* RFC 5630 section 5.3: "If the target UAS had registered previously using a SIP Contact header field instead of a SIPS
+ * Contact header field, the proxy MUST NOT forward the request to the URI indicated in the Contact header field." */
 static bool is_wanted(const struct proxy_request *req, const struct proxy_binding *binding)
 {
     return req->ruri.scheme != SIP_SCHEME_SIPS || slice_starts_with_nocase(binding->uri, SLICE("sips:"));
@@ -191,6 +193,50 @@ static bool is_mid_dialog_to_gruu(struct proxy_request *req)
     return proxy_context_of(req)->n_routes > 0 && sip_uri_param(&req->ruri, SLICE("gr"), &value);
 }
 
+/* "If the proxy needs to reject the request for that reason, the proxy MUST reject it with a 480 (Temporarily
+ * Unavailable) response. In this case, the proxy SHOULD include a Warning header with warn-code 380 "SIPS Not
+ * Allowed"." */
+static enum proxy_verdict refuse_sips(struct proxy_request *req)
+{
+    static const char text[] = " \"SIPS Not Allowed\"";
+    size_t cap = req->listener->host.len + sizeof("380 :65535") + sizeof(text);
+    char *memory = arena_alloc(&req->arena, cap);
+    struct buf out;
+
+    if (!memory)
+        return proxy_shed(req, "no memory for the Warning");
+    buf_init(&out, memory, cap);
+    buf_lit(&out, "380 ");
+    buf_put(&out, req->listener->host);
+    buf_lit(&out, ":");
+    buf_u64(&out, req->listener->port);
+    buf_cstr(&out, text);
+    return proxy_reply(req, 480, SLICE_NULL,
+                       (const struct sip_extra[]){{.id = SIP_HDR_WARNING, .value = buf_slice(&out)}, {0}},
+                       "SIPS is asked for, and no contact is SIPS (RFC 5630 section 5.3)");
+}
+
+/* "When a proxy receives a request with a SIP Request-URI, the proxy MUST NOT forward the request to a SIPS Request-URI.
+ * If the target UAS had registered previously using a SIPS Contact header field, and the proxy decides to forward the
+ * request, the proxy MUST replace that SIPS scheme with a SIP scheme while leaving the rest of the URI as is". "The
+ * proxy MUST use TLS to forward the request to the UAS." */
+static int add_binding(struct proxy_request *req, const struct proxy_binding *from)
+{
+    struct proxy_binding binding = *from;
+    char *text;
+
+    if (req->ruri.scheme == SIP_SCHEME_SIPS || !slice_starts_with_nocase(from->uri, SLICE("sips:")))
+        return proxy_add_target(req, from);
+    text = arena_alloc(&req->arena, from->uri.len);
+    if (!text)
+        return ERR_NOMEM;
+    binding.uri = slice_make(text, from->uri.len - 1);
+    memcpy(text, "sip", 3);
+    memcpy(text + 3, from->uri.ptr + 4, from->uri.len - 4);
+    binding.needs_tls = true;
+    return proxy_add_target(req, &binding);
+}
+
 static int add_bindings(struct proxy_request *req, const struct proxy_binding *bindings, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -198,7 +244,7 @@ static int add_bindings(struct proxy_request *req, const struct proxy_binding *b
 
         if (is_mid_dialog_to_gruu(req))
             binding.path = SLICE_NULL;
-        if (is_wanted(req, &binding) && proxy_add_target(req, &binding) == ERR_NOMEM)
+        if (is_wanted(req, &binding) && add_binding(req, &binding) == ERR_NOMEM)
             return ERR_NOMEM;
     }
     return 0;
@@ -228,6 +274,8 @@ static enum proxy_verdict target_bindings(struct proxy_request *req)
     if (add_bindings(req, bindings, count) < 0)
         return proxy_shed(req, "no memory for the target set");
     proxy_context_of(req)->is_located = true;
+    if (req->n_targets == 0 && count > 0 && !is_wanted(req, &bindings[0]))
+        return refuse_sips(req);
     if (req->n_targets == 0)
         return proxy_reply(req, 480, SLICE_NULL, NULL, "the user is not registered (16.5)");
     return PROXY_NEXT;

@@ -79,6 +79,25 @@ def has_line(proxy, *parts, seconds=3):
 # Calls.
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_phone_registers_and_is_called_by_the_connection_it_made(start_tls, tls_phone, phone, version):
+    proxy = start_tls()
+    alice, bob = tls_phone(proxy, "alice"), phone(proxy, "bob")
+    alice.client.minimum_version = alice.client.maximum_version = version
+    assert alice.register().status == 200
+    assert bob.register().status == 200
+    dialog = call(bob, alice)
+    assert alice.refusals == []
+    hang_up(*dialog)
+
+
+def test_two_phones_on_tls_call_each_other(start_tls, tls_phone):
+    proxy = start_tls()
+    alice, bob = tls_phone(proxy, "alice"), tls_phone(proxy, "bob")
+    assert alice.register().status == bob.register().status == 200
+    hang_up(*call(alice, bob))
+
+
 def test_26_2_2_a_sips_call_goes_over_tls_all_the_way(start_tls, tls_phone):
     proxy = start_tls()
     alice, bob = tls_phone(proxy, "alice"), tls_phone(proxy, "bob")
@@ -95,7 +114,32 @@ def test_26_2_2_a_sips_call_goes_over_tls_all_the_way(start_tls, tls_phone):
     assert alice.expect(lambda m: m.status == 486)
 
 
+def test_5630_5_3_what_is_asked_for_securely_is_not_sent_to_who_registered_without(start_tls, tls_phone, phone):
+    proxy = start_tls()
+    alice, bob = tls_phone(proxy, "alice"), phone(proxy, "bob")
+    bob.register()
+    invite = alice.invite(f"sips:bob@{DOMAIN}", contact=f"<sips:alice@{alice.hostport}>")
+    refusal = alice.final(invite)
+    assert refusal.status == 480
+    assert refusal["Warning"].startswith("380 ")
+    bob.expect_nothing(0.2)
+
+
 # Certificates of the proxy.
+
+
+def test_a_client_that_does_not_believe_the_certificate_is_told_of_in_the_log(start_tls, tls_phone, stranger, issuer):
+    proxy = start_tls()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        tls_phone(proxy, "alice", issuer=stranger).connect()
+    assert has_line(proxy, "tls.refused", "unknown ca")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        tls_phone(proxy, "alice", name="other.test").connect()
+    proxy = start_tls(issuer.issue("old", f"DNS:{DOMAIN}", days=-1, since=-5))
+    assert has_line(proxy, "tls.certificate_expires", "days_left=-1")
+    with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
+        tls_phone(proxy, "alice").connect()
+    assert has_line(proxy, "tls.refused", "certificate expired")
 
 
 def test_sni_shows_the_certificate_of_the_name_asked_for(start_tls, tls_phone, issuer):

@@ -44,7 +44,10 @@ RTP_PORTS = 8
 
 
 class Baresip(RealPhone):
-    def __init__(self, user, proxy, folder, ports, *, transport="udp", hertz=440, webrtc=False):
+    def __init__(
+        self, user, proxy, folder, ports, *, transport="udp", hertz=440, webrtc=False, settings=""
+    ):
+        """settings: further lines of its configuration."""
         super().__init__(user, proxy, folder, hertz)
         sip_port = ports.take(2)  # the one after it is for TLS, whether used or not
         rtp_port = ports.take(RTP_PORTS)
@@ -59,8 +62,13 @@ class Baresip(RealPhone):
                 ctrl_port=ctrl_port,
             )
             + (WEBRTC_CONFIG if webrtc else "")
+            + settings
         )
-        account = ACCOUNT.format(user=user, domain=proxy.domain, transport=transport, proxy=proxy.hostport)
+        self.tls_port = sip_port + 1
+        host, port = proxy.address(transport=transport)
+        account = ACCOUNT.format(
+            user=user, domain=proxy.domain, transport=transport, proxy=f"{host}:{port}"
+        )
         (self.folder / "accounts").write_text(account.rstrip("\n") + (WEBRTC_ACCOUNT if webrtc else "") + "\n")
         tone.write(self.folder / "alert.wav", 300, 1)
         self.process = Process(user, ["baresip", "-s", "-f", self.folder, "-t", "60"], self.folder)

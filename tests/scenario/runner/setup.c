@@ -113,6 +113,7 @@ static bool setup_option(struct run *run, const struct stmt *stmt)
         {"record_route", OPTION_BOOL, &p->record_route},
         {"loop_detection", OPTION_BOOL, &p->loop_detection},
         {"recurse_3xx", OPTION_BOOL, &p->recurse_3xx},
+        {"mirror_tls", OPTION_BOOL, &p->mirror_tls},
         {"max_breadth", OPTION_UNSIGNED, &p->max_breadth},
         {"max_branches", OPTION_UNSIGNED, &p->max_branches},
         {"max_spirals", OPTION_UNSIGNED, &p->max_spirals},
