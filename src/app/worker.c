@@ -83,7 +83,8 @@ static unsigned worker_of_call(const struct worker *w, struct slice message)
 {
     if (w->opts.n_workers == 1)
         return w->opts.index;
-    struct slice subject = sip_peek_subject(message);
+    char memory[SIP_PEEK_SUBJECT_BYTES];
+    struct slice subject = sip_peek_subject(message, memory);
     if (slice_is_null(subject))
         return w->opts.index;
     return proxy_call_worker(&w->opts.call_key, w->opts.n_workers, subject);

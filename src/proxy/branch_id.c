@@ -66,7 +66,7 @@ static void add_dialog(struct hash_state *st, struct sip_msg *request)
     const struct sip_cseq *cseq;
 
     hash_add(st, sip_msg_call_id(request));
-    hash_add(st, sip_msg_from_tag(request));
+    hash_add_nocase(st, sip_msg_from_tag(request)); /* a token (section 7.3.1) */
     hash_add_u64(st, sip_msg_cseq(request, &cseq) == 0 ? cseq->number : 0);
 }
 
@@ -101,7 +101,7 @@ int proxy_branch_stateless_unique(const struct hash_key *secret, struct sip_msg 
     hash_add(&st, SLICE("stateless"));
     if (txn_branch_is_rfc3261(via->branch)) {
         /* A branch is unique only to the client that made it. */
-        hash_add(&st, via->branch);
+        hash_add_nocase(&st, via->branch);
         hash_add_nocase(&st, via->host);
         hash_add_u64(&st, via->port);
     } else {

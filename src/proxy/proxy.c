@@ -375,9 +375,10 @@ static bool is_ack_of_ours(const struct proxy *p, struct sip_msg *request)
     if (request->method != SIP_METHOD_ACK || sip_msg_to_tag(request).len != PROXY_TO_TAG_BYTES ||
         sip_msg_cseq(request, &cseq) < 0)
         return false;
-    return slice_eq(sip_msg_to_tag(request),
-                    proxy_to_tag_format(&p->opts->secret, sip_msg_call_id(request), sip_msg_from_tag(request),
-                                        cseq->number, text));
+    /* Tokens compare without case (section 7.3.1). */
+    return slice_eq_nocase(sip_msg_to_tag(request),
+                           proxy_to_tag_format(&p->opts->secret, sip_msg_call_id(request),
+                                               sip_msg_from_tag(request), cseq->number, text));
 }
 
 static void begin(struct proxy *p, const struct proxy_arrival *arrival, bool is_stateless)

@@ -22,7 +22,7 @@ static uint64_t sign(const struct hash_key *secret, const struct proxy_route_tok
     hash_add_u64(&st, (uint64_t)token->worker << 8 | token->listener);
     hash_add_u64(&st, token->flow);
     hash_add(&st, call_id);
-    hash_add(&st, tag);
+    hash_add_nocase(&st, tag); /* a token (section 7.3.1) */
     return hash_end64(&st);
 }
 
@@ -109,7 +109,7 @@ struct slice proxy_to_tag_format(const struct hash_key *secret, struct slice cal
     hash_begin(&st, secret);
     hash_add(&st, SLICE("to-tag"));
     hash_add(&st, call_id);
-    hash_add(&st, from_tag);
+    hash_add_nocase(&st, from_tag);
     hash_add_u64(&st, cseq);
     memcpy(out, MARK, MARK_BYTES);
     num_format_hex64(hash_end64(&st), out + MARK_BYTES);

@@ -1,4 +1,6 @@
 #include "sip/peek.h"
+#include "base/buf.h"
+#include "base/num.h"
 #include "sip/scan.h"
 
 static bool is_lws(char c)
@@ -75,18 +77,58 @@ static bool is_of_register(struct slice bytes)
     return slice_eq(slice_sub(method, 0, find_lws(method)), SLICE("REGISTER"));
 }
 
-struct slice sip_peek_subject(struct slice bytes)
+/* To the end of the header field, which goes on in lines that begin with white space (section 7.3.1). */
+static struct slice unfold(struct slice value)
 {
+    size_t end = slice_find(value, '\n');
+    while (end + 1 < value.len && (value.ptr[end + 1] == ' ' || value.ptr[end + 1] == '\t'))
+        end += 1 + slice_find(slice_sub(value, end + 1, value.len), '\n');
+    return slice_sub(value, 0, end);
+}
+
+/* A display name in quotes may hold anything, angle brackets too. */
+static struct slice skip_quoted(struct slice value)
+{
+    size_t at = 1;
+    if (value.len == 0 || value.ptr[0] != '"')
+        return value;
+    while (at < value.len && value.ptr[at] != '"')
+        at += value.ptr[at] == '\\' ? 2 : 1;
+    return slice_sub(value, at + 1, value.len);
+}
+
+/* What stands before "@", or before the password; absent: there is no user. */
+static struct slice find_user(struct slice to)
+{
+    struct slice rest = skip_quoted(to);
+    size_t bracket = slice_find(rest, '<');
+    struct slice uri = bracket < rest.len ? slice_sub(rest, bracket + 1, rest.len) : rest;
+    uri = slice_sub(uri, slice_find(uri, ':') + 1, uri.len);
+    uri = slice_sub(uri, 0, slice_find(uri, '>'));
+    size_t at = slice_find(uri, '@');
+    if (at == uri.len)
+        return SLICE_NULL;
+    struct slice userinfo = slice_sub(uri, 0, at);
+    return slice_sub(userinfo, 0, slice_find(userinfo, ':'));
+}
+
+struct slice sip_peek_subject(struct slice bytes, char memory[SIP_PEEK_SUBJECT_BYTES])
+{
+    struct buf out;
     if (!is_of_register(bytes))
         return sip_peek_call_id(bytes);
-    struct slice value = find_value(bytes, SLICE("To"), 't');
-    struct slice line = slice_sub(value, 0, slice_find(value, '\n'));
-    size_t bracket = slice_find(line, '<');
-    struct slice uri = bracket < line.len ? slice_sub(line, bracket + 1, line.len) : line;
-    size_t end = 0;
-    while (end < uri.len && !is_lws(uri.ptr[end]) && uri.ptr[end] != '>' && uri.ptr[end] != ';')
-        end++;
-    return slice_sub(uri, 0, end);
+    struct slice user = find_user(unfold(find_value(bytes, SLICE("To"), 't')));
+    if (slice_is_null(user))
+        return sip_peek_call_id(bytes);
+    buf_init(&out, memory, SIP_PEEK_SUBJECT_BYTES);
+    for (size_t i = 0; i < user.len && out.len < SIP_PEEK_SUBJECT_BYTES; i++) {
+        uint64_t octet;
+        bool is_escape = user.ptr[i] == '%' && num_parse_hex64(slice_sub(user, i + 1, i + 3), &octet) == 0 &&
+                         i + 2 < user.len;
+        buf_putc(&out, is_escape ? (char)octet : user.ptr[i]);
+        i += is_escape ? 2 : 0;
+    }
+    return buf_slice(&out);
 }
 
 struct slice sip_peek_top_via(struct slice bytes)

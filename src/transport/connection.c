@@ -9,9 +9,15 @@
  * take: they are perhaps with another worker, or wait for the disk. */
 #define CLOSING_MS 2000
 
+/* RFC 3261 section 18.4: of what the kernel took for a peer that then resets the connection, this much is a failure: T1
+ * is the estimate of a round trip (section 17.1.1.1), and a reset is the answer to what was sent a round trip ago. A
+ * peer that ends the connection in order has read what came before, and may answer by another (section 18.2.2). */
+#define RESET_MS 500
+
 struct unsent {
     struct list node;
     uint64_t end; /* in octets ever queued on this stream */
+    ms_t queued_ms;
     uint64_t token;
 };
 
@@ -100,12 +106,14 @@ static void on_timer(struct timer_wheel *wheel, struct timer *timer)
     c->owner->dead(c->owner, c);
 }
 
-static void drop_sent(struct connection *c)
+/* What has been written, and for so long. */
+static void drop_sent(struct connection *c, ms_t for_ms)
 {
     uint64_t written = net_stream_written_bytes(c->stream);
+    ms_t now_ms = connection_now_ms(c);
     while (!list_is_empty(&c->unsent)) {
         struct unsent *oldest = list_entry(c->unsent.next, struct unsent, node);
-        if (oldest->end > written)
+        if (oldest->end > written || now_ms - oldest->queued_ms < for_ms)
             return;
         list_remove(&oldest->node);
         mem_free(oldest);
@@ -116,7 +124,7 @@ int connection_send(struct connection *c, struct wire *wire, uint64_t token)
 {
     if (c->doomed)
         return ERR_CLOSED;
-    drop_sent(c);
+    drop_sent(c, RESET_MS);
     struct unsent *entry = NULL;
     if (token != 0) {
         entry = mem_alloc(sizeof(*entry));
@@ -134,6 +142,7 @@ int connection_send(struct connection *c, struct wire *wire, uint64_t token)
     if (entry != NULL) {
         entry->token = token;
         entry->end = net_stream_queued_bytes(c->stream);
+        entry->queued_ms = connection_now_ms(c);
         list_append(&c->unsent, &entry->node);
     }
     return 0;
@@ -253,6 +262,7 @@ static void on_ended(void *ctx, struct net_stream *stream)
 static void on_closed(void *ctx, struct net_stream *stream, int error)
 {
     struct connection *c = ctx;
+    c->was_reset = error == ECONNRESET || error == EPIPE;
     if (!c->doomed && error == EPROTO)
         log_refusal(c, stream, "tls.refused");
     else if (!c->doomed && error != 0)
@@ -376,7 +386,7 @@ void connection_watch(struct connection *c, unsigned messages)
 void connection_free(struct connection *c)
 {
     timer_stop(c->owner->wheel, &c->timer);
-    drop_sent(c);
+    drop_sent(c, c->was_reset ? RESET_MS : 0);
     net_stream_free(c->stream);
     list_for_each(node, &c->unsent)
     {

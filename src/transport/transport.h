@@ -68,7 +68,7 @@ struct transport_ops {
      * has left. */
     void (*bad)(void *ctx, struct slice head, const struct sip_hop *from, unsigned status,
                 const char *phrase);
-    /* A message sent with this token did not leave. Never called from within transport_send. */
+    /* A message sent with this token did not leave, or a connection was reset just after it had. Never called from within transport_send. */
     void (*send_failed)(void *ctx, uint64_t token);
     /* ICMP said that this datagram of ours did not arrive (section 18.4). */
     void (*refused)(void *ctx, struct slice datagram_head);

@@ -1,5 +1,6 @@
 #include "run.h"
 #include "base/mem.h"
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -205,7 +206,17 @@ bool run_check_silence(struct run *run, const struct stmt *stmt)
 
 /* Text with ${...} in it. */
 
-static bool expand_one(struct run *run, const struct stmt *stmt, struct slice name, struct slice *ret_text)
+/* In capitals, for what compares without case. */
+static struct slice upper(struct run *run, struct slice text)
+{
+    char *octets = heap_cstr(run->heap, text);
+
+    for (size_t i = 0; i < text.len; i++)
+        octets[i] = (char)toupper((unsigned char)octets[i]);
+    return slice_make(octets, text.len);
+}
+
+static bool expand_plain(struct run *run, const struct stmt *stmt, struct slice name, struct slice *ret_text)
 {
     size_t dot = slice_find(name, '.');
     struct record *r;
@@ -224,6 +235,18 @@ static bool expand_one(struct run *run, const struct stmt *stmt, struct slice na
     else if (!plain_path(run->heap, &r->msg, slice_sub(name, dot + 1, name.len), ret_text))
         return run_fail(run, stmt, "${%.*s}: that message has no such part:\n%.*s", SLICE_ARG(name),
                         SLICE_ARG(r->bytes));
+    return true;
+}
+
+static bool expand_one(struct run *run, const struct stmt *stmt, struct slice name, struct slice *ret_text)
+{
+    const struct slice suffix = SLICE(".upper");
+
+    if (name.len < suffix.len || !slice_eq(slice_sub(name, name.len - suffix.len, name.len), suffix))
+        return expand_plain(run, stmt, name, ret_text);
+    if (!expand_plain(run, stmt, slice_sub(name, 0, name.len - suffix.len), ret_text))
+        return false;
+    *ret_text = upper(run, *ret_text);
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -44,8 +45,10 @@ static void test_nothing_to_find(void **state)
 
 static void expect_subject(const char *message, const char *want)
 {
-    struct slice got = sip_peek_subject(slice_from_cstr(message));
-    assert_true(slice_eq(got, slice_from_cstr(want)));
+    char memory[SIP_PEEK_SUBJECT_BYTES];
+    struct slice got = sip_peek_subject(slice_from_cstr(message), memory);
+    if (!slice_eq(got, slice_from_cstr(want)))
+        fail_msg("%s: \"%.*s\"", message, SLICE_ARG(got));
 }
 
 /* Section 10.3: "REGISTER requests MUST be processed by a registrar in the order that they are received". Those for one
@@ -54,16 +57,61 @@ static void test_10_3_registers_of_one_user_have_one_subject(void **state)
 {
     (void)state;
 #define REST "\r\nCall-ID: 1@h\r\nCSeq: 7 REGISTER\r\n\r\n"
-    expect_subject("REGISTER sip:a SIP/2.0\r\nTo: <sip:bob@a>" REST, "sip:bob@a");
-    expect_subject("\r\nREGISTER sip:a SIP/2.0\r\nTo: \"Bob\" <sip:bob@a;x=y>;z" REST, "sip:bob@a");
-    expect_subject("REGISTER sip:a SIP/2.0\r\nt: sip:bob@a;tag=1" REST, "sip:bob@a");
-    expect_subject("SIP/2.0 200 OK\r\nTo:\r\n <sip:bob@a>;tag=2" REST, "sip:bob@a");
+    expect_subject("REGISTER sip:a SIP/2.0\r\nTo: <sip:bob@a>" REST, "bob");
+    expect_subject("\r\nREGISTER sip:a SIP/2.0\r\nTo: \"Bob\" <sip:bob@a;x=y>;z" REST, "bob");
+    expect_subject("REGISTER sip:a SIP/2.0\r\nt: sip:bob@a;tag=1" REST, "bob");
+    expect_subject("SIP/2.0 200 OK\r\nTo:\r\n <sip:bob@a>;tag=2" REST, "bob");
     /* Others by their Call-ID. */
     expect_subject("OPTIONS sip:a SIP/2.0\r\nTo: <sip:bob@a>" REST, "1@h");
     expect_subject("REGISTERS sip:a SIP/2.0\r\nTo: <sip:bob@a>" REST, "1@h");
     expect_subject("SIP/2.0 200 OK\r\nTo: <sip:bob@a>\r\nCall-ID: 1@h\r\nCSeq: 7 INVITE\r\n\r\n", "1@h");
     expect_subject("SIP/2.0 200 OK\r\nTo: <sip:bob@a>\r\nCall-ID: 1@h\r\n\r\n", "1@h");
-    expect_subject("REGISTER sip:a SIP/2.0\r\nCall-ID: 1@h\r\n\r\n", "");
+    expect_subject("REGISTER sip:a SIP/2.0\r\nCall-ID: 1@h\r\n\r\n", "1@h");
+}
+
+/* Section 19.1.4 and section 10.3 step 5: many spellings are one address-of-record, and must have one worker. */
+static void test_10_3_however_the_user_is_spelled_it_is_one_subject(void **state)
+{
+    static const char *const tos[] = {
+        "<sip:bob@a>",
+        "<sip:bob@A>",
+        "<sip:%62o%62@a>",
+        "<sip:bob@a:5060;transport=tcp>;x=y",
+        "<sips:bob@alias.a>",
+        "<SIP:bob:secret@a>",
+        "sip:bob@a;tag=1",
+        "\"<sip:eve@a>\" <sip:bob@a>",
+        "\"\\\"<sip:eve@a>\" <sip:bob@a>",
+        "\"Bob\"\r\n <sip:bob@a>",
+        "Bob\r\n\t<sip:bob@a>\r\n ;x=y",
+    };
+    char message[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(tos) / sizeof(tos[0]); i++) {
+        snprintf(message, sizeof(message), "REGISTER sip:a SIP/2.0\r\nTo: %s" REST, tos[i]);
+        expect_subject(message, "bob");
+    }
+    /* The case of a user matters; what is no escape stays. */
+    expect_subject("REGISTER sip:a SIP/2.0\r\nTo: <sip:Bob@a>" REST, "Bob");
+    expect_subject("REGISTER sip:a SIP/2.0\r\nTo: <sip:b%6@a>" REST, "b%6");
+    expect_subject("REGISTER sip:a SIP/2.0\r\nTo: <sip:b%6x@a>" REST, "b%6x");
+    /* Nobody is registered without a user. */
+    expect_subject("REGISTER sip:a SIP/2.0\r\nTo: <sip:a>;x=y@z" REST, "1@h");
+    expect_subject("REGISTER sip:a SIP/2.0\r\nTo: \"open <sip:bob@a>" REST, "1@h");
+}
+
+static void test_a_long_user_is_cut(void **state)
+{
+    char message[512], user[301], memory[SIP_PEEK_SUBJECT_BYTES];
+
+    (void)state;
+    memset(user, 'u', sizeof(user) - 1);
+    user[sizeof(user) - 1] = '\0';
+    snprintf(message, sizeof(message), "REGISTER sip:a SIP/2.0\r\nTo: <sip:%s@a>" REST, user);
+    struct slice got = sip_peek_subject(slice_from_cstr(message), memory);
+    assert_int_equal(got.len, SIP_PEEK_SUBJECT_BYTES);
+    assert_true(slice_starts_with(slice_from_cstr(user), got));
 }
 
 /* Every cut of a message is read within its bounds (the sanitizers watch) and gives a prefix of the value. */
@@ -107,6 +155,8 @@ int main(void)
         cmocka_unit_test(test_every_spelling),
         cmocka_unit_test(test_nothing_to_find),
         cmocka_unit_test(test_10_3_registers_of_one_user_have_one_subject),
+        cmocka_unit_test(test_10_3_however_the_user_is_spelled_it_is_one_subject),
+        cmocka_unit_test(test_a_long_user_is_cut),
         cmocka_unit_test(test_every_prefix),
         cmocka_unit_test(test_the_first_element_of_the_first_via),
     };

@@ -573,6 +573,53 @@ static void test_tcp_sent_messages_are_not_failures(void **state)
     assert_int_equal(rig->n_failed, 0);
 }
 
+/* The peer's kernel answers what it will never read with a reset. */
+static void peer_reset(int fd)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+    close(fd);
+}
+
+/* Section 18.4: "If the transport user asks for a message to be sent over a reliable transport, and the result is a
+ * connection failure, the transport layer SHOULD inform the transport user of a failure in sending." */
+static void test_18_4_what_a_reset_answers_is_a_failure(void **state)
+{
+    (void)state;
+    int fd = peer_connect();
+    peer_write(fd, options, sizeof(options) - 1);
+    WAIT_FOR(rig->n_received == 1);
+    assert_int_equal(send_text(&rig->received[0].hop, slice_from_cstr(options), 5), 0);
+    turn_for(600);
+    assert_int_equal(send_text(&rig->received[0].hop, slice_from_cstr(options), 6), 0);
+    assert_int_equal(send_text(&rig->received[0].hop, slice_from_cstr(options), 0), 0);
+    turn_for(5);
+    peer_reset(fd);
+    WAIT_FOR(transport_connections(rig->transport) == 0);
+    assert_int_equal(rig->n_failed, 1);
+    assert_int_equal(rig->failed[0], 6);
+}
+
+/* A peer that ends a connection has read what came before. */
+static void test_18_4_what_went_before_an_orderly_end_is_none(void **state)
+{
+    static const char lost[] = "OPTIONS sip:a SIP/2.0\r\nCall-ID: 2\r\n\r\n";
+    char text[sizeof(options)];
+    bool end;
+    int fd = peer_connect();
+
+    (void)state;
+    peer_write(fd, options, sizeof(options) - 1);
+    WAIT_FOR(rig->n_received == 1);
+    assert_int_equal(send_text(&rig->received[0].hop, slice_from_cstr(options), 5), 0);
+    assert_int_equal(peer_read(fd, text, sizeof(options) - 1, &end), sizeof(options) - 1);
+    peer_write(fd, lost, sizeof(lost) - 1);
+    assert_true(peer_is_closed(fd));
+    close(fd);
+    WAIT_FOR(transport_connections(rig->transport) == 0);
+    assert_int_equal(rig->n_failed, 0);
+}
+
 static void test_flow_of_another_worker_is_handed_over(void **state)
 {
     (void)state;
@@ -777,6 +824,8 @@ int main(void)
         TEST(test_a_flow_and_nothing_else, rig_default),
         TEST(test_tcp_refused_connection_is_told, rig_default),
         TEST(test_tcp_sent_messages_are_not_failures, rig_default),
+        TEST(test_18_4_what_a_reset_answers_is_a_failure, rig_default),
+        TEST(test_18_4_what_went_before_an_orderly_end_is_none, rig_default),
         TEST(test_flow_of_another_worker_is_handed_over, rig_default),
         TEST(test_connection_limit, rig_small),
         TEST(test_connection_limit_of_all_workers, rig_two_in_all),

@@ -61,6 +61,13 @@ static void s17_2_3_sent_by_compares_without_case_and_with_its_default_port(void
                 MSG(.via = "SIP/2.0/TLS alice.example.com:5061;branch=z9hG4bK-1"));
 }
 
+static void s7_3_1_branches_compare_without_case(void **state)
+{
+    (void)state;
+    assert_same(MSG(.via = "SIP/2.0/UDP a.example.com;branch=z9hG4bK-aZ"),
+                MSG(.via = "SIP/2.0/UDP a.example.com;branch=Z9HG4BK-Az"));
+}
+
 static void s17_2_3_other_via_parameters_do_not_matter(void **state)
 {
     (void)state;
@@ -378,6 +385,7 @@ int main(void)
         cmocka_unit_test(s8_1_1_7_a_branch_of_rfc3261_is_the_cookie_and_more),
         cmocka_unit_test(s17_2_3_branch_sent_by_and_method_decide_and_nothing_else),
         cmocka_unit_test(s17_2_3_sent_by_compares_without_case_and_with_its_default_port),
+        cmocka_unit_test(s7_3_1_branches_compare_without_case),
         cmocka_unit_test(s17_2_3_other_via_parameters_do_not_matter),
         cmocka_unit_test(s17_2_3_ack_matches_the_invite),
         cmocka_unit_test(s17_2_3_unknown_methods_are_told_apart),
