@@ -64,7 +64,7 @@ struct connection {
     bool shut;          /* nothing more is sent either */
     ms_t closing_ms;
     bool doomed;
-    bool was_reset; /* by the peer */
+    bool was_reset;  /* by the peer */
     uint8_t watched; /* messages that the owner still wants to see */
 };
 
