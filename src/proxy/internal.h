@@ -508,6 +508,9 @@ MUST_USE int proxy_uri_aor(const struct proxy_domain *domain, const struct sip_u
 /* What such a URI is looked up by: the same, with its `gr` parameter when it is a GRUU: "the "gr" URI parameter is not removed as part of
  * the canonicalization process" (RFC 5627 section 6.1). */
 MUST_USE int proxy_uri_index(const struct proxy_domain *domain, const struct sip_uri *uri, struct buf *out);
+/* May the caller send to anywhere: a trusted source, a user who has proved who he is, one in a dialog of ours, or one whom a route
+ * lets? */
+bool proxy_may_relay(const struct proxy_request *req);
 bool proxy_host_is_ours(const struct proxy_opts *opts, struct slice host);
 bool proxy_via_is_ours(const struct proxy_opts *opts, const struct sip_via *via);
 

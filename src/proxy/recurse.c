@@ -15,6 +15,13 @@ static bool is_usable(const struct proxy_context *c, const struct sip_uri *uri)
     return uri->scheme == c->req.ruri.scheme;
 }
 
+/* A redirection makes a callee choose where we send to. Out of our domains that is for those alone who could have asked
+ * for it themselves (section 26.3.2): no callee lends the proxy to strangers as a relay. */
+static bool is_allowed(const struct proxy_context *c, const struct sip_uri *uri)
+{
+    return proxy_may_relay(&c->req) || proxy_uri_domain(c->req.proxy->opts, uri) != NULL;
+}
+
 /* True when the contact is in the target set now, or was before: the next element upstream must not try it
  * again. */
 static bool take(struct proxy_context *c, struct slice contact)
@@ -24,7 +31,8 @@ static bool take(struct proxy_context *c, struct slice contact)
     struct sip_uri uri;
     int rc;
 
-    if (sip_name_addr_parse(contact, &na) < 0 || sip_uri_parse(na.uri_text, &uri) < 0 || !is_usable(c, &uri))
+    if (sip_name_addr_parse(contact, &na) < 0 || sip_uri_parse(na.uri_text, &uri) < 0 ||
+        !is_usable(c, &uri) || !is_allowed(c, &uri))
         return false;
     if (sip_param_q(na.params, &binding.q_milli) < 0)
         binding.q_milli = 1000;
