@@ -236,6 +236,45 @@ static int parse_path(const struct sip_msg *msg, struct arena *arena, struct sli
     return 0;
 }
 
+static bool is_sips(struct slice uri)
+{
+    return slice_starts_with_nocase(uri, SLICE("sips:"));
+}
+
+static bool is_way_sips(const struct sip_msg *msg)
+{
+    struct sip_values it = sip_values_of(msg, SIP_HDR_PATH);
+    struct sip_name_addr na;
+    struct slice element;
+    bool is_secure = is_sips(msg->ruri);
+
+    while (is_secure && sip_values_next(&it, &element) == 0)
+        is_secure = sip_name_addr_parse(element, &na) == 0 && is_sips(na.uri_text);
+    return is_secure;
+}
+
+/* RFC 5630 section 5.2: "A registrar MUST accept a binding to a SIPS Contact header field only if all the appropriate URIs are of
+ * the SIPS scheme". "This includes the Request-URI and the Contacts and all the Path header fields". A binding may be removed
+ * whatever way the request comes. */
+static int check_sips(const struct sip_msg *msg, const struct location_register *reg,
+                      struct location_register_error *ret_error)
+{
+    size_t n_sips = 0, n_others = 0;
+
+    for (size_t i = 0; i < reg->n_contacts; i++) {
+        const struct location_contact *c = &reg->contacts[i];
+
+        if (c->has_requested && c->requested_s == 0)
+            continue;
+        n_sips += is_sips(c->uri);
+        n_others += !is_sips(c->uri);
+    }
+    if (n_sips > 0 && (n_others > 0 || !is_way_sips(msg)))
+        return fail(ERR_SYNTAX, "SIPS Contact Beside SIP",
+                    "SIPS contacts need SIPS everywhere: RFC 5630 section 5.2", ret_error);
+    return 0;
+}
+
 int location_register_parse(struct sip_msg *msg, struct arena *arena, struct location_register *ret_reg,
                             struct location_register_error *ret_error)
 {
@@ -251,6 +290,8 @@ int location_register_parse(struct sip_msg *msg, struct arena *arena, struct loc
     rc = parse_contacts(msg, arena, &reg, ret_error);
     if (rc == 0)
         rc = parse_path(msg, arena, &reg.path, ret_error);
+    if (rc == 0)
+        rc = check_sips(msg, &reg, ret_error);
     if (rc == 0)
         *ret_reg = reg;
     return rc;

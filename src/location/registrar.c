@@ -104,8 +104,8 @@ struct listing {
 };
 
 #define CONTACT_EXTRA_BYTES 48 /* <>;expires=4294967295;q=0.123 and a comma */
-/* ;pub-gruu="sip:USER@DOMAIN;gr=VALUE";temp-gruu="sip:NAME@DOMAIN;gr" */
-#define GRUUS_EXTRA_BYTES (48 + LOCATION_GRUU_VALUE_BYTES + LOCATION_GRUU_NAME_BYTES)
+/* ;pub-gruu="sips:USER@DOMAIN;gr=VALUE";temp-gruu="sips:NAME@DOMAIN;gr" */
+#define GRUUS_EXTRA_BYTES (50 + LOCATION_GRUU_VALUE_BYTES + LOCATION_GRUU_NAME_BYTES)
 
 static size_t contacts_bytes(const struct listing *l, const struct location_record *record)
 {
@@ -120,6 +120,13 @@ static size_t contacts_bytes(const struct listing *l, const struct location_reco
     return bytes;
 }
 
+/* RFC 5630 section 5.2.1: "the registrar MUST assign both a SIP GRUU and a SIPS GRUU": each is found by both schemes. "If the
+ * Contact header field in the REGISTER request contains a SIPS URI, the registrar MUST return the SIPS version". */
+static struct slice gruu_scheme(const struct location_binding *b)
+{
+    return slice_starts_with_nocase(b->uri, SLICE("sips:")) ? SLICE("sips:") : SLICE("sip:");
+}
+
 /* "if the registrar has a public GRUU assigned to the instance ID and AOR (and the client supports GRUUs), the registrar MUST add
  * a "pub-gruu" Contact header field parameter"; and likewise a temporary one. */
 static int put_gruus(struct buf *out, const struct listing *l, const struct location_binding *b)
@@ -130,14 +137,16 @@ static int put_gruus(struct buf *out, const struct listing *l, const struct loca
     int rc;
 
     buf_lit(out, ";pub-gruu=\"");
-    buf_put(out, l->owner->aor);
+    buf_put(out, gruu_scheme(b));
+    buf_put(out, slice_sub(l->owner->aor, sizeof("sip:") - 1, l->owner->aor.len));
     buf_lit(out, ";gr=");
     buf_put(out, location_gruu_public(&l->r->gruus, l->owner->aor, instance, value));
     buf_lit(out, "\"");
     rc = location_gruu_temporary(&l->r->gruus, l->owner->user, l->owner->domain->name, &gruu, name);
     if (rc != 0)
         return rc == ERR_LIMIT ? 0 : rc;
-    buf_lit(out, ";temp-gruu=\"sip:");
+    buf_lit(out, ";temp-gruu=\"");
+    buf_put(out, gruu_scheme(b));
     buf_put(out, slice_make(name, sizeof(name)));
     buf_lit(out, "@");
     buf_put(out, l->owner->domain->name);
