@@ -85,7 +85,7 @@ static const struct {
     {"20.10: name-addr", "Contact: \"A \\\"B\" <sip:a@h;x=1>;q=0.7;expires=60\r\n", "sip:a@h;x=1", "", 700,
      60},
     {"20.10: addr-spec", "Contact: sip:a@h;expires=60\r\n", "sip:a@h", "", 1000, 60},
-    {"20.10: compact form", "m: <sips:bob@192.0.2.4>;expires=60\r\n", "sips:bob@192.0.2.4", "", 1000, 60},
+    {"20.10: compact form", "m: <sip:bob@192.0.2.4>;expires=60\r\n", "sip:bob@192.0.2.4", "", 1000, 60},
     {"10.3.7: the parameter counts before the header", "Expires: 7\r\nContact: <sip:a@h>;expires=60\r\n",
      "sip:a@h", "", 1000, 60},
     {"10.3.7: the header counts without a parameter", "Contact: <sip:a@h>\r\nExpires: 7\r\n", "sip:a@h", "",
@@ -190,6 +190,7 @@ static const struct {
     {"20.10: no end", "Contact: <sip:a@h\r\n", "Bad Contact"},
     {"4475 3.1.2.13: ? outside of <>", "Contact: sip:user@example.com?Route=%3Csip:sip.example.com%3E\r\n",
      "Bad Contact"},
+    {"5630 5.2: a SIPS contact, a SIP Request-URI", "Contact: <sips:a@b>\r\n", "SIPS Contact Beside SIP"},
     {"3327 4: a path value is a name-addr", "Path: sip:p.example.com;lr\r\n", "Bad Path"},
     {"3327 4: a path value has a SIP URI", "Path: <tel:+1>\r\n", "Bad Path"},
 };
