@@ -5,7 +5,7 @@ import time
 
 import pytest
 from harness.env import patience
-from harness.phone import confirm, hang_up
+from harness.phone import confirm, hang_up, serve
 
 pytestmark = pytest.mark.viaduct
 
@@ -154,24 +154,6 @@ def test_retry_after_is_honoured(gateways):
     assert len(site.told("member.up", first)) == 1
 
 
-def serve(gateways, done, seconds=10):
-    """These answer their probes until done() is true."""
-    deadline = time.monotonic() + patience(seconds)
-    while not done():
-        assert time.monotonic() < deadline
-        for gateway in gateways:
-            gateway.pump(0.02)
-            for probe in taken(gateway, "OPTIONS"):
-                gateway.reply(probe, 200)
-
-
-def taken(gateway, method):
-    """The requests of that kind that have come, out of the inbox."""
-    found = [message for message in gateway.inbox if message.status is None and message.method == method]
-    gateway.inbox = [message for message in gateway.inbox if message not in found]
-    return found
-
-
 def test_probes_take_a_gateway_down_before_a_call_has_to_find_out_and_bring_it_back(gateways):
     site = gateways(probe={"interval": "300ms", "timeout": "200ms", "pass": 2, "fail": 2})
     first, second, third = site.all
@@ -180,16 +162,16 @@ def test_probes_take_a_gateway_down_before_a_call_has_to_find_out_and_bring_it_b
     serve([second, third], lambda: site.told("member.down", first))
     invite = site.invite()
     calls = []
-    serve([second, third], lambda: calls.extend(taken(second, "INVITE")) or calls)
+    serve([second, third], lambda: calls.extend(second.taken("INVITE")) or calls)
     ok = second.reply(calls[0], 200, contact=True)
     near, far = confirm(site.caller, second, invite, calls[0], ok)
     first.pump(0)
-    assert not taken(first, "INVITE")
+    assert not first.taken("INVITE")
     first.inbox.clear()
     serve(site.all, lambda: site.told("member.up", first))
     hang_up(near, far)
     invite = site.invite()
-    serve(site.all, lambda: taken(first, "INVITE"))
+    serve(site.all, lambda: first.taken("INVITE"))
     assert [len(site.told("member.down", gateway)) for gateway in site.all] == [1, 0, 0]
     assert len(site.told("member.up", first)) == 1
     site.caller.ask(site.caller.cancel_of(invite))
@@ -211,7 +193,7 @@ def test_least_calls_counts_from_invite_to_bye_over_all_workers(gateways):
         while time.monotonic() < deadline:
             for gateway in site.all:
                 gateway.pump(0.01)
-                for arrived in taken(gateway, "INVITE"):
+                for arrived in gateway.taken("INVITE"):
                     ok = gateway.reply(arrived, 200, contact=True)
                     calls[gateway].append(confirm(site.caller, gateway, invite, arrived, ok))
                     return gateway
@@ -235,7 +217,7 @@ def test_a_hash_sends_the_same_user_to_the_same_gateway(gateways):
         while seen is None:
             for gateway in site.all:
                 gateway.pump(0.02)
-                for arrived in taken(gateway, "INVITE"):
+                for arrived in gateway.taken("INVITE"):
                     gateway.reply(arrived, 486)
                     seen = gateway
         assert site.caller.final(invite).status == 486

@@ -1,8 +1,6 @@
 """A real NAT between phone and proxy, made with nftables in a network namespace. Its mappings die after two silent seconds, and a new one
 has another port: whoever keeps his alive is reached, whoever does not is found to be gone at once, and found again when he comes back."""
 
-import contextlib
-import ctypes
 import os
 import pathlib
 import socket
@@ -12,45 +10,30 @@ import time
 
 import pytest
 
-from harness import proxy as proxies
+from harness import netns, proxy as proxies
+from harness.netns import inside, run
 from harness.phone import Phone, call, hang_up
 
 pytestmark = [pytest.mark.viaduct, pytest.mark.tools("ip", "nft")]
 
-CLONE_NEWNET = 0x40000000
 OUTSIDE, ROUTER_OUT, ROUTER_IN, INSIDE = "10.88.77.1", "10.88.77.2", "10.77.88.1", "10.77.88.2"
 MAPPING_S = 2
 STUN = bytes.fromhex("000100002112a442") + b"who am I now"
 
 
-def run(*argv):
-    subprocess.run([str(part) for part in argv], check=True, capture_output=True, timeout=20)
-
-
-@contextlib.contextmanager
-def inside(namespace):
-    """Sockets made here are of that network namespace, and stay so."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/self/ns/net") as before, open(f"/run/netns/{namespace}") as there:
-        assert libc.setns(there.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
-        try:
-            yield
-        finally:
-            assert libc.setns(before.fileno(), CLONE_NEWNET) == 0
-
-
 @pytest.fixture
 def network():
     """(namespace of the phone, namespace of the router)"""
-    if os.geteuid() != 0 or not pathlib.Path("/proc/sys/net/ipv4/ip_forward").exists():
-        pytest.skip("NOT TESTED: a NAT needs root and network namespaces")
-    phone, router, tag = f"vd-ph-{os.getpid()}", f"vd-nat-{os.getpid()}", os.getpid() % 100000
+    if not pathlib.Path("/proc/sys/net/ipv4/ip_forward").exists():
+        pytest.skip("NOT TESTED: a NAT needs a kernel that forwards")
+    tag = os.getpid() % 100000
+    phone = netns.add("ph")
     try:
-        run("ip", "netns", "add", phone)
-    except subprocess.CalledProcessError as failure:
-        pytest.skip(f"NOT TESTED: no network namespaces here: {failure.stderr!r}")
+        router = netns.add("nat")
+    except BaseException:
+        netns.delete(phone)
+        raise
     try:
-        run("ip", "netns", "add", router)
         run("ip", "link", "add", f"vdo{tag}", "type", "veth", "peer", "name", "out", "netns", router)
         run("ip", "link", "add", "in", "netns", router, "type", "veth", "peer", "name", "eth", "netns", phone)
         run("ip", "addr", "add", f"{OUTSIDE}/24", "dev", f"vdo{tag}")
@@ -58,7 +41,6 @@ def network():
         for namespace, device, address in ((router, "out", ROUTER_OUT), (router, "in", ROUTER_IN), (phone, "eth", INSIDE)):
             run("ip", "-n", namespace, "addr", "add", f"{address}/24", "dev", device)
             run("ip", "-n", namespace, "link", "set", device, "up")
-            run("ip", "-n", namespace, "link", "set", "lo", "up")
         run("ip", "-n", phone, "route", "add", "default", "via", ROUTER_IN)
         inner = ("ip", "netns", "exec", router)
         run(*inner, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
@@ -69,7 +51,7 @@ def network():
         yield phone, router
     finally:
         for namespace in (phone, router):
-            subprocess.run(["ip", "netns", "del", namespace], capture_output=True, timeout=20)
+            netns.delete(namespace)
         subprocess.run(["ip", "link", "del", f"vdo{tag}"], capture_output=True, timeout=20)
 
 

@@ -244,6 +244,12 @@ class Phone:
             return lambda m: m.status == what and branch in (None, m.branch)
         return lambda m: m.status is None and m.method == what
 
+    def taken(self, method):
+        """The requests of that kind that have come, out of the inbox."""
+        found = [message for message in self.inbox if message.status is None and message.method == method]
+        self.inbox = [message for message in self.inbox if message not in found]
+        return found
+
     def expect_nothing(self, seconds, what=None):
         """Nothing (of that kind) comes for so long. A 100 is never a surprise."""
         match = self._matcher(what, None) if what is not None else (lambda m: m.status != 100)
@@ -391,6 +397,17 @@ def bindings(response):
 def _credentials_for(field, name, realm):
     """Whether a header field is credentials of that kind for that realm."""
     return sip.canonical(field[0]) == name.lower() and digest.parse(field[1]).get("realm") == realm
+
+
+def serve(phones, done, seconds=10):
+    """These answer the OPTIONS that come until done() is true."""
+    deadline = time.monotonic() + patience(seconds)
+    while not done():
+        assert time.monotonic() < deadline
+        for phone in phones:
+            phone.pump(0.02)
+            for probe in phone.taken("OPTIONS"):
+                phone.reply(probe, 200)
 
 
 class Stream:

@@ -1,0 +1,88 @@
+"""Network namespaces for tests: another machine, as far as the network can tell. They need root."""
+
+import contextlib
+import ctypes
+import os
+import subprocess
+
+import pytest
+
+CLONE_NEWNET = 0x40000000
+_DEVICE_NUMBERS = 100000  # a name of a device has 15 characters
+
+
+def run(*argv):
+    subprocess.run([str(part) for part in argv], check=True, capture_output=True, timeout=20)
+
+
+def works(*argv):
+    """Whether the machine can do this."""
+    return subprocess.run([str(part) for part in argv], capture_output=True, timeout=20).returncode == 0
+
+
+@contextlib.contextmanager
+def inside(namespace):
+    """Sockets made here are of that network namespace, and stay so."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/self/ns/net") as before, open(f"/run/netns/{namespace}") as there:
+        assert libc.setns(there.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        try:
+            yield
+        finally:
+            assert libc.setns(before.fileno(), CLONE_NEWNET) == 0
+
+
+def add(name):
+    """A namespace; the test is skipped where there can be none. Its name on this machine."""
+    full = f"vd-{name}-{os.getpid()}"
+    if os.geteuid() != 0:
+        pytest.skip("NOT TESTED: network namespaces need root")
+    try:
+        run("ip", "netns", "add", full)
+    except (OSError, subprocess.CalledProcessError) as failure:
+        pytest.skip(f"NOT TESTED: no network namespaces here: {getattr(failure, 'stderr', failure)!r}")
+    run("ip", "-n", full, "link", "set", "lo", "up")
+    return full
+
+
+def delete(name):
+    subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=20)
+
+
+class Link:
+    """A namespace at the end of a cable: `here` is our address, `there` its own, on the device "eth"."""
+
+    def __init__(self, name, here, there):
+        self.here, self.there = here, there
+        self.namespace = add(name)
+        self.device = f"vd{name[:4]}{os.getpid() % _DEVICE_NUMBERS}"
+        try:
+            self._lay()
+        except BaseException:
+            self.close()
+            raise
+
+    def _lay(self):
+        run("ip", "link", "add", self.device, "type", "veth", "peer", "name", "eth", "netns", self.namespace)
+        run("ip", "addr", "add", f"{self.here}/24", "dev", self.device)
+        run("ip", "link", "set", self.device, "up")
+        run("ip", "-n", self.namespace, "addr", "add", f"{self.there}/24", "dev", "eth")
+        self.mend()
+
+    def cut(self):
+        """As if the plug were pulled at the far end: nobody answers any more, not even ARP."""
+        run("ip", "-n", self.namespace, "link", "set", "eth", "down")
+
+    def mend(self):
+        run("ip", "-n", self.namespace, "link", "set", "eth", "up")
+        run("ip", "-n", self.namespace, "route", "add", "default", "via", self.here)
+
+    def close(self):
+        delete(self.namespace)
+        subprocess.run(["ip", "link", "del", self.device], capture_output=True, timeout=20)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
