@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "crypto/crypto.h"
+#include "location/ping.h"
 #include "location/registrar.h"
 #include "location/storage.h"
 #include <assert.h>
@@ -17,6 +18,8 @@
 #define CHAIN_MAX      16
 /* Nonces whose use is remembered; above, the oldest become stale. */
 #define NONCE_USES 262144
+/* Their numbers are an octet in a branch. */
+#define SERVICES_WORKERS_MAX 256
 
 struct services {
     const struct config *config;
@@ -26,7 +29,9 @@ struct services {
     struct location_storage *storage;
     struct location_registrar *registrar;
     struct app_routes *routes;
-    struct sqlite3 *users_db; /* read by the storage thread's tick */
+    struct location_pinger_opts ping;
+    struct location_pinger *pingers[SERVICES_WORKERS_MAX]; /* by worker */
+    struct sqlite3 *users_db;                              /* read by the storage thread's tick */
     struct auth_users *users;
     struct auth_nonces *nonces;
     enum crypto_digest_alg algorithms[CONFIG_ALGORITHM_COUNT];
@@ -44,6 +49,10 @@ struct services {
 static void on_complete(void *ctx, struct location_job *job)
 {
     struct services *s = ctx;
+    if (job->is_loss) { /* nobody waits for it */
+        location_job_free(job);
+        return;
+    }
     const struct timespec pause = {.tv_nsec = 1000000};
     struct mail *mail = NULL;
     while (!atomic_load(&s->stopping)) {
@@ -274,6 +283,10 @@ static int open_all(struct services *s, struct snapshot *snapshot)
                                                 .service_route = buf_slice(&s->service_route)};
     if (location_registrar_new(&registrar, &s->registrar) != 0)
         return EX_OSERR;
+    s->ping = (struct location_pinger_opts){.storage = s->storage,
+                                            .listeners = snapshot->pings,
+                                            .n_listeners = snapshot->n_listeners,
+                                            .flow_worker = transport_flow_worker};
     snapshot->proxy.secret = location_storage_secret(s->storage);
     code = open_routes(s, snapshot);
     if (code != EX_OK)
@@ -352,13 +365,18 @@ int services_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *a
 int services_attach(void *ctx, struct proxy *proxy)
 {
     struct services *s = ctx;
-    return policy_groups_attach(app_routes_groups(s->routes), proxy);
+    int rc = policy_groups_attach(app_routes_groups(s->routes), proxy);
+    if (rc == 0 && location_ping_is_wanted(s->ping.listeners, s->ping.n_listeners))
+        rc = location_pinger_new(&s->ping, proxy, &s->pingers[proxy_get_opts(proxy)->worker]);
+    return rc;
 }
 
 void services_detach(void *ctx, unsigned worker)
 {
     struct services *s = ctx;
     policy_groups_detach(app_routes_groups(s->routes), worker);
+    location_pinger_free(s->pingers[worker]);
+    s->pingers[worker] = NULL;
 }
 
 size_t services_count_bindings(const struct services *s)

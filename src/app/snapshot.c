@@ -53,6 +53,14 @@ static uint8_t tls_clients(enum config_client_certificates clients)
     return NET_TLS_CLIENTS_NONE;
 }
 
+static struct location_ping ping_of(const struct config_listener_nat *nat)
+{
+    static const enum location_ping_kind kinds[] = {[CONFIG_NAT_PING_NONE] = LOCATION_PING_NONE,
+                                                    [CONFIG_NAT_PING_OPTIONS] = LOCATION_PING_OPTIONS,
+                                                    [CONFIG_NAT_PING_CRLF] = LOCATION_PING_CRLF};
+    return (struct location_ping){kinds[nat->ping], nat->interval_ms, nat->failures};
+}
+
 static int add_one(struct snapshot *s, const struct config_listener *from, uint8_t transport,
                    const struct addr *addr)
 {
@@ -77,6 +85,7 @@ static int add_one(struct snapshot *s, const struct config_listener *from, uint8
     };
     s->sockets[s->n_listeners] = (struct transport_listener){
         .transport = to->transport, .clients = tls_clients(from->client_certificates), .addr = *addr};
+    s->pings[s->n_listeners] = ping_of(&from->nat);
     s->n_listeners++;
     return 0;
 }
@@ -294,15 +303,16 @@ int snapshot_new(const struct config *config, unsigned n_workers, struct snapsho
     s->config = config;
     s->listeners = mem_zalloc(SNAPSHOT_LISTENERS_MAX * sizeof(*s->listeners));
     s->sockets = mem_zalloc(SNAPSHOT_LISTENERS_MAX * sizeof(*s->sockets));
+    s->pings = mem_zalloc(SNAPSHOT_LISTENERS_MAX * sizeof(*s->pings));
     s->texts = mem_zalloc(SNAPSHOT_LISTENERS_MAX * HOST_TEXT_BYTES);
     s->domains = mem_zalloc((config->n_domains + 1) * sizeof(*s->domains));
     s->aliases = mem_zalloc((config->n_aliases + 1) * sizeof(*s->aliases));
     s->trusted_peers = mem_zalloc((config->tls.n_trusted_peers + 1) * sizeof(*s->trusted_peers));
     s->origins = mem_zalloc((config->websocket.n_origins + 2 * config->n_domains + 1) * sizeof(*s->origins));
     s->origin_texts = mem_zalloc((2 * config->n_domains + 1) * ORIGIN_TEXT_BYTES);
-    bool complete = s->listeners != NULL && s->sockets != NULL && s->texts != NULL && s->domains != NULL &&
-                    s->aliases != NULL && s->trusted_peers != NULL && s->origins != NULL &&
-                    s->origin_texts != NULL;
+    bool complete = s->listeners != NULL && s->sockets != NULL && s->pings != NULL && s->texts != NULL &&
+                    s->domains != NULL && s->aliases != NULL && s->trusted_peers != NULL &&
+                    s->origins != NULL && s->origin_texts != NULL;
     int rc = complete ? add_listeners(s) : ERR_NOMEM;
     if (rc != 0) {
         snapshot_free(s);
@@ -326,6 +336,7 @@ void snapshot_free(struct snapshot *s)
         return;
     mem_free(s->listeners);
     mem_free(s->sockets);
+    mem_free(s->pings);
     mem_free(s->texts);
     mem_free(s->domains);
     mem_free(s->aliases);

@@ -3,6 +3,7 @@
 #define APP_SNAPSHOT_H
 
 #include "config/config.h"
+#include "location/ping.h"
 #include "proxy/proxy.h"
 #include "transport/transport.h"
 
@@ -10,6 +11,7 @@ struct snapshot {
     const struct config *config; /* strings are the configuration's */
     struct proxy_listener *listeners;
     struct transport_listener *sockets; /* same order */
+    struct location_ping *pings;        /* the same */
     size_t n_listeners;
     struct proxy_domain *domains;
     struct slice *aliases;

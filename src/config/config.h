@@ -64,9 +64,13 @@ struct config_auth_rules {
 };
 
 enum config_nat_contacts { CONFIG_NAT_REGISTERED, CONFIG_NAT_SOURCE };
+enum config_nat_ping { CONFIG_NAT_PING_NONE, CONFIG_NAT_PING_OPTIONS, CONFIG_NAT_PING_CRLF };
 
 struct config_listener_nat {
     enum config_nat_contacts contacts;
+    enum config_nat_ping ping;
+    ms_t interval_ms;  /* of pings */
+    unsigned failures; /* of OPTIONS, in a row */
 };
 
 struct config_listener {

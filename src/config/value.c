@@ -846,6 +846,8 @@ TYPE(target, parse_target, print_target, .noun = "a SIP URI",
 WORDS(transport, {"udp", CONFIG_UDP}, {"tcp", CONFIG_TCP}, {"tls", CONFIG_TLS}, {"ws", CONFIG_WS},
       {"wss", CONFIG_WSS});
 WORDS(nat_contacts, {"registered", CONFIG_NAT_REGISTERED}, {"source", CONFIG_NAT_SOURCE});
+WORDS(nat_ping, {"none", CONFIG_NAT_PING_NONE}, {"options", CONFIG_NAT_PING_OPTIONS},
+      {"crlf", CONFIG_NAT_PING_CRLF});
 WORDS(mode, {"stateful", CONFIG_STATEFUL}, {"stateless", CONFIG_STATELESS});
 WORDS(listener_auth_rule, {"inherit", CONFIG_AUTH_INHERIT}, {"required", CONFIG_AUTH_REQUIRED},
       {"none", CONFIG_AUTH_NONE});

@@ -61,6 +61,7 @@ typedef struct addr_prefix value_prefix_c;
 typedef enum config_transport value_transport_c;
 typedef enum config_mode value_mode_c;
 typedef enum config_nat_contacts value_nat_contacts_c;
+typedef enum config_nat_ping value_nat_ping_c;
 typedef enum config_auth_rule value_listener_auth_rule_c;
 typedef enum config_auth_rule value_domain_auth_rule_c;
 typedef enum config_client_certificates value_client_certificates_c;
@@ -75,9 +76,9 @@ typedef enum log_format value_log_format_c;
 extern const struct value_type value_count, value_workers, value_seconds, value_milliseconds, value_bytes,
     value_boolean, value_text, value_path, value_optional_path, value_uri, value_host, value_origin,
     value_url_path, value_host_port, value_listen_address, value_server_address, value_prefix,
-    value_transport, value_mode, value_nat_contacts, value_client_certificates, value_tls_version,
-    value_listener_auth_rule, value_domain_auth_rule, value_store_kind, value_algorithm, value_log_level,
-    value_log_format, value_path_rule, value_user;
+    value_transport, value_mode, value_nat_contacts, value_nat_ping, value_client_certificates,
+    value_tls_version, value_listener_auth_rule, value_domain_auth_rule, value_store_kind, value_algorithm,
+    value_log_level, value_log_format, value_path_rule, value_user;
 
 extern const struct value_type value_optional_count, value_optional_milliseconds, value_name, value_reference,
     value_token, value_pattern, value_next_hop, value_optional_uri, value_failover_status, value_target,

@@ -274,6 +274,23 @@ int location_apply(const struct location_record *old, const struct location_regi
     return finish(&t, reg->aor, ret_outcome);
 }
 
+int location_apply_loss(const struct location_record *old, const struct location_register *reg,
+                        unix_s_t now_s, const struct location_limits *limits,
+                        struct location_outcome *ret_outcome)
+{
+    struct tentative t;
+
+    load_live(&t, old, now_s, &limits->flows);
+    for (size_t i = t.count; i-- > 0;) {
+        const struct location_binding *b = &t.bindings[i];
+
+        if (b->cseq == reg->cseq && slice_eq(b->call_id, reg->call_id) &&
+            slice_eq(b->uri, reg->contacts[0].uri))
+            remove_at(&t, i);
+    }
+    return finish(&t, reg->aor, ret_outcome);
+}
+
 int location_apply_expiry(const struct location_record *old, unix_s_t now_s,
                           const struct location_flows *flows, struct location_outcome *ret_outcome)
 {

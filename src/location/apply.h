@@ -57,6 +57,12 @@ MUST_USE int location_apply(const struct location_record *old, const struct loca
                             unix_s_t now_s, const struct location_limits *limits,
                             struct location_outcome *ret_outcome);
 
+/* The record without the bindings that are as reg says: URI and Call-ID to the octet, CSeq. One that was registered again
+ * since has another CSeq, and stays. *ret_outcome as above. */
+MUST_USE int location_apply_loss(const struct location_record *old, const struct location_register *reg,
+                                 unix_s_t now_s, const struct location_limits *limits,
+                                 struct location_outcome *ret_outcome);
+
 /* The record without the bindings whose time has come, or that are cut: *ret_outcome as above. */
 MUST_USE int location_apply_expiry(const struct location_record *old, unix_s_t now_s,
                                    const struct location_flows *flows, struct location_outcome *ret_outcome);

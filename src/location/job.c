@@ -69,13 +69,20 @@ static bool is_over_budget(const struct location_job_limits *limits, const struc
            location_store_count_bindings(limits->store) + (after - before) > limits->bindings_max;
 }
 
+static int apply(const struct location_job *job, const struct location_record *old,
+                 const struct location_limits *limits, struct location_outcome *ret_outcome)
+{
+    return job->is_loss ? location_apply_loss(old, &job->reg, job->now_s, limits, ret_outcome)
+                        : location_apply(old, &job->reg, job->now_s, limits, ret_outcome);
+}
+
 bool location_job_apply(struct location_job *job, const struct location_record *old,
                         const struct location_job_limits *limits, struct location_record **ret_record)
 {
     struct location_outcome outcome;
     const struct location_record *result;
 
-    if (location_apply(old, &job->reg, job->now_s, limits->limits, &outcome) != 0) {
+    if (apply(job, old, limits->limits, &outcome) != 0) {
         location_job_end(job, 503, NULL, "out of memory");
         return false;
     }

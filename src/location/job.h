@@ -12,6 +12,8 @@ struct location_job {
     struct location_record *staged_record;
     bool is_staged, changes;
 
+    bool is_loss; /* no REGISTER: the binding that reg says exactly is lost (location_apply_loss) */
+
     /* Set by the submitter, not looked at here. */
     uint8_t worker;
     uint64_t ticket;

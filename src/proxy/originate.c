@@ -431,3 +431,12 @@ int proxy_originate(struct proxy *p, const struct proxy_origin *origin, proxy_or
         counter_inc(p->counters, COUNTER_ORIGINATED);
     return rc;
 }
+
+int proxy_keep_alive(struct proxy *p, const struct sip_hop *hop)
+{
+    struct wire *wire = wire_from(SLICE("\r\n\r\n"));
+    int rc = wire ? p->ports.send(p->ports.ctx, hop, wire, 0) : ERR_NOMEM;
+
+    wire_unref(wire);
+    return rc;
+}

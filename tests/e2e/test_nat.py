@@ -56,10 +56,17 @@ def network():
 
 
 @pytest.fixture
-def world(network, start_proxy, ports, phone):
+def nat():
+    """What the listeners say of clients behind a NAT."""
+    return {}
+
+
+@pytest.fixture
+def world(network, start_proxy, ports, phone, nat):
     """(proxy, alice outside, bob behind the NAT)"""
     port = ports.take()
-    listeners = [proxies.Listener(transport, OUTSIDE, port) for transport in ("udp", "tcp")]
+    extra = {"nat": nat} if nat else {}
+    listeners = [proxies.Listener(transport, OUTSIDE, port, extra) for transport in ("udp", "tcp")]
     proxy = start_proxy(listeners=listeners)
     alice = phone(proxy, "alice", host=OUTSIDE)
     alice.register()
@@ -114,3 +121,52 @@ def test_a_mapping_that_dies_and_comes_back(world):
     assert mapped_address(bob) != before
     near, far = call(alice, bob)
     hang_up(near, far)
+
+
+def pinged(kind):
+    settings = {"contacts": "source", "ping": kind, "interval": "1s", "failures": 2}
+    return pytest.mark.parametrize("nat", [settings], ids=[kind])
+
+
+def answer_pings(phone, seconds):
+    """How many came."""
+    end, count = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        phone.pump(0.1)
+        for ping in [message for message in phone.inbox if message.method == "OPTIONS"]:
+            phone.inbox.remove(ping)
+            phone.reply(ping, 200)
+            count += 1
+    return count
+
+
+@pinged("options")
+def test_who_knows_no_outbound_is_kept_by_options_and_gone_when_silent(world):
+    _, alice, bob = world
+    assert bob.register().status == 200
+    alice.register()
+    pings = answer_pings(bob, 4 * MAPPING_S)
+    assert 6 <= pings <= 10, "one a second"
+    hang_up(*call(alice, bob))
+    answer_pings(alice, 0.1)
+    time.sleep(4)
+    bob.inbox.clear()
+    assert alice.final(alice.invite(bob.aor)).status == 480, "two were left unanswered"
+    bob.expect_nothing(0.5, "INVITE")
+    assert bob.register().status == 200
+    hang_up(*call(alice, bob))
+
+
+@pinged("crlf")
+def test_who_knows_no_outbound_is_kept_by_crlf(world):
+    _, alice, bob = world
+    assert bob.register().status == 200
+    before = mapped_address(bob)
+    time.sleep(4 * MAPPING_S)
+    hang_up(*call(alice, bob))
+    bob.udp.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            bob.udp.recv(2000)
+    bob.udp.setblocking(True)
+    assert mapped_address(bob) == before

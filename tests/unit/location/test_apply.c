@@ -369,6 +369,43 @@ static void test_expiry_removes_the_dead(void **state)
     location_record_free(old);
 }
 
+/* The binding that is named exactly, by URI, Call-ID and CSeq: not what was registered since, and not what is merely equal. */
+static void test_a_loss_takes_that_very_binding(void **state)
+{
+    static const struct bound before[] = {
+        {"sip:a@h", "c1", 4, 60}, {"sip:b@h", "c1", 4, 60}, {"sip:c@h", "c1", 4, 0}, {0}};
+    static const struct {
+        const char *uri, *call_id;
+        uint32_t cseq;
+        size_t count;
+    } rows[] = {{"sip:a@h", "c1", 4, 1},
+                {"sip:a@h", "c1", 3, 2},
+                {"sip:a@h", "c1", 5, 2},
+                {"sip:a@h", "c2", 4, 2},
+                {"sip:a@H", "c1", 4, 2}};
+    struct location_record *old = record_of(before);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct location_contact contact = {.uri = slice_from_cstr(rows[i].uri)};
+        const struct location_register reg = {.aor = AOR,
+                                              .call_id = slice_from_cstr(rows[i].call_id),
+                                              .cseq = rows[i].cseq,
+                                              .contacts = &contact,
+                                              .n_contacts = 1};
+        struct location_outcome outcome;
+
+        assert_int_equal(location_apply_loss(old, &reg, NOW, &location_limits_default, &outcome), 0);
+        assert_int_equal(outcome.status, 200);
+        assert_true(outcome.changed); /* the dead one goes in any case */
+        assert_int_equal(outcome.record->count, rows[i].count);
+        assert_true(slice_eq(location_record_get(outcome.record, 0).uri,
+                             rows[i].count == 1 ? SLICE("sip:b@h") : SLICE("sip:a@h")));
+        location_record_free(outcome.record);
+    }
+    location_record_free(old);
+}
+
 static void test_without_memory_nothing_is_changed(void **state)
 {
     const struct location_contact contact = {.uri = SLICE(A), .requested_s = 600, .has_requested = true};
@@ -391,6 +428,7 @@ int main(void)
         cmocka_unit_test(test_a_limit_on_contacts_refuses_new_ones_only),
         cmocka_unit_test(test_rows_are_kept_by_a_refresh_and_only_what_changed_is_marked),
         cmocka_unit_test(test_expiry_removes_the_dead),
+        cmocka_unit_test(test_a_loss_takes_that_very_binding),
         cmocka_unit_test(test_without_memory_nothing_is_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
