@@ -143,7 +143,7 @@ int proxy_forward_build(const struct proxy_copy *copy, struct wire **ret_wire)
     if (copy->max_breadth > 0)
         set_number(&edit, SIP_HDR_MAX_BREADTH, copy->max_breadth);
     proxy_record_route(copy, &plan, &edit);
-    proxy_add_path(copy, &plan, &edit);
+    proxy_add_path(copy, &edit);
     remove_credentials(copy, &edit);
     set_routes(copy, &plan, &edit);
     if (copy->context->req.edit)

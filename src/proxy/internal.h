@@ -400,7 +400,7 @@ MUST_USE int proxy_listener_choose(const struct proxy *p, const struct sip_hop *
 /* record_route.c */
 
 /* RFC 3327 section 5.2. */
-void proxy_add_path(const struct proxy_copy *copy, const struct proxy_plan *plan, struct sip_edit *edit);
+void proxy_add_path(const struct proxy_copy *copy, struct sip_edit *edit);
 void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *plan, struct sip_edit *edit);
 
 /* response.c: section 16.7. */

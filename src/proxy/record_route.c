@@ -230,13 +230,11 @@ void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *
     push_side(c, &out_side, SIP_HDR_RECORD_ROUTE, SLICE(""), edit);
 }
 
-/* The URI is that of the side of the registrar; the token is of the other side's flow. Where the request
- * goes by SIPS, so does the Path: else the registrar has to refuse SIPS contacts (RFC 5630 section 5.2). */
-void proxy_add_path(const struct proxy_copy *copy, const struct proxy_plan *plan, struct sip_edit *edit)
+/* The URI is that of the side of the registrar; the token is of the other side's flow. */
+void proxy_add_path(const struct proxy_copy *copy, struct sip_edit *edit)
 {
     struct proxy_context *c = copy->context;
-    struct side side =
-        side_of(c->req.proxy, copy->record_listener, &(struct sip_hop){0}, plan->is_next_secure, false);
+    struct side side = side_of(c->req.proxy, copy->record_listener, &(struct sip_hop){0}, false, false);
 
     if (!c->adds_path)
         return;
