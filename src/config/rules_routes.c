@@ -410,11 +410,11 @@ static struct slice user_of(const char *uri)
     return at < text.len ? slice_sub(text, 0, at) : SLICE("");
 }
 
-/* The user that the target of a route has: its own, or that of the request, of which no more is known than a
+/* The user that a target of a route has: its own, or that of the request, of which no more is known than a
  * pattern without anything variable says. */
-static struct slice target_user(const struct config_route *route, const struct config_target *target)
+static struct slice target_user(const struct config_route *route, const char *uri)
 {
-    struct slice user = user_of(target->uri);
+    struct slice user = user_of(uri);
     bool is_fixed = route->match.n_users == 1 && !has_rewrite(&route->rewrite);
     struct slice pattern = is_fixed ? text_of(route->match.users[0]) : SLICE("");
 
@@ -423,25 +423,33 @@ static struct slice target_user(const struct config_route *route, const struct c
     return pattern_literal_bytes(pattern) == pattern.len ? pattern : SLICE("");
 }
 
-static const struct config_target *first_target(const struct config_route *route)
+static const struct config_group *find_group(const struct config *config, const char *name)
 {
-    if (route->n_uris > 0)
-        return &route->uris[0];
-    return route->n_redirects > 0 ? &route->redirects[0] : NULL;
+    for (size_t i = 0; i < config->n_groups && text_of(name).len > 0; i++)
+        if (slice_eq(text_of(config->groups[i].name), text_of(name)))
+            return &config->groups[i];
+    return NULL;
 }
 
-/* The route that a request takes when it comes back by the target of this one; n_routes: it does not come back, or
- * is not routed. */
-static size_t next_route(const struct config *config, size_t index)
+/* Where a route leads to, one after the other: its own URIs, or the members of its group. NULL: no more. */
+static const char *target_at(const struct config *config, const struct config_route *route, size_t at)
 {
-    const struct config_target *target = first_target(&config->routes[index]);
-    struct slice host, user;
+    const struct config_group *group = find_group(config, route->group);
+
+    if (group)
+        return at < group->n_members ? group->members[at].uri : NULL;
+    if (route->n_uris > 0)
+        return at < route->n_uris ? route->uris[at].uri : NULL;
+    return at < route->n_redirects ? route->redirects[at].uri : NULL;
+}
+
+/* The route that a request takes when it comes back by this target of that one; n_routes: it does not come back, or
+ * is not routed. */
+static size_t next_route(const struct config *config, size_t index, const char *uri)
+{
+    struct slice host = host_of(uri), user = target_user(&config->routes[index], uri);
     size_t next = 0;
 
-    if (!target || !target->uri)
-        return config->n_routes;
-    host = host_of(target->uri);
-    user = target_user(&config->routes[index], target);
     if (!is_own_domain(config, host) || (user.len == 0 && config->routes[index].match.n_users > 0))
         return config->n_routes;
     while (next < config->n_routes && !takes_uri(&config->routes[next], user, host))
@@ -449,23 +457,107 @@ static size_t next_route(const struct config *config, size_t index)
     return next;
 }
 
+/* Routes that a request comes by, each once. */
+struct walk {
+    size_t routes[LOOP_STEPS_MAX];
+    size_t count;
+};
+
+static void visit(struct walk *walk, size_t route)
+{
+    size_t i = 0;
+
+    while (i < walk->count && walk->routes[i] != route)
+        i++;
+    if (i == walk->count && walk->count < LOOP_STEPS_MAX)
+        walk->routes[walk->count++] = route;
+}
+
+static bool leads_to(const struct config *config, size_t from, size_t index)
+{
+    struct walk walk = {.routes = {from}, .count = 1};
+
+    for (size_t i = 0; i < walk.count; i++) {
+        const struct config_route *route = &config->routes[walk.routes[i]];
+        const char *uri;
+
+        for (size_t k = 0; (uri = target_at(config, route, k)) != NULL; k++) {
+            size_t next = next_route(config, walk.routes[i], uri);
+
+            if (next == index)
+                return true;
+            if (next < config->n_routes)
+                visit(&walk, next);
+        }
+    }
+    return false;
+}
+
+static void tell_loop(const struct rules *rules, size_t index, size_t at, bool is_straight)
+{
+    const struct config_route *route = &rules->config->routes[index];
+    char what[200], member[KEY_MAX_BYTES], quoted[CONFIG_QUOTED_BYTES];
+    bool is_group = find_group(rules->config, route->group) != NULL;
+
+    if (is_group)
+        snprintf(member, sizeof(member), "group");
+    else
+        snprintf(member, sizeof(member), "%s[%zu]", route->n_uris > 0 ? "uri" : "redirect", at);
+    snprintf(what, sizeof(what), "%s%s leads back to this route%s", is_group ? "its member " : "",
+             config_quote(text_of(target_at(rules->config, route, at)), quoted),
+             is_straight ? "" : " by way of others");
+    tell(rules, index, member, "name another user or host, or let match.user leave it out", what);
+}
+
 static void check_loop(const struct rules *rules, size_t index)
 {
     const struct config *config = rules->config;
-    const struct config_route *route = &config->routes[index];
-    char what[160], quoted[CONFIG_QUOTED_BYTES];
-    size_t at = next_route(config, index), steps = 1;
+    const char *uri;
 
-    while (at < config->n_routes && at != index && steps < LOOP_STEPS_MAX) {
-        at = next_route(config, at);
-        steps++;
+    for (size_t i = 0; (uri = target_at(config, &config->routes[index], i)) != NULL; i++) {
+        size_t next = next_route(config, index, uri);
+
+        if (next < config->n_routes && (next == index || leads_to(config, next, index))) {
+            tell_loop(rules, index, i, next == index);
+            return;
+        }
     }
-    if (at != index)
+}
+
+/* ---- groups ---- */
+
+/* Counted, tried and probed as two, while one gateway is behind them. */
+static void check_members(const struct rules *rules, size_t index)
+{
+    const struct config_group *group = &rules->config->groups[index];
+    char key[KEY_MAX_BYTES], other[KEY_MAX_BYTES], quoted[CONFIG_QUOTED_BYTES];
+
+    for (size_t i = 1; i < group->n_members; i++) {
+        struct slice uri = text_of(group->members[i].uri);
+        size_t k = 0;
+
+        while (k < i && !slice_eq_nocase(uri, text_of(group->members[k].uri)))
+            k++;
+        if (k == i || uri.len == 0)
+            continue;
+        snprintf(key, sizeof(key), "groups[%zu].members[%zu].uri", index, i);
+        snprintf(other, sizeof(other), "groups[%zu].members[%zu].uri", index, k);
+        config_errors_add(rules->errors, line_of(rules, key), key,
+                          "leave one out, and give the other its weight", "%s is also %s (line %u)",
+                          config_quote(uri, quoted), other, line_of(rules, other));
+    }
+}
+
+static void check_probe(const struct rules *rules, size_t index)
+{
+    const struct config_group_probe *probe = &rules->config->groups[index].probe;
+    char key[KEY_MAX_BYTES];
+
+    if (probe->interval_ms == 0 || probe->timeout_ms <= probe->interval_ms)
         return;
-    snprintf(what, sizeof(what), "%s leads back to this route%s",
-             config_quote(text_of(first_target(route)->uri), quoted), steps > 1 ? " by way of others" : "");
-    tell(rules, index, route->n_uris > 0 ? "uri[0]" : "redirect[0]",
-         "name another user or host, or let match.user leave it out", what);
+    snprintf(key, sizeof(key), "groups[%zu].probe.timeout", index);
+    config_errors_warn(rules->errors, line_of(rules, key), key, "lower it, or raise probe.interval", "%s",
+                       "is longer than probe.interval: a silent member is asked less often than that says");
 }
 
 /* ---- all ---- */
@@ -479,6 +571,10 @@ void rules_routes_check(const struct config *config, const struct node *root, st
 
     check_twins(&rules, "groups", group_name, config->n_groups);
     check_twins(&rules, "routes", route_name, config->n_routes);
+    for (size_t i = 0; i < config->n_groups; i++) {
+        check_members(&rules, i);
+        check_probe(&rules, i);
+    }
     for (size_t i = 0; i < config->n_routes; i++) {
         if (is_wrong_itself(&rules, i))
             continue;

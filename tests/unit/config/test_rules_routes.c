@@ -116,6 +116,20 @@ static const struct {
     {"- { name: a, match: { user: [ \"1\" ], source: [ 10.0.0.0/8 ] }, uri: [ \"sip:1@a.example\" ] }\n", ""},
     {"- { name: a, match: { user: [ \"1\" ] }, uri: [ \"sip:2@a.example\" ] }\n", ""},
     {"- { name: a, match: { user: [ \"1\" ] }, uri: [ \"sip:1@b.example\" ] }\n", ""},
+    {"- { name: a, match: { user: [ \"1\" ] }, uri: [ \"sip:1@b.example\", \"sip:1@a.example\" ] }\n",
+     "c.yaml:5: routes[0].uri[1]: \"sip:1@a.example\" leads back to this route; name another user or host, "
+     "or let match.user leave it out\n"},
+    {"- { name: a, match: { user: [ \"1\" ] }, uri: [ \"sip:9@a.example\", \"sip:2@a.example\" ] }\n"
+     "- { name: b, match: { user: [ \"2\" ] }, uri: [ \"sip:9@a.example\", \"sip:1@a.example\" ] }\n",
+     "c.yaml:5: routes[0].uri[1]: \"sip:2@a.example\" leads back to this route by way of others; name "
+     "another user or host, or let match.user leave it out\n"
+     "c.yaml:6: routes[1].uri[1]: \"sip:1@a.example\" leads back to this route by way of others; name "
+     "another user or host, or let match.user leave it out\n"},
+    /* a loop that this route leads into, and is no part of, is told of those in it */
+    {"- { name: a, match: { user: [ \"1\" ] }, uri: [ \"sip:2@a.example\" ] }\n"
+     "- { name: b, match: { user: [ \"2\" ] }, uri: [ \"sip:2@a.example\" ] }\n",
+     "c.yaml:6: routes[1].uri[0]: \"sip:2@a.example\" leads back to this route; name another user or host, "
+     "or let match.user leave it out\n"},
     /* what is wrong by itself is told once */
     {"- { name: \"a b\" }\n", "c.yaml:5: routes[0].name: \"a b\" is not a name; write letters, digits, "
                               "\".\", \"_\" and \"-\", at most 64\n"},
@@ -128,26 +142,80 @@ static const struct {
                                                  "<sip:gw.example.net>;q=0.5\n"},
 };
 
+#define GROUPS_BASE                                                                                          \
+    "listeners: [ { name: out, transport: udp, address: 192.0.2.1:5060 } ]\n"                                \
+    "domains: [ { name: a.example }, { name: b.example } ]\n"
+
+/* The first row of a case stands in line 3. */
+static const struct {
+    const char *groups;
+    const char *messages;
+} group_cases[] = {
+    /* two of one URI */
+    {"groups: [ { name: g, members: [ { uri: \"sip:gw.example.net\" }, { uri: \"sip:gw2.example.net\" } ] } "
+     "]\n",
+     ""},
+    {"groups: [ { name: g, members: [\n"
+     "  { uri: \"sip:gw.example.net\" },\n"
+     "  { uri: \"sip:other.example.net\" },\n"
+     "  { uri: \"sip:GW.example.net\" } ] } ]\n",
+     "c.yaml:6: groups[0].members[2].uri: \"sip:GW.example.net\" is also groups[0].members[0].uri (line 4); "
+     "leave one out, and give the other its weight\n"},
+    /* probes */
+    {"groups: [ { name: g, probe: { interval: 2s, timeout: 2s }, members: [ { uri: \"sip:gw.example.net\" } "
+     "] } ]\n",
+     ""},
+    {"groups: [ { name: g, probe: { timeout: 5s }, members: [ { uri: \"sip:gw.example.net\" } ] } ]\n", ""},
+    {"groups: [ { name: g, probe: { interval: 3s, timeout: 4s }, members: [ { uri: \"sip:gw.example.net\" } "
+     "] } ]\n",
+     "c.yaml:3: groups[0].probe.timeout: warning: is longer than probe.interval: a silent member is asked "
+     "less often than that says; lower it, or raise probe.interval\n"},
+    /* loops */
+    {"groups: [ { name: g, members: [ { uri: \"sip:gw.example.net\" }, { uri: \"sip:a.example\" } ] } ]\n"
+     "routes: [ { name: a, match: { user: [ \"1\" ] }, group: g } ]\n",
+     "c.yaml:4: routes[0].group: its member \"sip:a.example\" leads back to this route; name another user or "
+     "host, or let match.user leave it out\n"},
+    {"groups: [ { name: g, members: [ { uri: \"sip:gw.example.net\" }, { uri: \"sip:a.example\" } ] } ]\n"
+     "routes: [ { name: a, match: { user: [ \"1\" ], domain: [ a.example ] }, uri: [ \"sip:1@b.example\" ] "
+     "},\n"
+     "          { name: b, match: { user: [ \"1\" ], domain: [ b.example ] }, group: g } ]\n",
+     "c.yaml:4: routes[0].uri[0]: \"sip:1@b.example\" leads back to this route by way of others; name "
+     "another user or host, or let match.user leave it out\n"
+     "c.yaml:5: routes[1].group: its member \"sip:a.example\" leads back to this route by way of others; "
+     "name another user or host, or let match.user leave it out\n"},
+};
+
+static void assert_messages(const char *base, const char *rest, const char *want)
+{
+    struct config_errors errors;
+    struct config *config = NULL;
+    char text[2048], *messages;
+    int r;
+
+    snprintf(text, sizeof(text), "%s%s", base, rest);
+    config_errors_init(&errors, "c.yaml");
+    r = config_parse(slice_from_cstr(text), &config, &errors);
+    messages = printed(print_errors, &errors);
+    assert_string_equal(messages, want);
+    /* A warning does not keep anybody from starting. */
+    assert_int_equal(r, messages[0] == '\0' || strstr(messages, ": warning: ") ? 0 : ERR_SYNTAX);
+    free(messages);
+    config_free(config);
+    config_errors_done(&errors);
+}
+
 static void routes_must_make_sense(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct config_errors errors;
-        struct config *config = NULL;
-        char text[2048], *messages;
-        int r;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_messages(BASE, cases[i].routes, cases[i].messages);
+}
 
-        snprintf(text, sizeof(text), BASE "%s", cases[i].routes);
-        config_errors_init(&errors, "c.yaml");
-        r = config_parse(slice_from_cstr(text), &config, &errors);
-        messages = printed(print_errors, &errors);
-        assert_string_equal(messages, cases[i].messages);
-        /* A warning does not keep anybody from starting. */
-        assert_int_equal(r, messages[0] == '\0' || strstr(messages, ": warning: ") ? 0 : ERR_SYNTAX);
-        free(messages);
-        config_free(config);
-        config_errors_done(&errors);
-    }
+static void groups_must_make_sense(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(group_cases); i++)
+        assert_messages(GROUPS_BASE, group_cases[i].groups, group_cases[i].messages);
 }
 
 /* The work is bounded: a thousand routes of which none covers another are checked at once. */
@@ -175,6 +243,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(routes_must_make_sense),
+        cmocka_unit_test(groups_must_make_sense),
         cmocka_unit_test(a_thousand_routes_are_checked),
     };
 
