@@ -1,17 +1,22 @@
 """Two proxies in a chain: an edge, where the phones are, and their home, which knows who they are (RFC 3327, RFC 5626). The Contacts of the
 phones lead nowhere: whatever reaches them came over their flow."""
 
+import re
 import time
 
 import pytest
 
 from harness import kamailio, proxy as proxies
+from harness.baresip import Baresip
+from harness.env import poll
 from harness.phone import call, hang_up
 from harness.proxy import Options
 
 pytestmark = pytest.mark.viaduct
 
 NOWHERE = "10.255.255.1"
+OUTBOUND = ";sipnat=outbound"  # RFC 5626, as baresip is told
+TALK_SECONDS = 1.6
 
 
 def instance(phone, reg_id=1):
@@ -190,3 +195,103 @@ def start_kamailio(folder, ports):
     yield start
     for made in started:
         made.stop()
+
+
+@pytest.fixture
+def desks(folder, ports):
+    """desks(edge, domain, transports, account) are two baresips at the edge, registered, each with a tone of its own. Every INVITE of theirs
+    must have gone by the edge."""
+    made = []
+
+    def make(edge, domain, transports, account=""):
+        for user, transport, hertz in zip(("alice", "bob"), transports, (440, 1000)):
+            kinds = {"transport": transport, "hertz": hertz, "account": account, "domain": domain}
+            made.append(Baresip(user, edge, folder, ports, **kinds))
+        return [each.registered() for each in made]
+
+    yield make
+    for each in made:
+        each.close()
+    for each in made:
+        ways = re.findall(r"(\S+ -> \S+)\n(?:\x1b\S*)?INVITE ", each.log())
+        assert ways and all(each.proxy.hostport in way for way in ways), ways
+
+
+def call_each_other(alice, bob):
+    """One call from either side, with both tones heard, ended by the caller and by the callee."""
+    for caller, callee, ends in ((alice, bob, alice), (bob, alice, alice)):
+        for each in (alice, bob):
+            each.forget_recordings()
+        caller.dial(callee.user)
+        callee.rings()
+        callee.accept()
+        caller.established()
+        callee.established()
+        time.sleep(TALK_SECONDS)
+        ends.hang_up()
+        caller.closed()
+        callee.closed()
+        caller.hears(callee)
+        callee.hears(caller)
+
+
+@pytest.mark.tools("baresip")
+@pytest.mark.parametrize("transports", [("udp", "udp"), ("udp", "tcp")], ids="-".join)
+def test_baresips_with_outbound_at_the_edge_call_each_other_through_their_home(chain, desks, phone, transports):
+    home, edge = chain
+    call_each_other(*desks(edge, home.domain, transports, OUTBOUND))
+    for user in ("alice", "bob"):
+        (binding,) = phone(home, user).fetch().values()
+        assert binding["reg-id"] == "1" and binding["+sip.instance"].startswith("<urn:uuid:"), binding
+
+
+@pytest.mark.tools("baresip")
+def test_a_baresip_at_home_and_one_at_the_edge(chain, folder, ports):
+    home, edge = chain
+    made = []
+    try:
+        made.append(Baresip("alice", home, folder, ports, hertz=440))
+        made.append(Baresip("bob", edge, folder, ports, hertz=1000, domain=home.domain, account=OUTBOUND, transport="tcp"))
+        call_each_other(*(each.registered() for each in made))
+    finally:
+        for each in made:
+            each.close()
+
+
+@pytest.mark.tools("baresip", "kamailio")
+def test_baresips_at_viaduct_as_the_edge_of_kamailio(start_proxy, start_kamailio, desks):
+    home = start_kamailio()
+    call_each_other(*desks(edge_of(start_proxy, home), home.domain, ("udp", "tcp"), OUTBOUND))
+
+
+@pytest.mark.tools("baresip", "kamailio")
+def test_baresips_at_kamailio_as_the_edge_of_viaduct(start_proxy, start_kamailio, desks):
+    """baresip without Outbound does not say that it supports Path, and with it asks for what Kamailio does not do: the home is lenient."""
+    home = start_proxy(extra={"registrar": {"path": "accept"}})
+    call_each_other(*desks(start_kamailio(home), home.domain, ("udp", "udp")))
+
+
+@pytest.mark.tools("baresip", "kamailio")
+def test_5626_6_a_baresip_is_told_that_its_edge_knows_no_outbound(start_proxy, start_kamailio, folder, ports):
+    home = start_proxy()
+    edge = start_kamailio(home)
+    bob = Baresip("bob", edge, folder, ports, domain=home.domain, account=OUTBOUND)
+    try:
+        assert poll(lambda: "status=439" in home.log(), 8)
+    finally:
+        bob.close()
+    assert "439 First Hop Lacks Outbound Support" in bob.log()
+
+
+@pytest.mark.tools("kamailio")
+@pytest.mark.parametrize("who_calls", ["home", "edge"])
+def test_a_whole_call_between_a_phone_of_viaduct_and_one_behind_kamailio(start_proxy, start_kamailio, phone, who_calls):
+    home = start_proxy()
+    edge = start_kamailio(home)
+    alice, bob = phone(home, "alice"), phone(edge, "bob", domain=home.domain)
+    alice.register()
+    assert bob.register(headers=[("Supported", "path")]).status == 200
+    near, far = call(alice, bob) if who_calls == "home" else call(bob, alice)
+    hang_up(far, near)
+    near, far = call(alice, bob) if who_calls == "home" else call(bob, alice)
+    hang_up(near, far)

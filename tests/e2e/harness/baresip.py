@@ -45,10 +45,11 @@ RTP_PORTS = 8
 
 class Baresip(RealPhone):
     def __init__(
-        self, user, proxy, folder, ports, *, transport="udp", hertz=440, webrtc=False, settings=""
+        self, user, proxy, folder, ports, *, transport="udp", hertz=440, webrtc=False, settings="", account="", domain=None
     ):
-        """settings: further lines of its configuration."""
+        """settings: further lines of its configuration; account: further parameters of its account; domain: when not the proxy's."""
         super().__init__(user, proxy, folder, hertz)
+        self.domain = domain or proxy.domain
         sip_port = ports.take(2)  # the one after it is for TLS, whether used or not
         rtp_port = ports.take(RTP_PORTS)
         rtp_port += rtp_port % 2
@@ -66,10 +67,10 @@ class Baresip(RealPhone):
         )
         self.tls_port = sip_port + 1
         host, port = proxy.address(transport=transport)
-        account = ACCOUNT.format(
-            user=user, domain=proxy.domain, transport=transport, proxy=f"{host}:{port}"
+        line = ACCOUNT.format(
+            user=user, domain=self.domain, transport=transport, proxy=f"{host}:{port}"
         )
-        (self.folder / "accounts").write_text(account.rstrip("\n") + (WEBRTC_ACCOUNT if webrtc else "") + "\n")
+        (self.folder / "accounts").write_text(line.rstrip("\n") + (WEBRTC_ACCOUNT if webrtc else "") + account + "\n")
         tone.write(self.folder / "alert.wav", 300, 1)
         self.process = Process(user, ["baresip", "-s", "-f", self.folder, "-t", "60"], self.folder)
         self._control = None
@@ -147,7 +148,7 @@ class Baresip(RealPhone):
         return self
 
     def dial(self, user):
-        self._command("dial", f"sip:{user}@{self.proxy.domain}")
+        self._command("dial", f"sip:{user}@{self.domain}")
 
     def rings(self):
         self._wait_event("CALL_INCOMING")

@@ -2,12 +2,17 @@
 
 import contextlib
 import ctypes
+import fcntl
 import os
+import socket
+import struct
 import subprocess
 
 import pytest
 
 CLONE_NEWNET = 0x40000000
+_SIOCGIFFLAGS, _SIOCGIFADDR = 0x8913, 0x8915
+_IFF_UP, _IFF_LOOPBACK = 0x1, 0x8
 _DEVICE_NUMBERS = 100000  # a name of a device has 15 characters
 
 
@@ -30,6 +35,19 @@ def inside(namespace):
             yield
         finally:
             assert libc.setns(before.fileno(), CLONE_NEWNET) == 0
+
+
+def has_address():
+    """Whether this machine has an IPv4 address, on an interface that is up, that is not of the loopback kind."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _, name in socket.if_nameindex():
+            request = struct.pack("256s", name.encode())
+            flags = struct.unpack_from("H", fcntl.ioctl(sock, _SIOCGIFFLAGS, request), 16)[0]
+            with contextlib.suppress(OSError):  # it has none
+                fcntl.ioctl(sock, _SIOCGIFADDR, request)
+                if flags & _IFF_UP and not flags & _IFF_LOOPBACK:
+                    return True
+    return False
 
 
 def add(name):
