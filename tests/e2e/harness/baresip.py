@@ -66,6 +66,7 @@ class Baresip(RealPhone):
             + settings
         )
         self.tls_port = sip_port + 1
+        self.hostport = f"127.0.0.1:{sip_port}"
         host, port = proxy.address(transport=transport)
         line = ACCOUNT.format(
             user=user, domain=self.domain, transport=transport, proxy=f"{host}:{port}"
