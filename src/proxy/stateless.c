@@ -133,19 +133,23 @@ static int make_branch(struct proxy_branch *b)
     return rc;
 }
 
+static bool may_become_stateful(const struct proxy_context *c)
+{
+    return c->is_stateless && c->req.msg.method != SIP_METHOD_ACK && c->req.msg.method != SIP_METHOD_CANCEL;
+}
+
 /* Section 16.1: "Requests forwarded between different types of transports where the proxy's TU must take an active
  * role in ensuring reliable delivery on one of the transports MUST be forwarded transaction statefully." Nobody but
  * a transaction here repeats a request that came over a stream and is lost by UDP, or a final response that came
  * over a stream and is lost by UDP. */
 static bool needs_transaction(const struct proxy_context *c, enum sip_transport leaves_by)
 {
-    return c->is_stateless && c->req.msg.method != SIP_METHOD_ACK && c->req.msg.method != SIP_METHOD_CANCEL &&
-           sip_transport_is_reliable(leaves_by) !=
-               sip_transport_is_reliable((enum sip_transport)c->req.from.transport);
+    return may_become_stateful(c) && sip_transport_is_reliable(leaves_by) !=
+                                         sip_transport_is_reliable((enum sip_transport)c->req.from.transport);
 }
 
 /* ERR_EXISTS: another copy of the request has come in the meantime and has got it. */
-static int become_stateful(struct proxy_branch *b)
+static int become_stateful(struct proxy_branch *b, const char *why)
 {
     struct proxy_context *c = b->context;
     struct proxy *p = c->req.proxy;
@@ -159,7 +163,7 @@ static int become_stateful(struct proxy_branch *b)
     c->is_closed = false;
     c->loop_hash = proxy_loop_hash(c, false);
     c->group_q = b->target->q_milli;
-    proxy_explain(c, b, "proxy.stateful", 0, "between a stream and datagrams (16.1)");
+    proxy_explain(c, b, "proxy.stateful", 0, why);
     if (proxy_is_invite(c))
         proxy_reply_trying(c);
     return 0;
@@ -198,14 +202,19 @@ static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
 bool proxy_stateless_send(struct proxy_branch *b, const struct sip_hop *hops, size_t n_hops)
 {
     struct proxy_context *c = b->context;
+    const char *why = "between a stream and datagrams (16.1)";
     int rc = ERR_NOTFOUND;
 
-    /* Only the first: the next retransmission could find it well again, and would go elsewhere (RFC 3263
-     * section 4.4). */
     if (n_hops > 0)
         rc = needs_transaction(c, (enum sip_transport)hops[0].transport) ? ERR_AGAIN : send_to(b, &hops[0]);
+    /* RFC 3263 section 4.4: "whenever a proxy does not successfully contact the first server, it SHOULD act as a stateful
+     * proxy": the next retransmission could find the first one well again, and would go elsewhere. */
+    if (rc < 0 && rc != ERR_AGAIN && rc != ERR_NOMEM && n_hops > 1 && may_become_stateful(c)) {
+        why = "the first server cannot be reached (RFC 3263 section 4.4)";
+        rc = ERR_AGAIN;
+    }
     if (rc == ERR_AGAIN) {
-        rc = become_stateful(b);
+        rc = become_stateful(b, why);
         if (rc == 0)
             return false;
     }
