@@ -145,6 +145,7 @@ static bool leads_by_flow(struct proxy_request *req, struct sip_hop *ret_hop)
     if (c->route_flow == SIP_FLOW_NONE || c->route_flow == req->from.flow)
         return false;
     *ret_hop = (struct sip_hop){.flow = c->route_flow,
+                                .flow_only = true, /* when it is gone: 430 */
                                 .listener = c->prefer_listener,
                                 .transport = proxy_listener_at(req->proxy, c->prefer_listener)->transport};
     return true;

@@ -21,7 +21,7 @@ struct sip_hop {
     bool
         is_trusted; /* it came from a peer that has proved to be one of those the configuration trusts by name */
     bool
-        flow_only; /* by this very connection, from this very peer, or not at all: where a client is reached that
+        flow_only; /* by this very connection, from this very peer (if addr says who), or not at all: where a client is reached that
                           nobody could connect to (RFC 5626 section 5.3.1). Without a connection it changes nothing. */
 };
 

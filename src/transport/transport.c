@@ -335,13 +335,14 @@ static int open_connection(struct transport *t, const struct sip_hop *to, struct
 }
 
 /* A request to a peer who has ended the connection would be lost without a word. A number that comes back from outside may be one that another connection had (a token of the process before): what
- * names a flow names its peer as well. */
+ * names a flow names its peer as well, or is signed for one dialog (Record-Route). */
 static bool is_open(const struct transport *t, const struct sip_hop *hop)
 {
     const struct connection *connection = find_connection(t, hop->flow);
     if (connection == NULL || !hop->flow_only)
         return connection != NULL;
-    return addr_eq(&connection_hop(connection)->addr, &hop->addr) && !connection_is_ending(connection);
+    return (hop->addr.family == ADDR_NONE || addr_eq(&connection_hop(connection)->addr, &hop->addr)) &&
+           !connection_is_ending(connection);
 }
 
 static int send_by_stream(struct transport *t, const struct sip_hop *hop, struct wire *wire, uint64_t token)

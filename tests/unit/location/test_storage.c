@@ -119,6 +119,30 @@ static void test_the_dead_are_not_loaded(void **state)
     assert_int_equal(fixture_cseq(f, "b"), 1);
 }
 
+/* What is lost is lost after a restart too; but not when it was registered again before the loss was written. */
+static void lose(struct fixture *f, uint32_t cseq)
+{
+    struct location_job *job = job_of(&(struct ask){.user = "a", .cseq = cseq});
+
+    job->is_loss = true;
+    assert_int_equal(location_storage_submit(f->storage, job), LOCATION_LATER);
+    location_job_free(fixture_take(f));
+}
+
+static void test_a_loss_is_committed(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_open(f);
+    assert_int_equal(fixture_register(f, &(struct ask){.user = "a", .cseq = 2, .expires_s = 600}), 200);
+    lose(f, 1);
+    assert_int_equal(fixture_cseq(f, "a"), 2);
+    lose(f, 2);
+    assert_int_equal(fixture_cseq(f, "a"), 0);
+    fixture_reopen(f);
+    assert_int_equal(fixture_cseq(f, "a"), 0);
+}
+
 static void wait_for_ticks(struct fixture *f, unsigned ticks)
 {
     pthread_mutex_lock(&f->lock);
@@ -842,6 +866,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_binding_survives_with_all_its_parts),
         TEST(test_updates_and_removals_survive),
+        TEST(test_a_loss_is_committed),
         TEST(test_the_dead_are_not_loaded),
         TEST(test_the_dead_are_cleared_away),
         TEST(test_in_memory_a_job_is_done_at_once),

@@ -535,6 +535,12 @@ static void test_a_flow_and_nothing_else(void **state)
     other.addr.port++;
     assert_int_equal(send_text(&other, slice_from_cstr(options), 0), ERR_CLOSED);
     assert_false(transport_registry_has(rig->registry, hop.flow, &other.addr));
+    /* A Record-Route names the connection alone. */
+    struct sip_hop unnamed = hop;
+    unnamed.addr = (struct addr){0};
+    assert_int_equal(send_text(&unnamed, slice_from_cstr(options), 0), 0);
+    unnamed.flow++;
+    assert_int_equal(send_text(&unnamed, slice_from_cstr(options), 0), ERR_CLOSED);
     close(fd);
     WAIT_FOR(transport_connections(rig->transport) == 0);
     assert_int_equal(send_text(&hop, slice_from_cstr(options), 0), ERR_CLOSED);
