@@ -70,7 +70,7 @@ struct client {
     uint64_t flow;
     uint16_t port; /* 0: that of NAT */
     uint32_t cseq, reg_id;
-    bool not_by_flow;
+    bool not_by_flow, leaves;
 };
 
 static void enter(struct pinged *p, const struct client *client)
@@ -78,7 +78,7 @@ static void enter(struct pinged *p, const struct client *client)
     const struct location_contact contact = {.uri = SLICE("sip:phone@10.0.0.9:5062"),
                                              .params = SLICE(""),
                                              .q_milli = 1000,
-                                             .requested_s = 7200,
+                                             .requested_s = client->leaves ? 0 : 7200,
                                              .has_requested = true,
                                              .reg_id = client->reg_id,
                                              .by_flow = !client->not_by_flow};
@@ -248,7 +248,8 @@ static void who_answers_stays_whatever_he_answers(void **state)
     end(&p);
 }
 
-/* Takes what is sent through one interval and answers none of it. */
+/* Takes what is sent in that time and answers none of it. Where in an interval a client's turn is depends on a random key: tests
+ * count from his first ping on. */
 static void be_silent(struct pinged *p, ms_t ms)
 {
     world_advance(&p->w, ms);
@@ -312,6 +313,46 @@ static void who_registers_again_begins_anew(void **state)
     end(&p);
 }
 
+/* What is known of who is no more does not stay: somebody who comes back as he was begins anew. */
+static void what_was_missed_is_forgotten_with_the_binding(void **state)
+{
+    struct pinged p;
+
+    (void)state;
+    begin(&p, LOCATION_PING_OPTIONS);
+    enter(&p, &(struct client){.user = "bob"});
+    (void)next_sent(&p);
+    be_silent(&p, INTERVAL_MS + INTERVAL_MS / 2);
+    assert_int_equal(counter_get(&p.w.counters, COUNTER_PINGS_FAILED), 2);
+    enter(&p, &(struct client){.user = "bob", .cseq = 2, .leaves = true});
+    be_silent(&p, 5 * INTERVAL_MS);
+    assert_int_equal(bindings(&p), 0);
+    enter(&p, &(struct client){.user = "bob"});
+    (void)next_sent(&p);
+    be_silent(&p, INTERVAL_MS + INTERVAL_MS / 2);
+    assert_int_equal(counter_get(&p.w.counters, COUNTER_PINGS_FAILED), 4);
+    assert_int_equal(bindings(&p), 1);
+    end(&p);
+}
+
+static void each_listener_has_its_own_interval(void **state)
+{
+    struct pinged p;
+    unsigned streams = 0;
+
+    (void)state;
+    begin_with(&p, (struct location_ping){LOCATION_PING_CRLF, INTERVAL_MS, 1},
+               (struct location_ping){LOCATION_PING_CRLF, INTERVAL_MS / 2, 1});
+    enter(&p, &(struct client){.user = "udp", .listener = UDP4});
+    enter(&p, &(struct client){.user = "tcp", .listener = TCP4, .flow = 7});
+    world_advance(&p.w, INTERVAL_MS - 1);
+    for (size_t i = 0; i < p.w.n_sent; i++)
+        streams += p.w.sent[i].hop.listener == TCP4;
+    assert_int_equal(streams, 2);
+    assert_int_equal(p.w.n_sent, 3);
+    end(&p);
+}
+
 /* Memory and transactions are bounded, and whoever finds no room keeps his NAT open all the same. */
 static void above_the_limit_a_crlf_takes_the_place_of_an_options(void **state)
 {
@@ -357,6 +398,8 @@ int main(void)
         cmocka_unit_test(who_is_silent_so_many_times_in_a_row_is_gone),
         cmocka_unit_test(only_the_silent_one_of_a_user_goes),
         cmocka_unit_test(who_registers_again_begins_anew),
+        cmocka_unit_test(what_was_missed_is_forgotten_with_the_binding),
+        cmocka_unit_test(each_listener_has_its_own_interval),
         cmocka_unit_test(above_the_limit_a_crlf_takes_the_place_of_an_options),
         cmocka_unit_test(nothing_is_wanted_where_no_listener_wants_it),
     };
