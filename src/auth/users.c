@@ -125,42 +125,45 @@ static int change(sqlite3 *db, const char *sql, const struct auth_account *a, co
     return rc;
 }
 
-int auth_user_add(sqlite3 *db, const struct auth_account *account, struct slice password)
+/* sql is as for change(). */
+static int change_password(sqlite3 *db, const char *sql, const struct auth_account *account,
+                           struct slice password, int *ret_changes)
 {
     struct digests digests;
-    int changes, rc;
+    int rc;
 
     if (!is_account(account, password))
         return ERR_SYNTAX;
     rc = compute_digests(account, password, &digests);
     if (rc != 0)
         return rc;
-    rc = change(db, "INSERT INTO user VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)", account, &digests,
-                &changes);
+    rc = change(db, sql, account, &digests, ret_changes);
     crypto_wipe(&digests, sizeof(digests));
     if ((rc & 0xff) == SQLITE_CONSTRAINT)
         return ERR_EXISTS;
     return rc == SQLITE_OK ? 0 : ERR_IO;
 }
 
+int auth_user_add(sqlite3 *db, const struct auth_account *account, struct slice password)
+{
+    int changes;
+
+    return change_password(db, "INSERT INTO user VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)", account,
+                           password, &changes);
+}
+
 int auth_user_set_password(sqlite3 *db, const struct auth_account *account, struct slice password)
 {
-    struct digests digests;
-    int changes, rc;
+    int changes;
+    int rc = change_password(
+        db,
+        "UPDATE user SET realm = ?3, ha1_md5 = ?4, ha1_sha256 = ?5, ha1_sha512_256 = ?6,"
+        " ha1b_md5 = ?7, ha1b_sha256 = ?8, ha1b_sha512_256 = ?9 WHERE domain = ?1 AND name = ?2",
+        account, password, &changes);
 
-    if (!is_account(account, password))
-        return ERR_SYNTAX;
-    rc = compute_digests(account, password, &digests);
-    if (rc != 0)
-        return rc;
-    rc = change(db,
-                "UPDATE user SET realm = ?3, ha1_md5 = ?4, ha1_sha256 = ?5, ha1_sha512_256 = ?6,"
-                " ha1b_md5 = ?7, ha1b_sha256 = ?8, ha1b_sha512_256 = ?9 WHERE domain = ?1 AND name = ?2",
-                account, &digests, &changes);
-    crypto_wipe(&digests, sizeof(digests));
-    if (rc != SQLITE_OK)
-        return ERR_IO;
-    return changes > 0 ? 0 : ERR_NOTFOUND;
+    if (rc == 0 && changes == 0)
+        return ERR_NOTFOUND;
+    return rc;
 }
 
 int auth_user_delete(sqlite3 *db, const struct auth_account *account)
