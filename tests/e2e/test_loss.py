@@ -16,12 +16,11 @@ kernel does not tell: there the number of failures is held against the probabili
 import contextlib
 import math
 import os
-import os
 
 import pytest
 
 from harness import proxy as proxies
-from harness.lossy import INVITE_COPIES, OTHER_COPIES, T1_S, Line, Town
+from harness.lossy import INVITE_COPIES, OTHER_COPIES, Line, Town
 from harness.netns import Link, inside, run, works
 
 pytestmark = pytest.mark.viaduct

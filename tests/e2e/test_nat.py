@@ -1,6 +1,7 @@
 """A real NAT between phone and proxy, made with nftables in a network namespace. Its mappings die after two silent seconds, and a new one
 has another port: whoever keeps his alive is reached, whoever does not is found to be gone at once, and found again when he comes back."""
 
+import contextlib
 import os
 import pathlib
 import socket
