@@ -184,6 +184,21 @@ static void check_listener_websocket(const struct rules *rules, size_t index)
                           "cannot be stateless: the answers would not find the WebSocket");
 }
 
+/* Pings go to those who are reached by the way they came, which over UDP and TCP nobody is unless contacts says so. */
+static void check_listener_nat(const struct rules *rules, size_t index)
+{
+    const struct config_listener *listener = &rules->config->listeners[index];
+    bool is_plain = listener->transport == CONFIG_UDP || listener->transport == CONFIG_TCP;
+    char key[KEY_MAX_BYTES];
+
+    snprintf(key, sizeof(key), "listeners[%zu].nat.ping", index);
+    if (is_plain && listener->nat.ping != CONFIG_NAT_PING_NONE &&
+        listener->nat.contacts == CONFIG_NAT_REGISTERED)
+        config_errors_add(rules->errors, document_line(rules->root, key), key,
+                          "set contacts to source, or leave it out",
+                          "pings nobody: clients are reached by their Contact here");
+}
+
 /* Domains and aliases together are the host names that mean something here. NULL: wrong by itself. */
 static const char *host_at(const struct config *config, size_t index, char key[KEY_MAX_BYTES])
 {
@@ -250,6 +265,8 @@ void rules_check(const struct config *config, const struct node *root, struct co
         check_listener_tls(&rules, i);
     for (size_t i = 0; i < config->n_listeners; i++)
         check_listener_websocket(&rules, i);
+    for (size_t i = 0; i < config->n_listeners; i++)
+        check_listener_nat(&rules, i);
     for (size_t i = 0; i < config->n_domains + config->n_aliases; i++)
         check_host(&rules, i);
     for (size_t i = 1; i < config->auth.n_algorithms; i++)

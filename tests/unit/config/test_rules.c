@@ -79,6 +79,13 @@ static void keys_must_agree(void **state)
         {LISTENERS("  - { transport: ws, address: 192.0.2.1:5060 }\n"
                    "  - { transport: udp, address: 192.0.2.1:5060, udp_alone: yes }\n"),
          ""},
+        /* NAT */
+        {LISTENERS("  - { transport: udp, address: 192.0.2.1, nat: { ping: options } }\n"),
+         "c.yaml:3: listeners[0].nat.ping: pings nobody: clients are reached by their Contact here; set "
+         "contacts to source, or leave it out\n"},
+        {LISTENERS("  - { transport: udp, address: 192.0.2.1, nat: { ping: crlf, contacts: source } }\n"
+                   "  - { transport: ws, address: 192.0.2.1, nat: { ping: options } }\n"),
+         ""},
         /* TLS */
         {LISTENERS("  - { transport: tls, address: 192.0.2.1 }\n"
                    "  - { transport: wss, address: 192.0.2.1 }\n") "tls: { certificates: [ { cert: /c.pem, "
