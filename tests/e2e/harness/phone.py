@@ -196,7 +196,7 @@ class Phone:
                 return
             except ConnectionError:
                 continue
-            if octets.strip(b"\r\n\0"):
+            if octets.strip(b"\r\n\0") and not is_stun(octets):
                 self._take(Message.parse(octets), ("udp", address))
 
     def _take_connection(self):
@@ -387,6 +387,11 @@ class Phone:
         response = self.ask_with_digest(request)
         assert response.status == 200, response
         return bindings(response)
+
+
+def is_stun(octets):
+    """RFC 5626 section 4.4.2: the two top bits tell STUN from SIP."""
+    return octets[0] < 0x40 and octets[4:8] == b"\x21\x12\xa4\x42"
 
 
 def bindings(response):
