@@ -169,6 +169,10 @@ static int build_for_tcp(struct proxy_copy *copy, struct wire **ret_wire)
     struct proxy_copy tcp = *copy;
     int rc;
 
+    /* RFC 5626 section 5.3: a request for a flow goes by that flow. A NAT lets no connection in, and silence there
+     * would cost the caller the time of a connect. */
+    if (copy->hop.flow_only)
+        return ERR_UNSUPPORTED;
     tcp.hop.transport = SIP_TRANSPORT_TCP;
     tcp.hop.flow = SIP_FLOW_NONE;
     rc = proxy_listener_choose(c->req.proxy, &tcp.hop, c->prefer_listener, copy->hop.listener,
