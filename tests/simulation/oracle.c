@@ -28,6 +28,7 @@ struct leg {
     const struct ua *ua; /* where it went; NULL: nobody */
     bool is_stream;
     bool got_1xx;
+    bool may_have_1xx; /* one came, perhaps at the very moment of Timer B */
     unsigned final_status;
     ms_t sent_ms, final_ms, cancel_ms;
     ms_t alive_until_ms; /* without a provisional response */
@@ -137,6 +138,7 @@ static void arriving_response(struct sim *s, const struct plain *m)
     *p = (struct pending){.leg = leg, .status = m->status, .to_tag = sim_path(s, m, "To.tag")};
     if (m->status < 200) {
         leg->got_1xx = leg->got_1xx || leg_is_pending(s, leg);
+        leg->may_have_1xx = leg->may_have_1xx || leg->got_1xx || s->world.now_ms - leg->sent_ms <= SIM_B_MS;
         return;
     }
     p->wants_2xx = is_invite(leg->up) && m->status < 300 && is_accepting(s, leg);
@@ -204,9 +206,9 @@ static void leaving_cancel(struct sim *s, const struct plain *m)
             sim_fail(s, "section 16.10: a second CANCEL for one branch:\n%.*s", SLICE_ARG(m->bytes));
         return;
     }
-    if (!leg->got_1xx || leg->final_status != 0)
+    if (!leg->may_have_1xx || leg->final_status != 0)
         sim_fail(s, "section 9.1: a CANCEL for a branch that %s:\n%.*s",
-                 leg->got_1xx ? "has its final response" : "has sent nothing", SLICE_ARG(m->bytes));
+                 leg->may_have_1xx ? "has its final response" : "has sent nothing", SLICE_ARG(m->bytes));
     leg->cancel_bytes = m->bytes;
     leg->cancel_ms = s->world.now_ms;
 }
