@@ -197,7 +197,6 @@ DIFFERENT = {
     "user-case": ("sip:a@h.test", "sip:A@h.test"),
     "port": ("sip:a@h.test", "sip:a@h.test:5060"),
     "password": ("sip:a@h.test", "sip:a:b@h.test"),
-    "scheme": ("sip:a@h.test", "sips:a@h.test"),
     "transport": ("sip:a@h.test", "sip:a@h.test;transport=udp"),
     "user-param": ("sip:a@h.test", "sip:a@h.test;user=phone"),
     "ttl": ("sip:a@h.test", "sip:a@h.test;ttl=1"),
@@ -220,6 +219,17 @@ def test_19_1_4_bindings_are_told_apart_by_uri_comparison(user, one, two, count)
     assert user.register(f"<{one}>").status == 200
     response = user.register(f"<{two}>")
     assert response.status == 200 and len(bindings(response)) == count
+
+
+def test_19_1_4_a_sips_contact_is_another_and_comes_by_a_sips_register_alone(user):
+    """RFC 5630 section 5.2: "accept a binding to a SIPS Contact header field only if all the appropriate URIs are
+    of the SIPS scheme ... the Request-URI and the Contacts"; else 400."""
+    assert user.register("<sip:a@h.test>").status == 200
+    assert user.register("<sips:a@h.test>").status == 400
+    secure = user.register_request("<sips:a@h.test>")
+    secure.start = secure.start.replace(" sip:", " sips:")
+    response = user.ask(secure)
+    assert response.status == 200 and len(bindings(response)) == 2
 
 
 @pytest.mark.parametrize("one, two", SAME.values(), ids=SAME)
