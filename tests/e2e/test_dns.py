@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from harness import sip
+from harness import env, sip
 from harness.dns import REFUSED, SERVFAIL, Nsd, Relay
 from harness.phone import call, hang_up, refuse
 from harness.proxy import loopback_listeners
@@ -416,8 +416,12 @@ def test_questions_that_nobody_answers_do_not_pile_up(site):
     site.relay.silent = lambda name, kind: True
     caller = site.phone("alice")
     before = site.proxy.rss_kb()
-    requests = [ask(caller, f"sip:bob@n{n}.far.example") for n in range(500)]
+    requests = []
+    for n in range(500):
+        requests.append(ask(caller, f"sip:bob@n{n}.far.example"))
+        if n % 50 == 49:
+            assert site.proxy.answers_options(seconds=env.patience(5))  # it has read them: a socket's buffer is not large
     for request in requests:
         assert caller.final(request, 20).status == 500
     assert site.proxy.answers_options()
-    assert site.proxy.rss_kb() - before < 60000
+    assert env.sanitized() or site.proxy.rss_kb() - before < 60000
