@@ -1,6 +1,7 @@
 #include "auth/nonce.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "crypto/base64url.h"
 #include "crypto/crypto.h"
 #include <pthread.h>
@@ -74,20 +75,6 @@ void auth_nonces_free(struct auth_nonces *nonces)
     mem_free(nonces);
 }
 
-static void put_number(uint8_t *out, size_t bytes, uint64_t value)
-{
-    for (size_t i = bytes; i-- > 0; value >>= 8)
-        out[i] = (uint8_t)value;
-}
-
-static uint64_t get_number(const uint8_t *in, size_t bytes)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes; i++)
-        value = value << 8 | in[i];
-    return value;
-}
-
 static void put_code(const struct auth_nonces *nonces, struct slice realm, const struct octets *octets,
                      uint8_t out[sizeof(octets->code)])
 {
@@ -97,8 +84,7 @@ static void put_code(const struct auth_nonces *nonces, struct slice realm, const
     hash_add(&st, slice_make((const char *)octets->issued, sizeof(octets->issued)));
     hash_add(&st, slice_make((const char *)octets->number, sizeof(octets->number)));
     struct hash128 h = hash_end128(&st);
-    put_number(out, 8, h.lo);
-    put_number(out + 8, 4, h.hi);
+    num_put_octets(num_put_octets(out, h.lo, 8), h.hi, 4);
 }
 
 /* Never 0: up to then nothing has been forgotten. */
@@ -110,8 +96,8 @@ static uint32_t seconds_of(ms_t now_ms)
 void auth_nonce_issue(struct auth_nonces *nonces, struct slice realm, ms_t now_ms, struct buf *out)
 {
     struct octets octets;
-    put_number(octets.issued, sizeof(octets.issued), seconds_of(now_ms));
-    put_number(octets.number, sizeof(octets.number), atomic_fetch_add(&nonces->last_number, 1) + 1);
+    num_put_octets(octets.issued, seconds_of(now_ms), sizeof(octets.issued));
+    num_put_octets(octets.number, atomic_fetch_add(&nonces->last_number, 1) + 1, sizeof(octets.number));
     put_code(nonces, realm, &octets, octets.code);
     crypto_base64url_encode(slice_make((const char *)&octets, sizeof(octets)), out);
 }
@@ -130,7 +116,7 @@ static bool is_valid(const struct auth_nonces *nonces, struct slice text, struct
                       slice_make((const char *)ret_octets->code, sizeof(code))))
         return false;
     int64_t age_s =
-        (int64_t)seconds_of(now_ms) - (int64_t)get_number(ret_octets->issued, sizeof(ret_octets->issued));
+        (int64_t)seconds_of(now_ms) - (int64_t)num_get_octets(ret_octets->issued, sizeof(ret_octets->issued));
     return age_s >= -FUTURE_S && age_s <= nonces->lifetime_s;
 }
 
@@ -178,8 +164,8 @@ enum auth_nonce_state auth_nonce_use(struct auth_nonces *nonces, struct slice no
     struct octets octets;
     if (!is_valid(nonces, nonce, realm, now_ms, &octets))
         return AUTH_NONCE_STALE;
-    uint64_t number = get_number(octets.number, sizeof(octets.number));
-    uint32_t issued_s = (uint32_t)get_number(octets.issued, sizeof(octets.issued));
+    uint64_t number = num_get_octets(octets.number, sizeof(octets.number));
+    uint32_t issued_s = (uint32_t)num_get_octets(octets.issued, sizeof(octets.issued));
     if (nc == 0)
         nc = 1;
 

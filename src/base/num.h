@@ -1,4 +1,4 @@
-/* Numbers from and to text, never wrapping. */
+/* Numbers from and to text, never wrapping; and from and to octets in network order. */
 #ifndef BASE_NUM_H
 #define BASE_NUM_H
 
@@ -17,5 +17,23 @@ size_t num_format_u64(uint64_t value, char *out);
 void num_format_hex64(uint64_t value, char out[16]);
 /* 1 to 16 hex digits, either case, the whole slice. */
 MUST_USE int num_parse_hex64(struct slice s, uint64_t *ret_value);
+
+/* The low `bytes` octets of value, 1 to 8 of them, highest first. Returns what follows them. */
+static inline uint8_t *num_put_octets(uint8_t *out, uint64_t value, size_t bytes)
+{
+    for (size_t i = bytes; i-- > 0; value >>= 8)
+        out[i] = (uint8_t)value;
+    return out + bytes;
+}
+
+/* The number of 1 to 8 octets. */
+static inline uint64_t num_get_octets(const uint8_t *octets, size_t bytes)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < bytes; i++)
+        value = value << 8 | octets[i];
+    return value;
+}
 
 #endif

@@ -73,21 +73,6 @@ bool location_gruu_public_read(const struct location_gruus *gruus, struct slice 
     return true;
 }
 
-static void put_number(uint8_t *out, uint64_t value, size_t bytes)
-{
-    for (size_t i = bytes; i-- > 0; value >>= 8)
-        out[i] = (uint8_t)value;
-}
-
-static uint64_t get_number(const uint8_t *p, size_t bytes)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < bytes; i++)
-        value = value << 8 | p[i];
-    return value;
-}
-
 int location_gruu_temporary(const struct location_gruus *gruus, struct slice user, struct slice domain,
                             const struct location_gruu *gruu, char out[LOCATION_GRUU_NAME_BYTES])
 {
@@ -99,8 +84,8 @@ int location_gruu_temporary(const struct location_gruus *gruus, struct slice use
         return ERR_LIMIT;
     plain[0] = (uint8_t)user.len;
     memcpy(plain + USER_OFF, user.ptr, user.len);
-    put_number(plain + INSTANCE_OFF, gruu->instance, 8);
-    put_number(plain + SINCE_OFF, gruu->since_s, 4);
+    num_put_octets(plain + INSTANCE_OFF, gruu->instance, 8);
+    num_put_octets(plain + SINCE_OFF, gruu->since_s, 4);
     rc = crypto_seal(&gruus->seal, slice_make((const char *)plain, sizeof(plain)), domain, sealed);
     if (rc != 0)
         return rc;
@@ -127,7 +112,7 @@ int location_gruu_temporary_read(const struct location_gruus *gruus, struct slic
         return rc;
     memcpy(out, plain + USER_OFF, plain[0]);
     *ret_user = slice_make(out, plain[0]);
-    *ret_gruu = (struct location_gruu){.instance = get_number(plain + INSTANCE_OFF, 8),
-                                       .since_s = (uint32_t)get_number(plain + SINCE_OFF, 4)};
+    *ret_gruu = (struct location_gruu){.instance = num_get_octets(plain + INSTANCE_OFF, 8),
+                                       .since_s = (uint32_t)num_get_octets(plain + SINCE_OFF, 4)};
     return 0;
 }

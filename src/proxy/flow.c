@@ -46,20 +46,11 @@ static uint32_t name_of_listener(const struct proxy_opts *opts, const struct pro
     return (uint32_t)hash_end64(&st);
 }
 
-static uint8_t *put(uint8_t *out, uint64_t value, size_t bytes)
+/* The next number; *p moves behind it. */
+static uint64_t take(const uint8_t **p, size_t bytes)
 {
-    for (size_t i = bytes; i-- > 0; value >>= 8)
-        out[i] = (uint8_t)value;
-    return out + bytes;
-}
-
-static uint64_t get(const uint8_t **p, size_t bytes)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < bytes; i++)
-        value = value << 8 | *(*p)++;
-    return value;
+    *p += bytes;
+    return num_get_octets(*p - bytes, bytes);
 }
 
 static size_t ip_bytes(uint8_t family)
@@ -79,14 +70,14 @@ static size_t data_bytes(uint8_t transport, uint8_t family)
 
 static size_t pack(const struct proxy_opts *opts, const struct sip_hop *hop, uint8_t out[DATA_MAX])
 {
-    uint8_t *p = put(out, hop->transport, 1);
+    uint8_t *p = num_put_octets(out, hop->transport, 1);
 
-    p = put(p, name_of_listener(opts, &opts->listeners[hop->listener]), 4);
-    p = put(p, hop->addr.family, 1);
+    p = num_put_octets(p, name_of_listener(opts, &opts->listeners[hop->listener]), 4);
+    p = num_put_octets(p, hop->addr.family, 1);
     memcpy(p, hop->addr.ip, ip_bytes(hop->addr.family));
-    p = put(p + ip_bytes(hop->addr.family), hop->addr.port, 2);
+    p = num_put_octets(p + ip_bytes(hop->addr.family), hop->addr.port, 2);
     if (is_stream(hop->transport))
-        p = put(p, hop->flow, 8);
+        p = num_put_octets(p, hop->flow, 8);
     return (size_t)(p - out);
 }
 
@@ -94,15 +85,15 @@ static size_t pack(const struct proxy_opts *opts, const struct sip_hop *hop, uin
 static enum proxy_flow_found unpack(const struct proxy_opts *opts, const uint8_t *data,
                                     struct sip_hop *ret_hop)
 {
-    struct sip_hop hop = {.transport = (uint8_t)get(&data, 1), .flow_only = true};
-    uint32_t listener = (uint32_t)get(&data, 4);
+    struct sip_hop hop = {.transport = (uint8_t)take(&data, 1), .flow_only = true};
+    uint32_t listener = (uint32_t)take(&data, 4);
 
-    hop.addr.family = (uint8_t)get(&data, 1);
+    hop.addr.family = (uint8_t)take(&data, 1);
     memcpy(hop.addr.ip, data, ip_bytes(hop.addr.family));
     data += ip_bytes(hop.addr.family);
-    hop.addr.port = (uint16_t)get(&data, 2);
+    hop.addr.port = (uint16_t)take(&data, 2);
     if (is_stream(hop.transport))
-        hop.flow = get(&data, 8);
+        hop.flow = take(&data, 8);
     for (size_t i = 0; i < opts->n_listeners; i++) {
         const struct proxy_listener *l = &opts->listeners[i];
 

@@ -1,4 +1,5 @@
 #include "transport/stun.h"
+#include "base/num.h"
 #include <string.h>
 
 #define HEADER_BYTES      20
@@ -16,22 +17,6 @@ enum {
     ATTR_FINGERPRINT = 0x8028,
 };
 #define UNKNOWN_MAX 2 /* named in an error: it must not grow long */
-
-static uint32_t get(const uint8_t *p, size_t bytes)
-{
-    uint32_t value = 0;
-
-    for (size_t i = 0; i < bytes; i++)
-        value = value << 8 | p[i];
-    return value;
-}
-
-static uint8_t *put(uint8_t *out, uint32_t value, size_t bytes)
-{
-    for (size_t i = bytes; i-- > 0; value >>= 8)
-        out[i] = (uint8_t)value;
-    return out + bytes;
-}
 
 /* CRC-32 of ITU-T V.42, bit by bit: what it goes over is short. */
 static uint32_t crc32(const uint8_t *p, size_t len)
@@ -62,8 +47,9 @@ struct question {
 /* Section 6: the first two bits, the magic cookie, and a length that is true and a multiple of 4. */
 static bool is_binding_request(const uint8_t *p, size_t len)
 {
-    return len >= HEADER_BYTES && get(p, 2) == BINDING_REQUEST && get(p + 4, 4) == MAGIC &&
-           get(p + 2, 2) + HEADER_BYTES == len && len % 4 == 0;
+    return len >= HEADER_BYTES && num_get_octets(p, 2) == BINDING_REQUEST &&
+           num_get_octets(p + 4, 4) == MAGIC && num_get_octets(p + 2, 2) + HEADER_BYTES == len &&
+           len % 4 == 0;
 }
 
 static bool read_attributes(const uint8_t *p, size_t len, struct question *q)
@@ -71,14 +57,16 @@ static bool read_attributes(const uint8_t *p, size_t len, struct question *q)
     size_t off = HEADER_BYTES;
 
     while (off + ATTRIBUTE_BYTES <= len) {
-        uint32_t type = get(p + off, 2), value_len = get(p + off + 2, 2);
+        uint32_t type = (uint32_t)num_get_octets(p + off, 2),
+                 value_len = (uint32_t)num_get_octets(p + off + 2, 2);
         size_t end = off + ATTRIBUTE_BYTES + (value_len + 3) / 4 * 4;
 
         if (end > len)
             return false;
         if (type == ATTR_FINGERPRINT) {
             /* Section 15.5: over all before it, and the last one. */
-            if (value_len != 4 || end != len || get(p + off + 4, 4) != (crc32(p, off) ^ FINGERPRINT_XOR))
+            if (value_len != 4 || end != len ||
+                num_get_octets(p + off + 4, 4) != (crc32(p, off) ^ FINGERPRINT_XOR))
                 return false;
             q->has_fingerprint = true;
         } else if (!is_known(type) && q->n_unknown < UNKNOWN_MAX) {
@@ -93,10 +81,10 @@ static uint8_t *put_mapped_address(uint8_t *out, const struct addr *from, const 
 {
     size_t ip_bytes = from->family == ADDR_IPV6 ? 16 : 4;
 
-    out = put(out, ATTR_XOR_MAPPED_ADDRESS, 2);
-    out = put(out, (uint32_t)(4 + ip_bytes), 2);
-    out = put(out, from->family == ADDR_IPV6 ? 2 : 1, 2);
-    out = put(out, from->port ^ MAGIC >> 16, 2);
+    out = num_put_octets(out, ATTR_XOR_MAPPED_ADDRESS, 2);
+    out = num_put_octets(out, (uint32_t)(4 + ip_bytes), 2);
+    out = num_put_octets(out, from->family == ADDR_IPV6 ? 2 : 1, 2);
+    out = num_put_octets(out, from->port ^ MAGIC >> 16, 2);
     /* Section 15.2: with the magic cookie and the transaction id, which follow each other in the header. */
     for (size_t i = 0; i < ip_bytes; i++)
         *out++ = from->ip[i] ^ question[4 + i];
@@ -105,13 +93,13 @@ static uint8_t *put_mapped_address(uint8_t *out, const struct addr *from, const 
 
 static uint8_t *put_unknown(uint8_t *out, const struct question *q)
 {
-    out = put(out, ATTR_ERROR_CODE, 2);
-    out = put(out, 4, 2);
-    out = put(out, 0x0414, 4); /* class 4, number 20 */
-    out = put(out, ATTR_UNKNOWN_ATTRIBUTES, 2);
-    out = put(out, (uint32_t)(2 * q->n_unknown), 2);
+    out = num_put_octets(out, ATTR_ERROR_CODE, 2);
+    out = num_put_octets(out, 4, 2);
+    out = num_put_octets(out, 0x0414, 4); /* class 4, number 20 */
+    out = num_put_octets(out, ATTR_UNKNOWN_ATTRIBUTES, 2);
+    out = num_put_octets(out, (uint32_t)(2 * q->n_unknown), 2);
     for (size_t i = 0; i < UNKNOWN_MAX; i++)
-        out = put(out, i < q->n_unknown ? q->unknown[i] : 0, 2);
+        out = num_put_octets(out, i < q->n_unknown ? q->unknown[i] : 0, 2);
     return out;
 }
 
@@ -126,15 +114,15 @@ size_t stun_answer(struct slice data, const struct addr *from, uint8_t out[STUN_
         return 0;
     end = q.n_unknown > 0 ? put_unknown(end, &q) : put_mapped_address(end, from, p);
     len = (size_t)(end - out) + (q.has_fingerprint ? FINGERPRINT_BYTES : 0);
-    put(out, q.n_unknown > 0 ? BINDING_ERROR : BINDING_SUCCESS, 2);
-    put(out + 2, (uint32_t)(len - HEADER_BYTES), 2);
+    num_put_octets(out, q.n_unknown > 0 ? BINDING_ERROR : BINDING_SUCCESS, 2);
+    num_put_octets(out + 2, (uint32_t)(len - HEADER_BYTES), 2);
     memcpy(out + 4, p + 4, HEADER_BYTES - 4);
     if (q.has_fingerprint) {
         uint32_t crc = crc32(out, (size_t)(end - out));
 
-        end = put(end, ATTR_FINGERPRINT, 2);
-        end = put(end, 4, 2);
-        put(end, crc ^ FINGERPRINT_XOR, 4);
+        end = num_put_octets(end, ATTR_FINGERPRINT, 2);
+        end = num_put_octets(end, 4, 2);
+        num_put_octets(end, crc ^ FINGERPRINT_XOR, 4);
     }
     return len;
 }

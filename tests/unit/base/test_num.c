@@ -23,6 +23,20 @@ static void digits_only(void **state)
     assert_int_equal(value, 42);
 }
 
+static void octets_stand_in_network_order(void **state)
+{
+    uint8_t octets[8] = {0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee};
+    const uint8_t three[] = {0x23, 0x45, 0x67, 0xee}, eight[] = {1, 2, 3, 4, 5, 6, 7, 8};
+
+    (void)state;
+    assert_ptr_equal(num_put_octets(octets, 0x01234567, 3), octets + 3);
+    assert_memory_equal(octets, three, sizeof(three)); /* the low ones, and none behind them */
+    assert_true(num_get_octets(octets, 3) == 0x234567);
+    num_put_octets(octets, 0x0102030405060708, 8);
+    assert_memory_equal(octets, eight, sizeof(eight));
+    assert_true(num_get_octets(octets, 8) == 0x0102030405060708);
+}
+
 static void numbers_never_wrap(void **state)
 {
     uint64_t value = 7;
@@ -94,6 +108,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(digits_only),
+        cmocka_unit_test(octets_stand_in_network_order),
         cmocka_unit_test(numbers_never_wrap),
         cmocka_unit_test(u32_is_bounded_and_can_saturate),
         cmocka_unit_test(format_and_parse_agree),
