@@ -172,47 +172,48 @@ static void print_boolean(const struct value_type *type, const void *value, stru
     print_name(type, *(const bool *)value, out);
 }
 
-/* A word, which stands for 0, or a number above it. */
-static int parse_workers(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
+/* A word, which stands for 0, or a number above it, which is read and written by another type's functions. */
+static int parse_word_or(int (*parse)(const struct value_type *, struct slice, struct arena *, void *),
+                         const struct value_type *type, struct slice text, struct arena *arena, void *ret)
 {
-    const struct value_name *n = value_word(type, text);
-    uint32_t count;
+    uint64_t number = 0; /* room for 4 or 8 octets */
 
-    (void)arena;
-    if (n)
-        count = (uint32_t)n->value;
-    else if (num_parse_u32(text, UINT32_MAX, &count) < 0 || count == 0)
+    if (!value_word(type, text) &&
+        (parse(type, text, arena, &number) < 0 || value_number(type, &number) == 0))
         return ERR_SYNTAX;
-    *(uint32_t *)ret = count;
+    memcpy(ret, &number, type->bytes);
     return 0;
 }
 
-static void print_workers(const struct value_type *type, const void *value, struct buf *out)
+static void print_word_or(void (*print)(const struct value_type *, const void *, struct buf *),
+                          const struct value_type *type, const void *value, struct buf *out)
 {
     if (value_number(type, value) == 0)
         print_name(type, 0, out);
     else
-        print_count(type, value, out);
+        print(type, value, out);
 }
 
-/* The same for a duration. */
+static int parse_optional_count(const struct value_type *type, struct slice text, struct arena *arena,
+                                void *ret)
+{
+    return parse_word_or(parse_count, type, text, arena, ret);
+}
+
+static void print_optional_count(const struct value_type *type, const void *value, struct buf *out)
+{
+    print_word_or(print_count, type, value, out);
+}
+
 static int parse_optional_milliseconds(const struct value_type *type, struct slice text, struct arena *arena,
                                        void *ret)
 {
-    ms_t ms = 0;
-
-    if (!value_word(type, text) && (parse_milliseconds(type, text, arena, &ms) < 0 || ms == 0))
-        return ERR_SYNTAX;
-    memcpy(ret, &ms, sizeof(ms));
-    return 0;
+    return parse_word_or(parse_milliseconds, type, text, arena, ret);
 }
 
 static void print_optional_milliseconds(const struct value_type *type, const void *value, struct buf *out)
 {
-    if (value_number(type, value) == 0)
-        print_name(type, 0, out);
-    else
-        print_milliseconds(type, value, out);
+    print_word_or(print_milliseconds, type, value, out);
 }
 
 /* ---- texts ---- */
@@ -793,7 +794,7 @@ TYPE(seconds, parse_seconds, print_seconds, .noun = "a duration in whole seconds
 TYPE(bytes, parse_bytes, print_bytes, .noun = "a size",
      .how = "write a number of octets, or with k, M or G, as 64k");
 TYPE(count, parse_count, print_count, .noun = "a number", .how = "write digits alone");
-TYPE(workers, parse_workers, print_workers, .noun = "\"auto\" or a number above 0",
+TYPE(workers, parse_optional_count, print_optional_count, .noun = "\"auto\" or a number above 0",
      .how = "write \"auto\" or a number", .names = NAMES({"auto", 0}));
 TYPE(boolean, parse_boolean, print_boolean, .how = "choose one of them",
      .names = NAMES({"yes", 1}, {"no", 0}, {"true", 1}, {"false", 0}, {"on", 1}, {"off", 0}));
@@ -820,7 +821,7 @@ TYPE(server_address, parse_server_address, print_listen_address, .noun = "the IP
 TYPE(prefix, parse_prefix, print_prefix, .noun = "a network",
      .how = "write an IP address, or a network such as 192.0.2.0/24 with nothing after its prefix");
 
-TYPE(optional_count, parse_workers, print_workers, .noun = "\"none\" or a number above 0",
+TYPE(optional_count, parse_optional_count, print_optional_count, .noun = "\"none\" or a number above 0",
      .how = "write digits alone, or leave the key out", .names = NAMES({"none", 0}));
 TYPE(optional_milliseconds, parse_optional_milliseconds, print_optional_milliseconds,
      .noun = "\"inherit\" or a duration", .how = "write a number with ms, s, m, h or d, as 500ms or 1h",
