@@ -33,8 +33,8 @@ def address():
     if os.geteuid() != 0 or netns.has_address():
         yield
     else:
-        net = f"10.94.{os.getpid() % 250}"
-        with netns.Link("ice", f"{net}.1", f"{net}.2"):
+        net = netns.free_network(94)
+        with netns.Link("ice", net + "1", net + "2"):
             yield
 
 

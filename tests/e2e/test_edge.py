@@ -46,6 +46,16 @@ def chain(start_proxy):
     return home, edge_of(start_proxy, home)
 
 
+@pytest.fixture
+def home_and_edge(chain, phone):
+    """alice at home, and bob behind the edge by TCP; both are registered."""
+    home, edge = chain
+    alice, bob = phone(home, "alice"), phone(edge, "bob", domain=home.domain, transport="tcp")
+    alice.register()
+    register(bob)
+    return alice, bob
+
+
 @pytest.mark.parametrize("transports", [("udp", "udp"), ("tcp", "tcp"), ("udp", "tcp"), ("tcp", "udp")])
 def test_phones_at_the_edge_call_each_other_through_their_home(chain, phone, transports):
     home, edge = chain
@@ -59,22 +69,17 @@ def test_phones_at_the_edge_call_each_other_through_their_home(chain, phone, tra
     hang_up(near, far)
 
 
-def test_a_phone_at_home_and_one_at_the_edge(chain, phone):
-    home, edge = chain
-    alice, bob = phone(home, "alice"), phone(edge, "bob", domain=home.domain, transport="tcp")
-    alice.register()
-    register(bob)
+def test_a_phone_at_home_and_one_at_the_edge(home_and_edge):
+    alice, bob = home_and_edge
     near, far = call(alice, bob)
     hang_up(far, near)
     near, far = call(bob, alice, contact=instance(bob).split(";reg-id")[0])
     hang_up(far, near)
 
 
-def test_a_closed_connection_is_480_at_once_and_the_phone_comes_back(chain, phone):
+def test_a_closed_connection_is_480_at_once_and_the_phone_comes_back(chain, home_and_edge, phone):
     home, edge = chain
-    alice, bob = phone(home, "alice"), phone(edge, "bob", domain=home.domain, transport="tcp")
-    alice.register()
-    register(bob)
+    alice, bob = home_and_edge
     bob.stream().close()
     time.sleep(0.2)
     began = time.monotonic()
@@ -99,12 +104,9 @@ def test_two_flows_the_second_takes_over(chain, phone):
     hang_up(*call(alice, first))
 
 
-def test_the_edge_starts_again_its_connections_are_gone(chain, phone):
+def test_the_edge_starts_again_its_connections_are_gone(chain, home_and_edge, phone):
     home, edge = chain
-    alice = phone(home, "alice")
-    alice.register()
-    bob = phone(edge, "bob", domain=home.domain, transport="tcp")
-    register(bob)
+    alice, bob = home_and_edge
     edge.stop()
     edge.start()
     began = time.monotonic()

@@ -1,13 +1,12 @@
 """The cable of a gateway is pulled while a call is set up: nothing says so, no ICMP, no reset. Each gateway is in a network namespace of its
 own. The call goes to the next member of the group within the time of the configuration, and the gateway is used again when it is back."""
 
-import os
 import time
 
 import pytest
 
 from harness.env import patience
-from harness.netns import Link, inside
+from harness.netns import Link, free_network, inside
 from harness.phone import confirm, hang_up, serve
 from harness.proxy import loopback_listeners
 
@@ -53,11 +52,12 @@ class Site:
 @pytest.fixture
 def site(start_proxy, phone, ports):
     """site(**group) with the first gateway at the link that is going to be cut."""
-    net, made = os.getpid() % 250, []
+    made = []
 
     def make(transport="udp", **group):
         for i in (1, 2):
-            made.append(Link(f"gw{i}", f"10.9{i}.{net}.1", f"10.9{i}.{net}.2"))
+            net = free_network(90 + i)
+            made.append(Link(f"gw{i}", net + "1", net + "2"))
         return Site(start_proxy, phone, ports, made, transport, **group)
 
     yield make

@@ -15,13 +15,12 @@ kernel does not tell: there the number of failures is held against the probabili
 
 import contextlib
 import math
-import os
 
 import pytest
 
 from harness import proxy as proxies
 from harness.lossy import INVITE_COPIES, OTHER_COPIES, Line, Town
-from harness.netns import Link, inside, run, works
+from harness.netns import Link, free_network, inside, run, works
 
 pytestmark = pytest.mark.viaduct
 
@@ -159,8 +158,8 @@ def lose(link, loss):
 @pytest.mark.tools("ip", "tc", "nft")
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_link_that_loses_datagrams_in_the_kernel_costs_no_more_calls_than_chance_allows(phones, loss):
-    net = f"10.89.{os.getpid() % 250}"
-    with Link("loss", f"{net}.1", f"{net}.2") as link:
+    net = free_network(89)
+    with Link("loss", net + "1", net + "2") as link:
         lines = phones(link.here, link)
         register(lines)
         lose(link, loss)

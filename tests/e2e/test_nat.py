@@ -17,8 +17,8 @@ from harness.phone import Phone, call, hang_up
 
 pytestmark = [pytest.mark.viaduct, pytest.mark.tools("ip", "nft")]
 
-NET = os.getpid() % 250  # several runs may go on at once
-OUTSIDE, ROUTER_OUT, ROUTER_IN, INSIDE = f"10.88.{NET}.1", f"10.88.{NET}.2", f"10.77.{NET}.1", f"10.77.{NET}.2"
+OUT, IN = netns.free_network(88), netns.free_network(77)
+OUTSIDE, ROUTER_OUT, ROUTER_IN, INSIDE = OUT + "1", OUT + "2", IN + "1", IN + "2"
 MAPPING_S = 2
 STUN = bytes.fromhex("000100002112a442") + b"who am I now"
 

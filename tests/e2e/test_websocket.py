@@ -41,6 +41,15 @@ def web_phone():
         each.close()
 
 
+@pytest.fixture
+def page_and_phone(web_proxy, web_phone, phone, transport):
+    """alice in a browser, bob with a telephone; both are registered."""
+    proxy = web_proxy()
+    alice, bob = web_phone(proxy, "alice", transport=transport), phone(proxy, "bob")
+    alice.register(), bob.register()
+    return alice, bob
+
+
 # Section 5: the transport, and calls by it.
 
 
@@ -55,10 +64,8 @@ def test_7118_4_2_text_and_binary_are_accepted_and_answered_in_kind(web_proxy, w
 
 
 @pytest.mark.parametrize("transport", KINDS)
-def test_7118_5_1_the_via_names_the_transport_both_ways(web_proxy, web_phone, phone, transport):
-    proxy = web_proxy()
-    alice, bob = web_phone(proxy, "alice", transport=transport), phone(proxy, "bob")
-    alice.register(), bob.register()
+def test_7118_5_1_the_via_names_the_transport_both_ways(page_and_phone, transport):
+    alice, bob = page_and_phone
     _, arrived = ring(bob, alice)
     assert arrived.lines("Via")[0].startswith(f"SIP/2.0/{transport.upper()} 127.0.0.1:{alice.proxy_address()[1]};")
     _, arrived = ring(alice, bob)
@@ -67,10 +74,8 @@ def test_7118_5_1_the_via_names_the_transport_both_ways(web_proxy, web_phone, ph
 
 
 @pytest.mark.parametrize("transport", KINDS)
-def test_7118_5_a_page_calls_a_phone_and_either_hangs_up(web_proxy, web_phone, phone, transport):
-    proxy = web_proxy()
-    alice, bob = web_phone(proxy, "alice", transport=transport), phone(proxy, "bob")
-    alice.register(), bob.register()
+def test_7118_5_a_page_calls_a_phone_and_either_hangs_up(page_and_phone):
+    alice, bob = page_and_phone
     near, far = call(alice, bob)
     hang_up(near, far)
     near, far = call(alice, bob)
@@ -78,10 +83,8 @@ def test_7118_5_a_page_calls_a_phone_and_either_hangs_up(web_proxy, web_phone, p
 
 
 @pytest.mark.parametrize("transport", KINDS)
-def test_7118_5_a_phone_calls_a_page_and_either_hangs_up(web_proxy, web_phone, phone, transport):
-    proxy = web_proxy()
-    alice, bob = web_phone(proxy, "alice", transport=transport), phone(proxy, "bob")
-    alice.register(), bob.register()
+def test_7118_5_a_phone_calls_a_page_and_either_hangs_up(page_and_phone):
+    alice, bob = page_and_phone
     near, far = call(bob, alice)
     hang_up(near, far)
     near, far = call(bob, alice)
@@ -97,10 +100,8 @@ def test_7118_5_pages_call_each_other_over_both_kinds(web_proxy, web_phone):
 
 
 @pytest.mark.parametrize("transport", KINDS)
-def test_5658_the_route_names_each_side_and_the_browser_side_by_transport_ws(web_proxy, web_phone, phone, transport):
-    proxy = web_proxy()
-    alice, bob = web_phone(proxy, "alice", transport=transport), phone(proxy, "bob")
-    alice.register(), bob.register()
+def test_5658_the_route_names_each_side_and_the_browser_side_by_transport_ws(page_and_phone):
+    alice, bob = page_and_phone
     _, arrived = ring(alice, bob)
     far, near = route_uris(arrived)
     assert far[0] == near[0] == "sip"

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import pathlib
 import socket
 import struct
 import subprocess
@@ -48,6 +49,14 @@ def has_address():
                 if flags & _IFF_UP and not flags & _IFF_LOOPBACK:
                     return True
     return False
+
+
+def free_network(second):
+    """The beginning of a network 10.<second>.<n>.0/24 that no interface here is in: several runs may go on at once, and one that
+    was killed leaves its devices behind."""
+    taken = pathlib.Path("/proc/net/fib_trie").read_text(encoding="ascii")
+    networks = (f"10.{second}.{n % 250}." for n in range(os.getpid(), os.getpid() + 250))
+    return next(network for network in networks if f" {network}" not in taken)
 
 
 def add(name):
