@@ -19,55 +19,21 @@ def test_options_is_answered_200(proxy, folder, transport):
     assert child.popen.returncode == 0, child.tail()
 
 
+def register(proxy, folder, transport, password):
+    """sipsak answers the first challenge of a response, and knows MD5 and SHA-256."""
+    where = ("-p", proxy.hostport, "-E", transport, "-s", f"sip:alice@{proxy.domain}")
+    who = ("-C", "sip:alice@127.0.0.1:7999", "-u", "alice", "-a", password, "-x", "60")
+    return sipsak(folder, "register", "-U", "-i", *where, *who, "-vv")
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_register_with_digest(start_proxy, folder, transport):
-    # sipsak answers the first challenge of a response, and knows MD5 and SHA-256.
-    proxy = start_proxy()
-    child = sipsak(
-        folder,
-        "register",
-        "-U",
-        "-i",
-        "-p",
-        proxy.hostport,
-        "-E",
-        transport,
-        "-C",
-        "sip:alice@127.0.0.1:7999",
-        "-s",
-        f"sip:alice@{proxy.domain}",
-        "-u",
-        "alice",
-        "-a",
-        "secret",
-        "-x",
-        "60",
-        "-vv",
-    )
+    child = register(start_proxy(), folder, transport, "secret")
     assert child.popen.returncode == 0, child.tail()
 
 
 def test_register_with_a_wrong_password_is_refused(start_proxy, folder):
-    proxy = start_proxy()
-    child = sipsak(
-        folder,
-        "register",
-        "-U",
-        "-i",
-        "-p",
-        proxy.hostport,
-        "-C",
-        "sip:alice@127.0.0.1:7999",
-        "-s",
-        f"sip:alice@{proxy.domain}",
-        "-u",
-        "alice",
-        "-a",
-        "wrong",
-        "-x",
-        "60",
-        "-vv",
-    )
+    child = register(start_proxy(), folder, "udp", "wrong")
     assert child.popen.returncode != 0, child.tail()
 
 

@@ -11,35 +11,37 @@ from .proxy import Proxy
 
 MODULES = "/usr/lib/x86_64-linux-gnu/kamailio/modules/"
 
-CONFIG = """#!KAMAILIO
+HEAD = """#!KAMAILIO
 debug=1
 log_stderror=yes
 fork=yes
 children=1
 tcp_children=2
 auto_aliases=no
-alias="{domain}"
 {listen}
-tcp_accept_no_cl=yes
-udp_mtu=1300
-udp_mtu_try_proto=TCP
 mpath="{modules}"
 loadmodule "kex.so"
-loadmodule "corex.so"
 loadmodule "tm.so"
-loadmodule "tmx.so"
 loadmodule "sl.so"
 loadmodule "pv.so"
 loadmodule "rr.so"
+loadmodule "path.so"
+loadmodule "siputils.so"
+loadmodule "textops.so"
+loadmodule "nathelper.so"
+"""
+
+CONFIG = HEAD + """alias="{domain}"
+tcp_accept_no_cl=yes
+udp_mtu=1300
+udp_mtu_try_proto=TCP
+loadmodule "corex.so"
+loadmodule "tmx.so"
 loadmodule "maxfwd.so"
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
-loadmodule "textops.so"
-loadmodule "siputils.so"
 loadmodule "sanity.so"
 loadmodule "auth.so"
-loadmodule "path.so"
-loadmodule "nathelper.so"
 modparam("usrloc","db_mode",0)
 modparam("registrar","use_path",1)
 modparam("registrar","path_mode",0)
@@ -81,25 +83,7 @@ request_route {{
 
 
 # An edge proxy (RFC 3327): a Path that says where the phone's datagrams came from, and everything else to the home.
-EDGE = """#!KAMAILIO
-debug=1
-log_stderror=yes
-fork=yes
-children=1
-tcp_children=2
-auto_aliases=no
-{listen}
-mpath="{modules}"
-loadmodule "kex.so"
-loadmodule "tm.so"
-loadmodule "sl.so"
-loadmodule "pv.so"
-loadmodule "rr.so"
-loadmodule "path.so"
-loadmodule "siputils.so"
-loadmodule "textops.so"
-loadmodule "nathelper.so"
-modparam("path","use_received",1)
+EDGE = HEAD + """modparam("path","use_received",1)
 modparam("rr","enable_double_rr",1)
 request_route {{
   force_rport();
