@@ -72,10 +72,11 @@ static void end_local(struct proxy_branch *b, enum proxy_try how, unsigned statu
     tell(b, how, status, NULL);
 }
 
-/* RFC 5626 section 7: what says that this way is cut, or that nobody was there. Once somebody was alerted he has had his chance. */
+/* RFC 5626 section 7: what says that this way is cut, or that nobody was there. Once somebody was alerted he has had his chance;
+ * and a spiral has used its breadth (order.c). */
 static bool may_switch(const struct proxy_branch *b)
 {
-    return b->target->instead && !b->context->is_closed && !b->has_rung &&
+    return b->target->instead && b->context->n_spirals == 0 && !b->context->is_closed && !b->has_rung &&
            b->state != PROXY_BRANCH_CANCEL_DUE && b->state != PROXY_BRANCH_CANCELLING;
 }
 

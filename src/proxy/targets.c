@@ -27,11 +27,23 @@ static struct proxy_target **find_weakest(struct proxy_request *req)
     return weakest;
 }
 
+/* The ways of an instance are requests too, one after the other. */
+static bool is_full(const struct proxy_request *req)
+{
+    unsigned count = 0;
+
+    for (const struct proxy_target *t = req->targets; t; t = t->next) {
+        for (const struct proxy_target *way = t; way; way = way->instead)
+            count++;
+    }
+    return count >= req->proxy->opts->max_branches;
+}
+
 static bool make_room(struct proxy_request *req, unsigned q_milli)
 {
     struct proxy_target **weakest;
 
-    if (req->n_targets < req->proxy->opts->max_branches)
+    if (!is_full(req))
         return true;
     weakest = find_weakest(req);
     if (!weakest || (*weakest)->q_milli >= q_milli)
@@ -127,7 +139,7 @@ int proxy_add_target(struct proxy_request *req, const struct proxy_binding *bind
     };
     same = find_instance(req, binding->instance);
     if (same)
-        return append_instead(same, target);
+        return is_full(req) ? ERR_LIMIT : append_instead(same, target);
     if (is_present(req, target))
         return ERR_EXISTS;
     if (!make_room(req, binding->q_milli))
