@@ -28,7 +28,7 @@ static struct hash128 sign(const struct signing *s)
     hash_add(&st, slice_make((const char *)s->data, s->len));
     if (s->use != PROXY_FLOW_PATH) {
         hash_add(&st, s->call_id);
-        hash_add(&st, s->tag);
+        hash_add_nocase(&st, s->tag); /* a token (section 7.3.1) */
     }
     return hash_end128(&st);
 }

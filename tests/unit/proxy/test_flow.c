@@ -159,6 +159,19 @@ static void s5_3_one_of_a_dialog_goes_by_its_tags(void **state)
     assert_false(flow.is_incoming);
 }
 
+/* RFC 3261 section 7.3.1: "Unless specified otherwise ... tokens are always case-insensitive." */
+static void s7_3_1_tags_are_tokens_and_their_case_means_nothing(void **state)
+{
+    struct proxy_flow flow;
+
+    (void)state;
+    assert_int_equal(read_in(PROXY_FLOW_CALLEE, &flows[0], "call", "CALLER", "callee", &flows[1], &flow),
+                     PROXY_FLOW_FOUND);
+    assert_true(flow.is_incoming);
+    assert_int_equal(read_in(PROXY_FLOW_CALLEE, &flows[0], "CALL", "caller", "callee", &flows[1], &flow),
+                     PROXY_FLOW_FORGED); /* section 20.8: a Call-ID is compared octet by octet */
+}
+
 static void one_of_a_dialog_is_good_for_no_other(void **state)
 {
     struct proxy_flow flow;
@@ -219,6 +232,7 @@ int main(void)
         cmocka_unit_test(s5_2_what_was_changed_is_forged),
         cmocka_unit_test(s5_3_a_token_of_a_path_is_incoming_unless_it_comes_over_its_flow),
         cmocka_unit_test(s5_3_one_of_a_dialog_goes_by_its_tags),
+        cmocka_unit_test(s7_3_1_tags_are_tokens_and_their_case_means_nothing),
         cmocka_unit_test(one_of_a_dialog_is_good_for_no_other),
         cmocka_unit_test(a_listener_that_is_no_more_has_no_flows),
         cmocka_unit_test(other_users_are_no_tokens),
