@@ -18,6 +18,7 @@ static int compile_member(struct policy_group *g, size_t i, struct policy_state 
         (m->uri.scheme != SIP_SCHEME_SIP && m->uri.scheme != SIP_SCHEME_SIPS))
         return ERR_SYNTAX;
     atomic_init(&state->is_drained, m->opts->drain);
+    state->announcements.per_second = POLICY_ANNOUNCEMENTS_PER_SECOND;
     return 0;
 }
 

@@ -16,9 +16,9 @@ void policy_announce(const struct policy_member *m, ms_t now_ms, const char *why
     if (atomic_exchange(&m->state->is_said_down, is_down) == is_down)
         return;
     atomic_store(&m->state->why, why);
-    log_event(is_down ? LOG_WARN : LOG_NOTICE, is_down ? "member.down" : "member.up",
-              log_slice("group", m->group->opts->name), log_slice("member", m->opts->uri),
-              log_cstr("why", why));
+    log_limited(&m->state->announcements, is_down ? LOG_WARN : LOG_NOTICE,
+                is_down ? "member.down" : "member.up", log_slice("group", m->group->opts->name),
+                log_slice("member", m->opts->uri), log_cstr("why", why));
 }
 
 void policy_set_down(const struct policy_member *m, ms_t now_ms, const char *why)

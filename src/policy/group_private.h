@@ -3,6 +3,7 @@
 #define POLICY_GROUP_PRIVATE_H
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/timer.h"
 #include "policy/group.h"
 #include <stdatomic.h>
@@ -10,6 +11,8 @@
 #define POLICY_WORKERS_MAX 256
 #define POLICY_STATUS_MIN  400
 #define POLICY_STATUS_MAX  599
+
+#define POLICY_ANNOUNCEMENTS_PER_SECOND 5 /* lines in the log about one member */
 
 /* What is learnt of a member, by all workers. A line of the cache for each: calls change with every call. */
 struct policy_state {
@@ -20,6 +23,7 @@ struct policy_state {
     _Atomic bool is_drained;
     _Atomic bool is_said_down; /* what the log says: it is told of changes alone */
     const char *_Atomic why;
+    struct log_limiter announcements; /* calls may take a member down and up again as often as they come */
 };
 
 struct policy_group;

@@ -452,6 +452,24 @@ static void time_puts_it_on_trial_and_each_change_is_said_once(void **state)
     policy_groups_free(groups);
 }
 
+/* Whoever calls a number that the gateway refuses decides how often. */
+static void a_member_that_comes_and_goes_does_not_fill_the_log(void **state)
+{
+    struct policy_groups *groups = make(POLICY_WEIGHTED, four, 4);
+    const struct policy_member *m = member_of(groups, 1);
+
+    (void)state;
+    lines_up = lines_down = 0;
+    log_set_sink(on_line, NULL);
+    for (unsigned i = 0; i < 1000; i++) {
+        policy_set_down(m, 1000, "test");
+        policy_set_up(m, 1000, "test");
+    }
+    log_set_sink(NULL, NULL);
+    assert_in_range(lines_down + lines_up, 1, 30); /* so many a second, should the machine be that slow */
+    policy_groups_free(groups);
+}
+
 /* RFC 3261 section 21.5.4: "It SHOULD NOT forward any other requests to that server for the duration specified in
  * the Retry-After header field, if present." */
 static void retry_after_holds_for_its_time_whatever_else_is_answered(void **state)
@@ -550,6 +568,7 @@ int main(void)
         cmocka_unit_test(who_is_drained_is_never_picked_not_even_as_the_last),
         cmocka_unit_test(only_failures_in_a_row_take_a_member_down),
         cmocka_unit_test(time_puts_it_on_trial_and_each_change_is_said_once),
+        cmocka_unit_test(a_member_that_comes_and_goes_does_not_fill_the_log),
         cmocka_unit_test(retry_after_holds_for_its_time_whatever_else_is_answered),
         cmocka_unit_test(when_none_is_up_all_are_tried),
         cmocka_unit_test(no_more_than_max_attempts),
