@@ -120,13 +120,17 @@ static void lose(const struct ping *ping)
                                           .hop = ping->hop,
                                           .contacts = &contact,
                                           .n_contacts = 1};
+    enum location_submitted submitted;
     struct location_job *job;
 
     if (location_job_new(&reg, clock_unix_s(), &job) != 0)
         return;
     job->is_loss = true;
-    if (location_storage_submit(pinger->opts.storage, job) != LOCATION_LATER)
+    submitted = location_storage_submit(pinger->opts.storage, job);
+    if (submitted != LOCATION_LATER)
         location_job_free(job);
+    if (submitted == LOCATION_FULL)
+        return;
     count(pinger, COUNTER_BINDINGS_LOST);
     log_limited(&pinger->lost, LOG_NOTICE, "binding.lost", log_slice("aor", ping->aor),
                 log_slice("contact", ping->uri), log_cstr("why", "it does not answer its pings"));
