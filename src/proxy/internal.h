@@ -493,7 +493,9 @@ void proxy_explain(struct proxy_context *c, const struct proxy_branch *b, const 
 void proxy_explain_message(struct proxy *p, enum proxy_log_kind kind, enum log_level level, const char *event,
                            struct sip_msg *msg, unsigned status, const char *why);
 
-/* keep.c: the text of a top Via with the answer to a `keep` in it (RFC 6223). Scratch memory where it changes. */
+/* keep.c: RFC 6223. Does a Via ask for keep-alives, or say that they were promised? */
+bool proxy_keep_is_asked(const struct sip_via *via);
+/* The text of a top Via with the answer to a `keep` in it (RFC 6223). Scratch memory where it changes. */
 MUST_USE int proxy_keep_answer(struct proxy *p, struct slice *via_text);
 
 /* self.c */

@@ -415,7 +415,7 @@ static int arrive(struct proxy *p, struct sip_msg *msg, const struct sip_hop *fr
         return rc;
     sip_via_route_reply(via, from, &arrival.reply_hop);
     rc = sip_via_route_tag(via, &from->addr, &p->scratch, &arrival.top_via);
-    if (rc == 0)
+    if (rc == 0 && proxy_keep_is_asked(via))
         rc = proxy_keep_answer(p, &arrival.top_via);
     if (rc == 0)
         *ret_arrival = arrival;

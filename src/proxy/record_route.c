@@ -102,9 +102,9 @@ static uint64_t flow_of(const struct sip_hop *hop)
 }
 
 /* The first contact of the request: where its sender wants to be reached. */
-static bool find_contact(const struct proxy_context *c, struct sip_uri *ret_uri)
+static bool find_contact(const struct proxy_request *req, struct sip_uri *ret_uri)
 {
-    struct sip_values it = sip_values_of(&c->req.msg, SIP_HDR_CONTACT);
+    struct sip_values it = sip_values_of(&req->msg, SIP_HDR_CONTACT);
     struct sip_name_addr na;
     struct slice contact;
 
@@ -153,13 +153,10 @@ static bool is_under_invalid(struct slice host)
  * the edge proxy needs to assist in mid-dialog request routing"; a host under ".invalid" says the same (RFC 7118 section 5). */
 static bool asks_for_flow(const struct proxy_request *req)
 {
-    struct sip_values it = sip_values_of(&req->msg, SIP_HDR_CONTACT);
-    struct slice element, value;
-    struct sip_name_addr na;
+    struct slice value;
     struct sip_uri uri;
 
-    return sip_values_next(&it, &element) == 0 && sip_name_addr_parse(element, &na) == 0 &&
-           sip_uri_parse(na.uri_text, &uri) == 0 &&
+    return find_contact(req, &uri) &&
            (sip_uri_param(&uri, SLICE("ob"), &value) || is_under_invalid(uri.host));
 }
 
@@ -180,15 +177,12 @@ static bool goes_by_flow(const struct proxy_copy *copy)
 static bool is_forced_by_gruu(const struct proxy_copy *copy)
 {
     const struct proxy_request *req = &copy->context->req;
-    struct sip_values it = sip_values_of(&req->msg, SIP_HDR_CONTACT);
-    struct slice element, value;
-    struct sip_name_addr na;
+    struct slice value;
     struct sip_uri uri;
 
     if (copy->target->instance.len > 0 && copy->target->path.len > 0)
         return true;
-    return sip_msg_has(&req->msg, SIP_HDR_RECORD_ROUTE) && sip_values_next(&it, &element) == 0 &&
-           sip_name_addr_parse(element, &na) == 0 && sip_uri_parse(na.uri_text, &uri) == 0 &&
+    return sip_msg_has(&req->msg, SIP_HDR_RECORD_ROUTE) && find_contact(req, &uri) &&
            sip_uri_param(&uri, SLICE("gr"), &value) && proxy_uri_domain(req->proxy->opts, &uri);
 }
 
@@ -210,12 +204,12 @@ void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *
                 out_side = side_of(p, out, &copy->hop, plan->is_next_secure, is_switching);
     struct sip_uri contact;
 
-    if (p->opts->mirror_tls && !plan->is_next_secure) {
-        in_side.names_tls = find_contact(c, &contact) && names_tls(&contact);
-        out_side.names_tls = names_tls(&copy->target->uri);
-    }
     if (!may_concern_dialog(c->req.msg.method))
         return;
+    if (p->opts->mirror_tls && !plan->is_next_secure) {
+        in_side.names_tls = in_side.is_secure && find_contact(&c->req, &contact) && names_tls(&contact);
+        out_side.names_tls = names_tls(&copy->target->uri);
+    }
     if (in_side.flow == SIP_FLOW_NONE && came_by_flow(&c->req))
         set_flow(&in_side, &c->req.from, PROXY_FLOW_CALLER);
     if (out_side.flow == SIP_FLOW_NONE && goes_by_flow(copy))
