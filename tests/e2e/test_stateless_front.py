@@ -4,12 +4,16 @@
 workers, and after a restart.
 """
 
+import time
+
 import pytest
+from harness.env import patience
 from harness.proxy import Listener
 
 pytestmark = pytest.mark.viaduct
 
 CALLS = 40
+METHODS = ("INVITE", "INVITE", "ACK", "BYE")
 CALLER = "<sip:caller@elsewhere.test>;tag=1"
 
 
@@ -37,19 +41,25 @@ def front(start_proxy, phone, ports):
 def send_calls(caller, call_ids):
     """Each INVITE twice, as if the network had lost an answer."""
     for call_id in call_ids:
-        for method in ("INVITE", "INVITE", "ACK", "BYE"):
+        for method in METHODS:
             branch = f"z9hG4bK{call_id}{'INVITE' if method == 'ACK' else method}"
             caller.send(
                 caller.request(method, "sip:bob@front.test", from_=CALLER, call_id=call_id, branch=branch)
             )
 
 
-def arrivals(gateways):
-    """{(call, method): {(number of the gateway, branch, how often)}}"""
+def all_copies(gateways):
+    return sum(gateway.copies_of(message) for gateway in gateways for message in gateway.inbox)
+
+
+def arrivals(gateways, expected):
+    """{(call, method): {(number of the gateway, branch, how often)}}, once so many messages have come in."""
+    deadline = time.monotonic() + patience(10)
+    while all_copies(gateways) < expected and time.monotonic() < deadline:
+        for gateway in gateways:
+            gateway.pump(0.05)
     found = {}
     for number, gateway in enumerate(gateways):
-        for _ in range(10):
-            gateway.pump(0.05)
         for message in gateway.inbox:
             place = (number, message.branch, gateway.copies_of(message))
             found.setdefault((message.call_id, message.method), set()).add(place)
@@ -60,7 +70,7 @@ def test_16_11_all_requests_of_a_call_go_to_one_member_also_after_a_restart(fron
     proxy, gateways, caller = front
     call_ids = [f"call{i}" for i in range(CALLS)]
     send_calls(caller, call_ids)
-    before = arrivals(gateways)
+    before = arrivals(gateways, CALLS * len(METHODS))
     for call_id in call_ids:
         ((place, branch, copies),) = before[call_id, "INVITE"]
         assert copies == 2, call_id
@@ -71,5 +81,5 @@ def test_16_11_all_requests_of_a_call_go_to_one_member_also_after_a_restart(fron
     proxy.stop()
     proxy.start()
     send_calls(caller, call_ids)
-    after = arrivals(gateways)
+    after = arrivals(gateways, 2 * CALLS * len(METHODS))
     assert after == {key: {(n, b, 2 * c) for n, b, c in found} for key, found in before.items()}
