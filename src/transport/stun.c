@@ -3,7 +3,8 @@
 #include <string.h>
 
 #define HEADER_BYTES      20
-#define ATTRIBUTE_BYTES   4 /* type and length */
+#define QUESTION_MAX      1280 /* RFC 5389 section 7.1: no message longer than the path carries for sure */
+#define ATTRIBUTE_BYTES   4    /* type and length */
 #define FINGERPRINT_BYTES (ATTRIBUTE_BYTES + 4)
 #define MAGIC             0x2112a442u
 #define FINGERPRINT_XOR   0x5354554eu
@@ -47,7 +48,7 @@ struct question {
 /* Section 6: the first two bits, the magic cookie, and a length that is true and a multiple of 4. */
 static bool is_binding_request(const uint8_t *p, size_t len)
 {
-    return len >= HEADER_BYTES && num_get_octets(p, 2) == BINDING_REQUEST &&
+    return len >= HEADER_BYTES && len <= QUESTION_MAX && num_get_octets(p, 2) == BINDING_REQUEST &&
            num_get_octets(p + 4, 4) == MAGIC && num_get_octets(p + 2, 2) + HEADER_BYTES == len &&
            len % 4 == 0;
 }

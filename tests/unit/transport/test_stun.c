@@ -51,6 +51,27 @@ static void test_the_answer_is_hardly_longer_than_the_question(void **state)
     assert_int_equal(stun_answer(slice_of(long_request, sizeof(long_request)), &v4, out), 32);
 }
 
+/* Nothing is to be gone over octet by octet for who sends as much as a datagram holds: RFC 5389 section 7.1 lets no
+ * message be longer than what the path carries for sure. */
+static void test_7_1_a_long_question_is_not_looked_at(void **state)
+{
+    static uint8_t long_request[1284];
+    uint8_t out[STUN_ANSWER_BYTES_MAX];
+
+    (void)state;
+    for (size_t len = 1280; len <= sizeof(long_request); len += 4) {
+        size_t attributes = len - 20, value = attributes - 4;
+
+        memcpy(long_request, request, sizeof(request));
+        long_request[2] = (uint8_t)(attributes >> 8);
+        long_request[3] = (uint8_t)attributes;
+        long_request[20] = 0x80;
+        long_request[22] = (uint8_t)(value >> 8);
+        long_request[23] = (uint8_t)value;
+        assert_int_equal(stun_answer(slice_of(long_request, len), &v4, out), len == 1280 ? 32 : 0);
+    }
+}
+
 /* RFC 5769 section 2.1 has one, with attributes that ask for nothing here. */
 static const uint8_t with_fingerprint[] =
     "\x00\x01\x00\x58\x21\x12\xa4\x42\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae"
@@ -109,6 +130,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_8_the_answer_says_the_source_address),
         cmocka_unit_test(test_the_answer_is_hardly_longer_than_the_question),
+        cmocka_unit_test(test_7_1_a_long_question_is_not_looked_at),
         cmocka_unit_test(test_15_5_a_fingerprint_is_checked_and_answered_by_one),
         cmocka_unit_test(test_what_is_no_binding_request_is_not_answered),
         cmocka_unit_test(test_8_sip_and_stun_are_told_apart_by_the_first_octet),
