@@ -86,9 +86,9 @@ int secure_new(const struct config *config, struct secure **ret_secure)
     struct secure *s = mem_zalloc(sizeof(*s));
     if (s == NULL)
         return EX_OSERR;
-    int code = net_names_new(NAMES_MAX, &s->names) == 0 ? EX_OK : EX_OSERR;
-    if (code == EX_OK && needs_tls(config))
-        code = open_tls(s, config);
+    int code = EX_OK;
+    if (needs_tls(config))
+        code = net_names_new(NAMES_MAX, &s->names) == 0 ? open_tls(s, config) : EX_OSERR;
     if (code == EX_OK)
         *ret_secure = s;
     else

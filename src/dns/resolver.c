@@ -503,23 +503,11 @@ static void answer_at_once(struct output *out, const struct aim *aim, uint16_t p
         put_hop(out, &addrs[i], port ? port : sip_transport_default_port(aim->fallback), aim->fallback, 0);
 }
 
-/* RFC 6761 section 6.4: such names "SHOULD always return immediate negative responses". Clients in browsers write them
- * where they cannot know their own (RFC 7118 appendix B.1). */
-static bool is_nowhere(struct slice name)
-{
-    const struct slice tld = SLICE("invalid");
-    size_t len = name.len > 0 && name.ptr[name.len - 1] == '.' ? name.len - 1 : name.len, dot;
-
-    name = slice_sub(name, 0, len);
-    dot = slice_rfind(name, '.');
-    return slice_eq_nocase(dot < name.len ? slice_sub(name, dot + 1, name.len) : name, tld);
-}
-
 static bool needs_dns(const struct dns_resolver *resolver, struct slice target)
 {
     struct addr addr;
 
-    return resolver->opts.source && addr_parse_ip(target, &addr) < 0 && !is_nowhere(target) &&
+    return resolver->opts.source && addr_parse_ip(target, &addr) < 0 && !sip_host_is_invalid(target) &&
            dns_hosts_find(resolver->opts.hosts, target, &addr, 1) == 0;
 }
 
@@ -563,13 +551,18 @@ int dns_resolver_resolve(struct dns_resolver *resolver, const struct dns_request
     struct output out = {.resolver = resolver};
     struct lookup *l;
     struct aim aim = {0};
+    bool is_asked;
     int rc = take_aim(resolver, request->uri, &aim);
 
-    if (rc == 0)
+    if (rc < 0)
+        return rc;
+    is_asked = needs_dns(resolver, aim.target);
+    /* What cannot lead to TLS, not even by NAPTR, must not push the names of those who do out of the table. */
+    if (sip_transport_is_secure(aim.fallback) || (is_asked && aim.transport == SIP_TRANSPORT_OTHER))
         rc = number_peer(resolver, request->uri, &out.peer_name);
     if (rc < 0)
         return rc;
-    if (!needs_dns(resolver, aim.target)) {
+    if (!is_asked) {
         answer_at_once(&out, &aim, request->uri->port);
         return give(&out, request->is_steady, ret_hops, max, ret_count);
     }

@@ -195,7 +195,7 @@ static int set_servers(const struct dns_unbound_opts *opts, struct ub_ctx *ctx, 
         rc = set_server(ctx, &opts->servers[i]);
     /* resolv.conf(5): "If no nameserver entries are present, the default is to use the name server on the local
      * machine." */
-    if (opts->n_servers == 0 && ub_ctx_resolvconf(ctx, opts->resolv_conf) != 0)
+    if (opts->n_servers == 0 && ub_ctx_resolvconf(ctx, NULL) != 0)
         rc = ub_ctx_set_fwd(ctx, "127.0.0.1");
     return rc == 0 ? 0 : ERR_IO;
 }

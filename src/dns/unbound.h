@@ -19,11 +19,10 @@ struct dns_unbound;
 struct dns_unbound_opts {
     struct net_loop *loop;
     const struct addr *servers; /* with their ports */
-    size_t n_servers;           /* 0: those of resolv_conf */
-    const char *resolv_conf; /* NULL: the system's. A file that is not there means a server on this machine */
-    ms_t stale_after_ms;     /* no answer for so long: what has expired is given. 0: never */
-    uint32_t stale_max_s;    /* how long after its TTL */
-    uint32_t max_ttl_s;      /* a longer TTL is cut to this */
+    size_t n_servers;           /* 0: those of /etc/resolv.conf, or without it this machine */
+    ms_t stale_after_ms;        /* no answer for so long: what has expired is given. 0: never */
+    uint32_t stale_max_s;       /* how long after its TTL */
+    uint32_t max_ttl_s;         /* a longer TTL is cut to this */
     size_t cache_bytes;
     const char *trust_anchor_file; /* NULL: no DNSSEC validation */
     size_t max_questions;          /* that wait at one time */

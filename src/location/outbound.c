@@ -2,15 +2,6 @@
 
 #define OPTION_OUTBOUND SLICE("outbound")
 
-/* "the registrar MUST check from its Via header field if the registrar is the first hop or not". */
-bool location_outbound_is_direct(const struct proxy_request *req)
-{
-    struct sip_values it = sip_values_of(&req->msg, SIP_HDR_VIA);
-    struct slice element;
-
-    return sip_values_next(&it, &element) == 0 && sip_values_next(&it, &element) != 0;
-}
-
 static bool supports_outbound(const struct proxy_request *req)
 {
     return sip_msg_has_option(&req->msg, SIP_HDR_SUPPORTED, OPTION_OUTBOUND);
@@ -60,13 +51,6 @@ static bool has_too_many(const struct location_register *reg)
     return lasting > 1 && flows > 0;
 }
 
-static bool is_under_invalid(struct slice host)
-{
-    static const struct slice suffix = {".invalid", 8};
-
-    return host.len > suffix.len && slice_eq_nocase(slice_sub(host, host.len - suffix.len, host.len), suffix);
-}
-
 /* RFC 7118 section 5: a browser cannot be connected to, only its own connection leads there. A phone on TLS has no
  * certificate to be known by: "the existing TLS connection will be reused to deliver incoming requests to the UA that
  * had just completed registration" (RFC 3261 section 26.3.2.1). */
@@ -75,10 +59,10 @@ static bool is_unreachable_but_by_flow(const struct proxy_request *req,
 {
     struct sip_uri uri;
 
-    if (req->from.transport == SIP_TRANSPORT_WS || req->from.transport == SIP_TRANSPORT_WSS ||
+    if (sip_transport_is_websocket((enum sip_transport)req->from.transport) ||
         req->from.transport == SIP_TRANSPORT_TLS)
         return true;
-    return sip_uri_parse(contact->uri, &uri) == 0 && is_under_invalid(uri.host);
+    return sip_uri_parse(contact->uri, &uri) == 0 && sip_host_is_invalid(uri.host);
 }
 
 static int refuse(unsigned status, const char *phrase, const char *why,
@@ -92,7 +76,7 @@ int location_outbound_decide(struct proxy_request *req, struct location_register
                              struct location_register_error *ret_error)
 {
     struct location_contact *contacts = arena_alloc(&req->arena, reg->n_contacts * sizeof(*contacts) + 1);
-    bool is_direct = location_outbound_is_direct(req), is_applied = is_direct || has_outbound_path(req);
+    bool is_direct = proxy_is_first_hop(req), is_applied = is_direct || has_outbound_path(req);
 
     if (!contacts)
         return ERR_NOMEM;

@@ -13,7 +13,5 @@ MUST_USE int location_outbound_decide(struct proxy_request *req, struct location
 
 /* Is `outbound` to stand in the Require of the 200? */
 bool location_outbound_is_used(const struct proxy_request *req, const struct location_register *reg);
-/* Did the request come from the client itself, without a proxy between? */
-bool location_outbound_is_direct(const struct proxy_request *req);
 
 #endif

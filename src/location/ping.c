@@ -185,11 +185,6 @@ static bool ask(struct ping *ping)
     return true;
 }
 
-static bool is_websocket(const struct sip_hop *hop)
-{
-    return hop->transport == SIP_TRANSPORT_WS || hop->transport == SIP_TRANSPORT_WSS;
-}
-
 static void send_ping(struct ping *ping)
 {
     struct location_pinger *pinger = ping->walk->pinger;
@@ -197,7 +192,8 @@ static void send_ping(struct ping *ping)
     if (rule_of(pinger, &ping->hop)->kind == LOCATION_PING_OPTIONS && ask(ping))
         return;
     /* A WebSocket has Pings of its own (RFC 6455 section 5.5.2). */
-    if (!is_websocket(&ping->hop) && proxy_keep_alive(pinger->proxy, &ping->hop) == 0)
+    if (!sip_transport_is_websocket((enum sip_transport)ping->hop.transport) &&
+        proxy_keep_alive(pinger->proxy, &ping->hop) == 0)
         count(pinger, COUNTER_PINGS);
     mem_free(ping);
 }

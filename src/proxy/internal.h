@@ -500,9 +500,6 @@ MUST_USE int proxy_keep_answer(struct proxy *p, struct slice *via_text);
 
 /* self.c */
 
-/* No proxy stands between us and who sent it. */
-bool proxy_is_first_hop(const struct proxy_request *req);
-
 /* The address-of-record of a user of this domain of ours, in canonical form (section 10.3 step 5): by whatever port of ours the domain
  * is called; and one user is one user, over TLS or not. Errors of sip_uri_canonical_aor(). */
 #define PROXY_AOR_BYTES 512

@@ -95,7 +95,7 @@ static void push_side(struct proxy_context *c, const struct side *side, enum sip
  * behind TLS, who has proved no name that a connection to him could be made for. */
 static uint64_t flow_of(const struct sip_hop *hop)
 {
-    bool is_alone = hop->transport == SIP_TRANSPORT_WS || hop->transport == SIP_TRANSPORT_WSS ||
+    bool is_alone = sip_transport_is_websocket((enum sip_transport)hop->transport) ||
                     (hop->transport == SIP_TRANSPORT_TLS && hop->peer_name == 0);
 
     return is_alone ? hop->flow : SIP_FLOW_NONE;
@@ -142,13 +142,6 @@ static bool is_forced(const struct proxy_context *c, const struct proxy_plan *pl
     return is_secure_transport(c->req.listener) != plan->is_next_secure;
 }
 
-static bool is_under_invalid(struct slice host)
-{
-    static const struct slice suffix = {".invalid", 8};
-
-    return host.len > suffix.len && slice_eq_nocase(slice_sub(host, host.len - suffix.len, host.len), suffix);
-}
-
 /* RFC 5626 section 5.3.2: "the edge proxy can use the presence of the "ob" URI parameter in the UAC's Contact URI ... to determine if
  * the edge proxy needs to assist in mid-dialog request routing"; a host under ".invalid" says the same (RFC 7118 section 5). */
 static bool asks_for_flow(const struct proxy_request *req)
@@ -157,7 +150,7 @@ static bool asks_for_flow(const struct proxy_request *req)
     struct sip_uri uri;
 
     return find_contact(req, &uri) &&
-           (sip_uri_param(&uri, SLICE("ob"), &value) || is_under_invalid(uri.host));
+           (sip_uri_param(&uri, SLICE("ob"), &value) || sip_host_is_invalid(uri.host));
 }
 
 /* Only who has sent it himself is at the end of the flow. */

@@ -131,6 +131,9 @@ const struct proxy_domain *proxy_uri_domain(const struct proxy_opts *opts, const
  * (section 16.5). text lives in req->arena or longer. ERR_SYNTAX: not a SIP or SIPS URI. */
 MUST_USE int proxy_set_ruri(struct proxy_request *req, struct slice text);
 
+/* No proxy stands between us and who sent it: there is no other Via. */
+bool proxy_is_first_hop(const struct proxy_request *req);
+
 /* What the route, the listener and then the domain say. */
 bool proxy_needs_auth_register(const struct proxy_request *req, const struct proxy_domain *domain);
 bool proxy_needs_auth_calls(const struct proxy_request *req, const struct proxy_domain *domain);

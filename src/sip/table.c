@@ -249,6 +249,11 @@ bool sip_transport_is_secure(enum sip_transport transport)
     return transports[transport].flags & SIP_TRANSPORT_SECURE;
 }
 
+bool sip_transport_is_websocket(enum sip_transport transport)
+{
+    return transports[transport].flags & SIP_TRANSPORT_WEBSOCKET;
+}
+
 uint16_t sip_transport_default_port(enum sip_transport transport)
 {
     switch (transport) {

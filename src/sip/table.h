@@ -29,7 +29,11 @@ enum sip_method {
     SIP_METHOD_COUNT
 };
 
-enum sip_transport_flags { SIP_TRANSPORT_RELIABLE = 1, SIP_TRANSPORT_SECURE = 2 };
+enum sip_transport_flags {
+    SIP_TRANSPORT_RELIABLE = 1,
+    SIP_TRANSPORT_SECURE = 2,
+    SIP_TRANSPORT_WEBSOCKET = 4
+};
 
 enum sip_transport {
     SIP_TRANSPORT_OTHER = 0,
@@ -58,6 +62,7 @@ struct slice sip_transport_via_name(enum sip_transport transport);
 struct slice sip_transport_param(enum sip_transport transport);
 bool sip_transport_is_reliable(enum sip_transport transport);
 bool sip_transport_is_secure(enum sip_transport transport);
+bool sip_transport_is_websocket(enum sip_transport transport); /* either kind (RFC 7118) */
 /* 5060, or 5061 over TLS; 80 and 443 for WS and WSS (RFC 7118 section 4.2 has no default: the URL's). */
 uint16_t sip_transport_default_port(enum sip_transport transport);
 

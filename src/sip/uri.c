@@ -163,8 +163,16 @@ uint16_t sip_uri_effective_port(const struct sip_uri *uri)
 {
     if (uri->port != 0)
         return uri->port;
-    bool websocket = uri->transport == SIP_TRANSPORT_WS || uri->transport == SIP_TRANSPORT_WSS;
     if (uri->scheme == SIP_SCHEME_SIPS)
-        return sip_transport_default_port(websocket ? SIP_TRANSPORT_WSS : SIP_TRANSPORT_TLS);
+        return sip_transport_default_port(sip_transport_is_websocket(uri->transport) ? SIP_TRANSPORT_WSS
+                                                                                     : SIP_TRANSPORT_TLS);
     return sip_transport_default_port(uri->transport);
+}
+
+bool sip_host_is_invalid(struct slice host)
+{
+    size_t len = host.len > 0 && host.ptr[host.len - 1] == '.' ? host.len - 1 : host.len, dot;
+    host = slice_sub(host, 0, len);
+    dot = slice_rfind(host, '.');
+    return slice_eq_nocase(dot < host.len ? slice_sub(host, dot + 1, host.len) : host, SLICE("invalid"));
 }

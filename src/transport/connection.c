@@ -275,8 +275,8 @@ static const struct net_stream_ops stream_ops = {
 
 static const struct framing *framing_of(const struct sip_hop *hop)
 {
-    bool is_websocket = hop->transport == SIP_TRANSPORT_WS || hop->transport == SIP_TRANSPORT_WSS;
-    return is_websocket ? &framing_websocket : &framing_stream;
+    return sip_transport_is_websocket((enum sip_transport)hop->transport) ? &framing_websocket
+                                                                          : &framing_stream;
 }
 
 static void give_back(struct connection *c)

@@ -117,7 +117,13 @@ static void websocket_receive(struct connection *c, struct slice data)
 
 static int websocket_send(struct connection *c, struct wire *wire)
 {
-    return net_websocket_send(c->in.websocket.ws, wire_slice(wire));
+    struct net_websocket *ws = c->in.websocket.ws;
+    bool was_open = net_websocket_is_open(ws);
+    int rc = net_websocket_send(ws, wire_slice(wire));
+    /* Part of a frame may have left: nothing can follow it. */
+    if (rc == ERR_NOMEM && was_open && !net_websocket_is_open(ws))
+        connection_doom(c, "no memory");
+    return rc;
 }
 
 static bool websocket_is_unfinished(const struct connection *c)

@@ -299,7 +299,7 @@ static bool on_accept(void *ctx, struct net_tcp_listener *tcp, int fd, const str
 
 static bool is_websocket(uint8_t protocol)
 {
-    return protocol == SIP_TRANSPORT_WS || protocol == SIP_TRANSPORT_WSS;
+    return sip_transport_is_websocket((enum sip_transport)protocol);
 }
 
 static int open_connection(struct transport *t, const struct sip_hop *to, struct connection **ret_connection)

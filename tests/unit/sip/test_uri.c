@@ -281,6 +281,17 @@ static void the_port_to_use_is_the_default_of_scheme_and_transport_19_1_2(void *
     }
 }
 
+static void names_under_invalid_lead_nowhere_6761_6_4(void **state)
+{
+    static const char *const yes[] = {"invalid", "df7jal23ls0d.invalid", "A.B.INVALID", "a.invalid."};
+    static const char *const no[] = {"", ".", "a", "invalid.example", "ainvalid", "a.invalid.b", "192.0.2.1"};
+    (void)state;
+    for (size_t i = 0; i < ROWS(yes); i++)
+        check_that(sip_host_is_invalid(cstr(yes[i])), cstr(yes[i]));
+    for (size_t i = 0; i < ROWS(no); i++)
+        check_that(!sip_host_is_invalid(cstr(no[i])), cstr(no[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +301,7 @@ int main(void)
         cmocka_unit_test(every_prefix_of_a_uri_is_safe),
         cmocka_unit_test(parameters_are_found_by_name),
         cmocka_unit_test(the_port_to_use_is_the_default_of_scheme_and_transport_19_1_2),
+        cmocka_unit_test(names_under_invalid_lead_nowhere_6761_6_4),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
