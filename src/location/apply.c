@@ -166,12 +166,14 @@ static uint32_t update_gruus(struct tentative *t, size_t index, const struct loc
                              const struct location_contact *contact, uint32_t now_s)
 {
     struct slice instance = location_instance_of(contact->params);
-    size_t before = find_predecessor(t, instance, index, contact->reg_id);
-    bool is_void = before < t->count && !slice_eq(t->bindings[before].call_id, reg->call_id);
     uint32_t since_s = 0;
+    size_t before;
+    bool is_void;
 
     if (slice_is_null(instance))
         return 0;
+    before = find_predecessor(t, instance, index, contact->reg_id);
+    is_void = before < t->count && !slice_eq(t->bindings[before].call_id, reg->call_id);
     for (size_t i = 0; i < t->count; i++) {
         struct location_binding *b = &t->bindings[i];
 

@@ -16,7 +16,8 @@ struct location_contact {
     uint32_t
         reg_id; /* RFC 5626 section 6: the binding is that of this flow of the contact's instance, whatever its
                              URI; 0: of the URI */
-    bool by_flow; /* see struct location_binding */
+    bool is_host_invalid; /* it is under .invalid, where nothing can be: sip_host_is_invalid() */
+    bool by_flow;         /* see struct location_binding */
 };
 
 /* What a REGISTER asks. */

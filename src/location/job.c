@@ -20,6 +20,16 @@ static size_t text_bytes(const struct location_register *reg)
     return bytes;
 }
 
+void location_job_init(struct location_job *job, const struct location_register *reg, unix_s_t now_s)
+{
+    *job = (struct location_job){.now_s = now_s, .reg = *reg};
+}
+
+void location_job_done(struct location_job *job)
+{
+    location_record_free(job->record);
+}
+
 int location_job_new(const struct location_register *reg, unix_s_t now_s, struct location_job **ret_job)
 {
     struct location_contact *contacts;
@@ -31,7 +41,7 @@ int location_job_new(const struct location_register *reg, unix_s_t now_s, struct
         return ERR_NOMEM;
     contacts = (struct location_contact *)(job + 1);
     out = (char *)(contacts + reg->n_contacts);
-    *job = (struct location_job){.now_s = now_s, .reg = *reg};
+    location_job_init(job, reg, now_s);
     job->reg.aor = keep(&out, reg->aor);
     job->reg.call_id = keep(&out, reg->call_id);
     job->reg.path = keep(&out, reg->path);
@@ -49,7 +59,7 @@ void location_job_free(struct location_job *job)
 {
     if (!job)
         return;
-    location_record_free(job->record);
+    location_job_done(job);
     mem_free(job);
 }
 

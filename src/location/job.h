@@ -28,6 +28,10 @@ struct location_job {
     struct location_record *record;
 };
 
+/* A job whose reg points to where the given one does, for one that is run at once (location_storage_run). */
+void location_job_init(struct location_job *job, const struct location_register *reg, unix_s_t now_s);
+void location_job_done(struct location_job *job);
+
 /* A job with a copy of all that reg points to. */
 MUST_USE int location_job_new(const struct location_register *reg, unix_s_t now_s,
                               struct location_job **ret_job);

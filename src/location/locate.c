@@ -32,17 +32,17 @@ struct candidate {
 };
 
 /* Before those with a lower q, and before those of the same q, which were registered earlier. */
-static void insert(struct candidate *list, size_t count, const struct candidate *c)
+static void insert(struct candidate *list, size_t count, struct candidate c)
 {
     size_t at = count;
 
     while (at > 0 &&
-           (list[at - 1].binding.q_milli < c->binding.q_milli ||
-            (list[at - 1].binding.q_milli == c->binding.q_milli && list[at - 1].updated_s <= c->updated_s))) {
+           (list[at - 1].binding.q_milli < c.binding.q_milli ||
+            (list[at - 1].binding.q_milli == c.binding.q_milli && list[at - 1].updated_s <= c.updated_s))) {
         list[at] = list[at - 1];
         at--;
     }
-    list[at] = *c;
+    list[at] = c;
 }
 
 static struct candidate candidate_of(const struct location_binding *b)
@@ -76,13 +76,12 @@ static int list_bindings(const struct location_registrar *r, const struct locati
         return ERR_NOMEM;
     for (size_t i = 0; i < record->count; i++) {
         struct location_binding b = location_record_get(record, i);
-        struct candidate c = candidate_of(&b);
 
         if (!location_binding_is_live(&b, now_s) || !is_wanted(r, wanted, &b))
             continue;
         is_bound = true;
         if (!location_binding_is_cut(&b, location_registrar_flows(r)))
-            insert(list, count++, &c);
+            insert(list, count++, candidate_of(&b));
     }
     if (!is_bound && wanted->gruu.since_s != 0)
         return ERR_NOTFOUND;

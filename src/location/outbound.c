@@ -57,12 +57,8 @@ static bool has_too_many(const struct location_register *reg)
 static bool is_unreachable_but_by_flow(const struct proxy_request *req,
                                        const struct location_contact *contact)
 {
-    struct sip_uri uri;
-
-    if (sip_transport_is_websocket((enum sip_transport)req->from.transport) ||
-        req->from.transport == SIP_TRANSPORT_TLS)
-        return true;
-    return sip_uri_parse(contact->uri, &uri) == 0 && sip_host_is_invalid(uri.host);
+    return sip_transport_is_websocket((enum sip_transport)req->from.transport) ||
+           req->from.transport == SIP_TRANSPORT_TLS || contact->is_host_invalid;
 }
 
 static int refuse(unsigned status, const char *phrase, const char *why,

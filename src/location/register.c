@@ -126,6 +126,7 @@ static int parse_contact(const struct sip_msg *msg, struct slice element, struct
         c.requested_s = expires_of(sip_msg_value(msg, SIP_HDR_EXPIRES));
     c.has_requested = !slice_is_null(text) || sip_msg_has(msg, SIP_HDR_EXPIRES);
     c.uri = na.uri_text;
+    c.is_host_invalid = sip_host_is_invalid(uri.host);
     rc = copy_params(na.params, arena, &c.params);
     if (rc != 0)
         return rc;
@@ -148,50 +149,53 @@ static int check_wildcard(const struct sip_msg *msg, size_t n_elements,
     return 0;
 }
 
-static int count_contacts(const struct sip_msg *msg, size_t *ret_count,
+struct elements {
+    struct slice at[LOCATION_CONTACTS_MAX];
+    size_t count;
+};
+
+static int split_contacts(const struct sip_msg *msg, struct elements *elements,
                           struct location_register_error *ret_error)
 {
     struct sip_values it = sip_values_of(msg, SIP_HDR_CONTACT);
     struct slice element;
-    size_t count = 0;
     int rc;
 
-    while ((rc = sip_values_next(&it, &element)) == 0)
-        count++;
-    if (rc != ERR_NOTFOUND)
-        return fail(ERR_SYNTAX, "Bad Contact", "Contact: RFC 3261 section 20.10", ret_error);
-    if (count > LOCATION_CONTACTS_MAX)
-        return fail(ERR_LIMIT, "Too Many Contacts", "limit on the contacts of a request", ret_error);
-    *ret_count = count;
-    return 0;
+    elements->count = 0;
+    while ((rc = sip_values_next(&it, &element)) == 0) {
+        if (elements->count == LOCATION_CONTACTS_MAX)
+            return fail(ERR_LIMIT, "Too Many Contacts", "limit on the contacts of a request", ret_error);
+        elements->at[elements->count++] = element;
+    }
+    return rc == ERR_NOTFOUND ? 0
+                              : fail(ERR_SYNTAX, "Bad Contact", "Contact: RFC 3261 section 20.10", ret_error);
 }
 
 static int parse_contacts(const struct sip_msg *msg, struct arena *arena, struct location_register *reg,
                           struct location_register_error *ret_error)
 {
-    struct sip_values it = sip_values_of(msg, SIP_HDR_CONTACT);
     struct location_contact *contacts;
-    struct slice element;
-    size_t n_elements, n = 0;
-    int rc = count_contacts(msg, &n_elements, ret_error);
+    struct elements elements;
+    size_t n = 0;
+    int rc = split_contacts(msg, &elements, ret_error);
 
     if (rc != 0)
         return rc;
-    contacts = arena_alloc(arena, n_elements * sizeof(*contacts) + 1);
+    contacts = arena_alloc(arena, elements.count * sizeof(*contacts) + 1);
     if (!contacts)
         return ERR_NOMEM;
-    while (sip_values_next(&it, &element) == 0) {
-        if (slice_eq(element, SLICE("*"))) {
+    for (size_t i = 0; i < elements.count; i++) {
+        if (slice_eq(elements.at[i], SLICE("*"))) {
             reg->wildcard = true;
             continue;
         }
-        rc = parse_contact(msg, element, arena, &contacts[n++], ret_error);
+        rc = parse_contact(msg, elements.at[i], arena, &contacts[n++], ret_error);
         if (rc != 0)
             return rc;
     }
     reg->contacts = contacts;
     reg->n_contacts = n;
-    return reg->wildcard ? check_wildcard(msg, n_elements, ret_error) : 0;
+    return reg->wildcard ? check_wildcard(msg, elements.count, ret_error) : 0;
 }
 
 static bool is_path_value(struct slice element)

@@ -1,10 +1,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "location/date.h"
 #include "location/instance.h"
 #include "location/outbound.h"
 #include "location/registrar_private.h"
-#include <time.h>
 
 /* The extensions this registrar has: what Require may name and Supported says. */
 #define OPTION_PATH     SLICE("path")
@@ -15,7 +15,6 @@
 #define SUPPORTED SLICE("path, outbound")
 
 #define NUMBER_BYTES   20
-#define DATE_BYTES     32
 #define LOG_PER_SECOND 20
 
 int location_registrar_new(const struct location_registrar_opts *opts,
@@ -76,23 +75,6 @@ static enum proxy_verdict refuse_extension(struct proxy_request *req, struct sli
     const struct sip_extra extra[] = {{.id = SIP_HDR_UNSUPPORTED, .value = tags}, {0}};
 
     return proxy_reply(req, 420, SLICE_NULL, extra, why);
-}
-
-/* SIP-date = rfc1123-date (section 20.17), whatever the locale. */
-static struct slice format_date(unix_s_t now_s, char out[DATE_BYTES])
-{
-    static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    time_t seconds = (time_t)now_s;
-    struct tm tm;
-    struct buf b;
-
-    gmtime_r(&seconds, &tm);
-    buf_init(&b, out, DATE_BYTES);
-    buf_printf(&b, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-               tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-    return buf_slice(&b);
 }
 
 /* What the answer says of the bindings. */
@@ -225,7 +207,7 @@ static enum proxy_verdict accept(const struct location_registrar *r, struct prox
 {
     struct location_owner owner;
     struct sip_uri uri;
-    char aor[LOCATION_REGISTRAR_AOR_BYTES], date[DATE_BYTES], digits[NUMBER_BYTES];
+    char aor[LOCATION_REGISTRAR_AOR_BYTES], date[LOCATION_DATE_BYTES], digits[NUMBER_BYTES];
     struct sip_extra extra[8] = {0};
     struct slice contacts;
     struct listing l = {.req = req, .r = r, .owner = &owner};
@@ -244,7 +226,8 @@ static enum proxy_verdict accept(const struct location_registrar *r, struct prox
         extra[n++] = (struct sip_extra){.id = SIP_HDR_SERVICE_ROUTE, .value = r->opts.service_route};
     n += put_outbound(r, req, reg, digits, &extra[n]);
     extra[n++] = (struct sip_extra){.id = SIP_HDR_SUPPORTED, .value = SUPPORTED};
-    extra[n++] = (struct sip_extra){.id = SIP_HDR_DATE, .value = format_date(proxy_now_s(req->proxy), date)};
+    extra[n++] =
+        (struct sip_extra){.id = SIP_HDR_DATE, .value = location_date_format(proxy_now_s(req->proxy), date)};
     counter_inc(proxy_get_counters(req->proxy), COUNTER_REGISTRATIONS);
     return proxy_reply(req, 200, SLICE_NULL, extra, why);
 }
@@ -327,18 +310,13 @@ static struct slice user_of(struct slice aor)
 int location_owner_in(const struct proxy_domain *domain, const struct sip_uri *uri,
                       char out[LOCATION_REGISTRAR_AOR_BYTES], struct location_owner *ret_owner)
 {
-    struct sip_uri plain = *uri;
     struct location_owner owner = {.domain = domain};
     struct buf b;
 
     if (!domain || slice_is_null(uri->user))
         return ERR_NOTFOUND;
-    plain.scheme = SIP_SCHEME_SIP;
-    plain.host = domain->name;
-    plain.addr.family = ADDR_NONE;
-    plain.port = 0;
     buf_init(&b, out, LOCATION_REGISTRAR_AOR_BYTES);
-    if (sip_uri_canonical_aor(&plain, &b) != 0)
+    if (proxy_uri_aor(domain, uri, &b) != 0)
         return ERR_LIMIT;
     owner.aor = buf_slice(&b);
     owner.user = user_of(owner.aor);
@@ -451,28 +429,34 @@ static enum proxy_verdict answer_job(struct location_registrar *r, struct proxy_
     }
 }
 
+static enum proxy_verdict run_at_once(struct location_registrar *r, struct proxy_request *req,
+                                      const struct location_register *reg)
+{
+    struct location_job job;
+    enum proxy_verdict verdict;
+
+    location_job_init(&job, reg, proxy_now_s(req->proxy));
+    location_storage_run(r->opts.storage, &job);
+    verdict = answer_job(r, req, &job);
+    location_job_done(&job);
+    return verdict;
+}
+
 static enum proxy_verdict submit(struct location_registrar *r, struct proxy_request *req,
                                  const struct location_register *reg)
 {
     struct location_job *job;
-    enum proxy_verdict verdict = PROXY_WAIT;
 
+    if (location_storage_is_memory(r->opts.storage))
+        return run_at_once(r, req, reg);
     if (location_job_new(reg, proxy_now_s(req->proxy), &job) != 0)
         return refuse_busy(req, "no memory for a storage job");
     job->worker = proxy_get_opts(req->proxy)->worker;
     job->ticket = proxy_wait_ticket(req);
-    switch (location_storage_submit(r->opts.storage, job)) {
-    case LOCATION_LATER:
+    if (location_storage_submit(r->opts.storage, job) == LOCATION_LATER)
         return PROXY_WAIT;
-    case LOCATION_DONE:
-        verdict = answer_job(r, req, job);
-        break;
-    case LOCATION_FULL:
-        verdict = refuse_busy(req, "too many wait for the storage");
-        break;
-    }
     location_job_free(job);
-    return verdict;
+    return refuse_busy(req, "too many wait for the storage");
 }
 
 static bool is_in_loop(const struct location_registrar *r, const struct location_owner *owner,
@@ -502,8 +486,8 @@ static int check_contacts(const struct location_registrar *r, const struct locat
         const struct location_contact *contact = &reg->contacts[i];
         struct sip_uri uri;
 
-        if (slice_is_null(location_instance_of(contact->params)) ||
-            (contact->has_requested && contact->requested_s == 0))
+        if ((contact->has_requested && contact->requested_s == 0) ||
+            slice_is_null(location_instance_of(contact->params)))
             continue;
         if (sip_uri_parse(contact->uri, &uri) == 0 &&
             (uri.scheme == SIP_SCHEME_SIP || uri.scheme == SIP_SCHEME_SIPS) && !is_in_loop(r, owner, &uri))

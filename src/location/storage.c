@@ -242,14 +242,24 @@ static bool apply_in_memory(const struct location_record *old, void *ctx, struct
     return location_job_apply(m->job, old, &m->storage->writer.limits, ret_record);
 }
 
-enum location_submitted location_storage_submit(struct location_storage *s, struct location_job *job)
+bool location_storage_is_memory(const struct location_storage *s)
+{
+    return !s->opts.path;
+}
+
+void location_storage_run(struct location_storage *s, struct location_job *job)
 {
     struct memory_job m = {s, job};
 
-    if (s->opts.path)
-        return queue_put(&s->queue, job, s->opts.jobs_max) ? LOCATION_LATER : LOCATION_FULL;
     location_store_update(s->store, job->reg.aor, apply_in_memory, &m);
     atomic_fetch_add_explicit(&s->jobs, 1, memory_order_relaxed);
+}
+
+enum location_submitted location_storage_submit(struct location_storage *s, struct location_job *job)
+{
+    if (s->opts.path)
+        return queue_put(&s->queue, job, s->opts.jobs_max) ? LOCATION_LATER : LOCATION_FULL;
+    location_storage_run(s, job);
     return LOCATION_DONE;
 }
 

@@ -59,6 +59,11 @@ enum location_submitted {
     LOCATION_DONE,  /* it is done: the result is in the job, complete() will not be called */
     LOCATION_FULL,  /* not taken: too many wait already */
 };
+/* Is there no database? Then a job may be run without being submitted. */
+bool location_storage_is_memory(const struct location_storage *storage);
+/* There: does the job at once. It stays the caller's, and may point into his memory. From any thread. */
+void location_storage_run(struct location_storage *storage, struct location_job *job);
+
 /* From any thread. */
 MUST_USE enum location_submitted location_storage_submit(struct location_storage *storage,
                                                          struct location_job *job);

@@ -500,10 +500,6 @@ MUST_USE int proxy_keep_answer(struct proxy *p, struct slice *via_text);
 
 /* self.c */
 
-/* The address-of-record of a user of this domain of ours, in canonical form (section 10.3 step 5): by whatever port of ours the domain
- * is called; and one user is one user, over TLS or not. Errors of sip_uri_canonical_aor(). */
-#define PROXY_AOR_BYTES 512
-MUST_USE int proxy_uri_aor(const struct proxy_domain *domain, const struct sip_uri *uri, struct buf *out);
 /* What such a URI is looked up by: the same, with its `gr` parameter when it is a GRUU: "the "gr" URI parameter is not removed as part of
  * the canonicalization process" (RFC 5627 section 6.1). */
 MUST_USE int proxy_uri_index(const struct proxy_domain *domain, const struct sip_uri *uri, struct buf *out);

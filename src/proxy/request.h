@@ -126,6 +126,10 @@ MUST_USE int proxy_add_target(struct proxy_request *req, const struct proxy_bind
  * no listener's is somebody else, even on our host. */
 bool proxy_uri_is_self(const struct proxy_opts *opts, const struct sip_uri *uri);
 const struct proxy_domain *proxy_uri_domain(const struct proxy_opts *opts, const struct sip_uri *uri);
+/* The address-of-record of a user of this domain of ours, in canonical form (section 10.3 step 5): by whatever port of ours the domain
+ * is called; and one user is one user, over TLS or not. Errors of sip_uri_canonical_aor(). */
+#define PROXY_AOR_BYTES 512
+MUST_USE int proxy_uri_aor(const struct proxy_domain *domain, const struct sip_uri *uri, struct buf *out);
 
 /* Puts another URI in the place of the Request-URI, before targets are looked for: for a domain of ours alone
  * (section 16.5). text lives in req->arena or longer. ERR_SYNTAX: not a SIP or SIPS URI. */
