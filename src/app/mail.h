@@ -22,6 +22,7 @@ struct mail {
     enum mail_kind kind;
     struct sip_hop hop;
     bool datagram;
+    uint32_t mark; /* transport_mark */
     uint64_t token;
     void *result;
     size_t len;

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Mail read in one turn: while others post without pause, the worker's own sockets and its clock have their turn too. */
 #define MAIL_PER_TURN 256
@@ -79,15 +80,49 @@ static int hand_over(struct worker *w, unsigned to, struct mail *mail)
     return 0;
 }
 
-static unsigned worker_of_call(const struct worker *w, struct slice message)
+/* What the messages of a call have in common: with one worker that is enough to keep their order when they leave. */
+static struct slice subject_of(const struct worker *w, struct slice message,
+                               char memory[SIP_PEEK_SUBJECT_BYTES])
 {
-    if (w->opts.n_workers == 1)
-        return w->opts.index;
-    char memory[SIP_PEEK_SUBJECT_BYTES];
-    struct slice subject = sip_peek_subject(message, memory);
-    if (slice_is_null(subject))
+    return w->opts.n_workers == 1 ? sip_peek_call_id(message) : sip_peek_subject(message, memory);
+}
+
+static unsigned worker_of(const struct worker *w, struct slice subject)
+{
+    if (w->opts.n_workers == 1 || slice_is_null(subject))
         return w->opts.index;
     return proxy_call_worker(&w->opts.call_key, w->opts.n_workers, subject);
+}
+
+static unsigned worker_of_call(const struct worker *w, struct slice message)
+{
+    char memory[SIP_PEEK_SUBJECT_BYTES];
+    return worker_of(w, subject_of(w, message, memory));
+}
+
+/* The same for the same subject, and seldom for others: transport_mark. */
+static uint32_t mark_of(struct slice subject)
+{
+    uint64_t hash = subject.len, word;
+    if (slice_is_null(subject))
+        return 0;
+    for (size_t at = 0; at < subject.len; at += sizeof(word)) {
+        size_t n = subject.len - at < sizeof(word) ? subject.len - at : sizeof(word);
+        word = 0;
+        memcpy(&word, subject.ptr + at, n);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
+        hash ^= hash >> 32;
+    }
+    return (uint32_t)hash != 0 ? (uint32_t)hash : 1;
+}
+
+static void receive(struct worker *w, struct slice bytes, const struct sip_hop *from, bool datagram,
+                    uint32_t mark)
+{
+    tell_time(w);
+    transport_mark(w->transport, mark);
+    proxy_receive(w->proxy, bytes, from, datagram);
+    transport_mark(w->transport, 0);
 }
 
 /* ---- from the transport ---- */
@@ -95,16 +130,18 @@ static unsigned worker_of_call(const struct worker *w, struct slice message)
 static void on_receive(void *ctx, struct slice bytes, const struct sip_hop *from, bool datagram)
 {
     struct worker *w = ctx;
-    unsigned owner = worker_of_call(w, bytes);
+    char memory[SIP_PEEK_SUBJECT_BYTES];
+    struct slice subject = subject_of(w, bytes, memory);
+    unsigned owner = worker_of(w, subject);
     if (owner == w->opts.index) {
-        tell_time(w);
-        proxy_receive(w->proxy, bytes, from, datagram);
+        receive(w, bytes, from, datagram, mark_of(subject));
         return;
     }
     struct mail *mail = mail_new(MAIL_RECEIVE, bytes);
     if (mail != NULL) {
         mail->hop = *from;
         mail->datagram = datagram;
+        mail->mark = mark_of(subject);
     }
     (void)hand_over(w, owner, mail);
 }
@@ -308,7 +345,7 @@ static void read_mail(struct worker *w, struct mail *mail)
     tell_time(w);
     switch (mail->kind) {
     case MAIL_RECEIVE:
-        proxy_receive(w->proxy, mail_slice(mail), &mail->hop, mail->datagram);
+        receive(w, mail_slice(mail), &mail->hop, mail->datagram, mail->mark);
         break;
     case MAIL_SEND:
         send_for_other(w, mail);

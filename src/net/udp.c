@@ -1,11 +1,13 @@
 #include "net/udp.h"
 #include "base/mem.h"
 #include "net/sockaddr.h"
+#include "net/train.h"
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -27,27 +29,49 @@
 #define ATTEMPTS_MAX    8
 #define FIRST_SLOTS     64
 
+/* A train (net/train.h) is one packet until the interface, or the kernel before it, takes it apart; longer datagrams than
+ * fit through an Ethernet cannot be in one. */
+#define TRAIN_BYTES_MAX 60000
+#define CAR_BYTES_MAX   (1500 - 40 - 8)
+#define CARS_MAX        64
+
 struct control {
-    _Alignas(struct cmsghdr) char octets[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-};
-
-struct messages {
-    struct mmsghdr headers[NET_UDP_BATCH];
-    struct iovec pieces[NET_UDP_BATCH];
-    struct sockaddr_storage names[NET_UDP_BATCH];
-    struct control controls[NET_UDP_BATCH];
-};
-
-/* A datagram being handled may make others leave, so the two directions share nothing. */
-struct net_udp_batch {
-    struct messages in, out;
-    char data[NET_UDP_BATCH * STRIDE_BYTES];
+    _Alignas(
+        struct cmsghdr) char octets[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t))];
 };
 
 struct outgoing {
     struct wire *wire;
     uint64_t token;
     struct addr to, from;
+    uint32_t mark;
+};
+
+struct incoming_batch {
+    struct mmsghdr headers[NET_UDP_BATCH];
+    struct iovec pieces[NET_UDP_BATCH];
+    struct sockaddr_storage names[NET_UDP_BATCH];
+    struct control controls[NET_UDP_BATCH];
+};
+
+/* The first n headers are filled; each is of a train of so many cars, whose pieces follow each other. */
+struct outgoing_batch {
+    struct mmsghdr headers[NET_UDP_SEND_BATCH];
+    unsigned cars[NET_UDP_SEND_BATCH];
+    unsigned n;
+    struct iovec pieces[NET_UDP_SEND_BATCH];
+    struct sockaddr_storage names[NET_UDP_SEND_BATCH];
+    struct control controls[NET_UDP_SEND_BATCH];
+    struct net_train_car plan[NET_UDP_SEND_BATCH];
+    struct outgoing aside[NET_UDP_SEND_BATCH];
+};
+
+/* A datagram being handled may make others leave, so the two directions share nothing. */
+struct net_udp_batch {
+    struct incoming_batch in;
+    struct outgoing_batch out;
+    uint32_t mark;
+    char data[NET_UDP_BATCH * STRIDE_BYTES];
 };
 
 /* A ring that grows, up to the limit in octets. */
@@ -67,6 +91,9 @@ struct net_udp {
     void *ctx;
     struct addr addr, received_at;
     struct queue queue;
+    size_t car_bytes_max; /* longer ones have been refused as a train; 0: no trains */
+    unsigned
+        singles; /* so many at the head of the queue leave one by one: they have been refused as a train */
     bool wildcard;
     bool blocked;  /* the kernel has no room: EPOLLOUT is waited for */
     bool flushing; /* the head of the queue is being dealt with: nobody else may send it */
@@ -77,7 +104,7 @@ struct net_udp {
 /* ---- batch ---- */
 
 /* What the kernel overwrites when it receives. */
-static void ready_to_receive(struct messages *in, unsigned i)
+static void ready_to_receive(struct incoming_batch *in, unsigned i)
 {
     in->headers[i].msg_hdr.msg_namelen = sizeof(in->names[i]);
     in->headers[i].msg_hdr.msg_controllen = sizeof(in->controls[i].octets);
@@ -90,7 +117,7 @@ int net_udp_batch_new(struct net_udp_batch **ret_batch)
     if (!batch)
         return ERR_NOMEM;
     for (unsigned i = 0; i < NET_UDP_BATCH; i++) {
-        struct messages *in = &batch->in;
+        struct incoming_batch *in = &batch->in;
 
         in->pieces[i] =
             (struct iovec){.iov_base = batch->data + i * STRIDE_BYTES, .iov_len = NET_UDP_DATAGRAM_MAX};
@@ -100,8 +127,14 @@ int net_udp_batch_new(struct net_udp_batch **ret_batch)
                                                  .msg_control = in->controls[i].octets};
         ready_to_receive(in, i);
     }
+    batch->mark = 0;
     *ret_batch = batch;
     return 0;
+}
+
+void net_udp_batch_mark(struct net_udp_batch *batch, uint32_t mark)
+{
+    batch->mark = mark;
 }
 
 void net_udp_batch_free(struct net_udp_batch *batch)
@@ -203,14 +236,14 @@ static void note_received_at(struct net_udp *udp, struct msghdr *m)
     }
 }
 
+/* Behind those that are there. */
 static void put_control(struct msghdr *m, struct control *memory, int level, int type, const void *data,
                         size_t size)
 {
-    struct cmsghdr *c;
+    struct cmsghdr *c = (struct cmsghdr *)(void *)(memory->octets + m->msg_controllen);
 
     m->msg_control = memory->octets;
-    m->msg_controllen = CMSG_SPACE(size);
-    c = CMSG_FIRSTHDR(m);
+    m->msg_controllen += CMSG_SPACE(size);
     c->cmsg_level = level;
     c->cmsg_type = type;
     c->cmsg_len = CMSG_LEN(size);
@@ -299,24 +332,86 @@ static int take_errors(struct net_udp *udp)
 
 /* ---- sending ---- */
 
-/* As many as go with one call. Returns how many went, or -1 with errno of the first. */
+static struct net_train_car car_at(const struct queue *q, size_t i)
+{
+    const struct outgoing *out = queue_at(q, i);
+
+    return (struct net_train_car){&out->to, &out->from, out->wire->len, out->mark};
+}
+
+/* Brings the first n of the queue into the order in which there are the fewest trains. */
+static void arrange(struct net_udp *udp, unsigned n)
+{
+    struct outgoing_batch *batch = &udp->batch->out;
+    uint8_t turns[NET_TRAIN_PLANNED_MAX];
+
+    for (unsigned i = 0; i < n; i++)
+        batch->plan[i] = car_at(&udp->queue, i);
+    if (!net_train_plan(batch->plan, n, turns))
+        return;
+    for (unsigned i = 0; i < n; i++)
+        batch->aside[i] = *queue_at(&udp->queue, turns[i]);
+    for (unsigned i = 0; i < n; i++)
+        *queue_at(&udp->queue, i) = batch->aside[i];
+}
+
+/* How many from `first` on leave as one, of those before `end`. */
+static unsigned count_cars(const struct net_udp *udp, unsigned first, unsigned end)
+{
+    const struct net_train_car head = car_at(&udp->queue, first);
+    unsigned n = 1;
+
+    if (first < udp->singles || head.len == 0 || head.len > udp->car_bytes_max)
+        return 1;
+    while (first + n < end && n < CARS_MAX && (n + 1) * head.len <= TRAIN_BYTES_MAX) {
+        const struct net_train_car next = car_at(&udp->queue, first + n);
+
+        if (!net_train_fit(&head, &next))
+            break;
+        n++;
+    }
+    return n;
+}
+
+/* The first `cars` pieces from `first` on are one packet to the kernel, each a datagram on the wire. */
+static void put_train(struct outgoing_batch *batch, const struct outgoing *out, unsigned first, unsigned cars)
+{
+    unsigned i = batch->n++;
+    struct msghdr *m = &batch->headers[i].msg_hdr;
+    uint16_t car_bytes = (uint16_t)out->wire->len;
+
+    batch->cars[i] = cars;
+    *m = (struct msghdr){.msg_name = &batch->names[i], .msg_iov = &batch->pieces[first], .msg_iovlen = cars};
+    m->msg_namelen = net_sockaddr_from_addr(&out->to, &batch->names[i]);
+    put_source(m, &batch->controls[i], &out->from);
+    if (cars > 1)
+        put_control(m, &batch->controls[i], IPPROTO_UDP, UDP_SEGMENT, &car_bytes, sizeof(car_bytes));
+}
+
+/* As many as go with one call. Returns how many trains went, or -1 with errno of the first. */
 static int send_batch(struct net_udp *udp)
 {
-    struct messages *messages = &udp->batch->out;
+    struct outgoing_batch *batch = &udp->batch->out;
     struct queue *q = &udp->queue;
-    unsigned n = q->count < NET_UDP_BATCH ? (unsigned)q->count : NET_UDP_BATCH;
+    unsigned n = q->count < NET_UDP_SEND_BATCH ? (unsigned)q->count : NET_UDP_SEND_BATCH;
 
+    if (udp->car_bytes_max > 0)
+        arrange(udp, n);
+    batch->n = 0;
     for (unsigned i = 0; i < n; i++) {
-        struct outgoing *out = queue_at(q, i);
-        struct msghdr *m = &messages->headers[i].msg_hdr;
+        struct wire *wire = queue_at(q, i)->wire;
 
-        messages->pieces[i] = (struct iovec){.iov_base = out->wire->bytes, .iov_len = out->wire->len};
-        *m = (struct msghdr){
-            .msg_name = &messages->names[i], .msg_iov = &messages->pieces[i], .msg_iovlen = 1};
-        m->msg_namelen = net_sockaddr_from_addr(&out->to, &messages->names[i]);
-        put_source(m, &messages->controls[i], &out->from);
+        batch->pieces[i] = (struct iovec){.iov_base = wire->bytes, .iov_len = wire->len};
     }
-    return sendmmsg(udp->watch.fd, messages->headers, n, MSG_DONTWAIT);
+    for (unsigned first = 0; first < n; first += batch->cars[batch->n - 1])
+        put_train(batch, queue_at(q, first), first, count_cars(udp, first, n));
+    return sendmmsg(udp->watch.fd, batch->headers, batch->n, MSG_DONTWAIT);
+}
+
+static void pop_first(struct net_udp *udp)
+{
+    queue_pop(&udp->queue);
+    udp->singles -= udp->singles > 0;
 }
 
 /* Whether the kernel took something. It may have taken less than it could: a batch ends at an error, which is
@@ -329,8 +424,21 @@ static bool send_some(struct net_udp *udp)
         sent = send_batch(udp);
     while (sent < 0 && errno == EINTR);
     for (int i = 0; i < sent; i++)
-        queue_pop(&udp->queue);
+        for (unsigned cars = udp->batch->out.cars[i]; cars > 0; cars--)
+            pop_first(udp);
     return sent > 0;
+}
+
+/* The first train was refused. It goes again as single datagrams, each of which may be refused for itself. What is too long for
+ * the path as a train (EINVAL, EMSGSIZE) goes in fragments then; an interface that leaves checksums to others (EIO)
+ * takes no train at all. */
+static void take_apart(struct net_udp *udp, unsigned cars, int error)
+{
+    udp->singles = cars;
+    if (error == EIO)
+        udp->car_bytes_max = 0;
+    else if (error == EINVAL || error == EMSGSIZE)
+        udp->car_bytes_max = queue_at(&udp->queue, 0)->wire->len - 1;
 }
 
 static void wait_for_room(struct net_udp *udp)
@@ -346,7 +454,7 @@ static void drop_first(struct net_udp *udp, int error)
 {
     uint64_t token = queue_at(&udp->queue, 0)->token;
 
-    queue_pop(&udp->queue);
+    pop_first(udp);
     if (error == ENOBUFS) /* the interface's queue is full: lost on the way */
         counter_inc(udp->counters, COUNTER_TX_ERRORS);
     else
@@ -357,6 +465,7 @@ static void drop_first(struct net_udp *udp, int error)
  * any case, and as long as such errors are found. */
 static void settle_refusal(struct net_udp *udp, int error, int *attempts)
 {
+    unsigned cars = udp->batch->out.cars[0]; /* before others send through the batch */
     int told = take_errors(udp);
 
     if (udp->freed)
@@ -366,7 +475,10 @@ static void settle_refusal(struct net_udp *udp, int error, int *attempts)
         return;
     }
     *attempts = 0;
-    drop_first(udp, error);
+    if (cars > 1)
+        take_apart(udp, cars, error);
+    else
+        drop_first(udp, error);
 }
 
 static void flush(struct net_udp *udp)
@@ -396,7 +508,7 @@ static void flush(struct net_udp *udp)
 int net_udp_send_from(struct net_udp *udp, const struct addr *from, const struct addr *to, struct wire *wire,
                       uint64_t token)
 {
-    struct outgoing out = {.wire = wire, .token = token, .to = *to};
+    struct outgoing out = {.wire = wire, .token = token, .to = *to, .mark = udp->batch->mark};
     int r;
 
     if (to->family != udp->addr.family)
@@ -409,7 +521,7 @@ int net_udp_send_from(struct net_udp *udp, const struct addr *from, const struct
     if (r < 0 || udp->blocked)
         return r;
     /* Errors are left to the end of the turn, where they may be told. */
-    if (udp->queue.count >= NET_UDP_BATCH && !udp->flushing)
+    if (udp->queue.count >= NET_UDP_SEND_BATCH && !udp->flushing)
         (void)send_some(udp);
     if (udp->queue.count > 0)
         net_hook_once(udp->loop, &udp->flush);
@@ -425,7 +537,7 @@ int net_udp_send(struct net_udp *udp, const struct addr *to, struct wire *wire, 
 
 static void receive_batch(struct net_udp *udp)
 {
-    struct messages *in = &udp->batch->in;
+    struct incoming_batch *in = &udp->batch->in;
     int n;
 
     do
@@ -530,6 +642,11 @@ static int set_options(int fd, bool v4, bool wildcard)
     return 0;
 }
 
+static bool knows_trains(int fd)
+{
+    return set_option(fd, IPPROTO_UDP, UDP_SEGMENT, 0) == 0;
+}
+
 static int open_socket(const struct net_udp_opts *opts, struct net_udp *udp)
 {
     int r = net_socket_bind(SOCK_DGRAM, &opts->addr, opts->reuse_port, &udp->watch.fd);
@@ -540,6 +657,7 @@ static int open_socket(const struct net_udp_opts *opts, struct net_udp *udp)
         r = set_options(udp->watch.fd, udp->addr.family == ADDR_IPV4, udp->wildcard);
     if (r == 0)
         r = set_buffers(udp->watch.fd, opts);
+    udp->car_bytes_max = r == 0 && knows_trains(udp->watch.fd) ? CAR_BYTES_MAX : 0;
     if (r == 0)
         r = net_watch_start(opts->loop, &udp->watch);
     return r;

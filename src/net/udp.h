@@ -18,7 +18,8 @@
 #include "base/wire.h"
 #include "net/loop.h"
 
-#define NET_UDP_BATCH        64
+#define NET_UDP_BATCH        64  /* received by one call */
+#define NET_UDP_SEND_BATCH   128 /* sent by one call */
 #define NET_UDP_DATAGRAM_MAX 65535
 
 struct net_udp;
@@ -45,7 +46,7 @@ struct net_udp_opts {
     bool reuse_port;  /* so that each worker can have a socket of its own for the same address */
     int receive_buffer_bytes,
         send_buffer_bytes; /* 0: the system's. The system's limit does not hold for root. */
-    size_t queue_bytes;    /* of what waits here, payload and bookkeeping (64 octets for a datagram) */
+    size_t queue_bytes;    /* of what waits here, payload and bookkeeping (72 octets for a datagram) */
     struct counters *counters;
     const struct net_udp_ops *ops;
     void *ctx;
@@ -53,6 +54,10 @@ struct net_udp_opts {
 
 /* ERR_NOMEM. */
 MUST_USE int net_udp_batch_new(struct net_udp_batch **ret_batch);
+/* What is sent from now on, by any socket of the batch, belongs together: datagrams with the same mark leave in the order
+ * in which they were sent; those with different marks may pass each other, which lets more of them leave together
+ * (net/train.h). 0: from now on each leaves after all that were sent before it. */
+void net_udp_batch_mark(struct net_udp_batch *batch, uint32_t mark);
 /* After the last of its sockets. NULL is fine. */
 void net_udp_batch_free(struct net_udp_batch *batch);
 

@@ -383,6 +383,11 @@ int transport_send(struct transport *t, const struct sip_hop *hop, struct wire *
     return rc;
 }
 
+void transport_mark(struct transport *t, uint32_t mark)
+{
+    net_udp_batch_mark(t->batch, mark);
+}
+
 /* ---- datagrams ---- */
 
 /* RFC 5626 section 3.5.1 and RFC 3261 section 7.5: a datagram of nothing but CRLF keeps a binding of a NAT

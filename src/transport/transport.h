@@ -113,6 +113,10 @@ void transport_free(struct transport *transport);
 MUST_USE int transport_send(struct transport *transport, const struct sip_hop *hop, struct wire *wire,
                             uint64_t token);
 
+/* What is sent from now on belongs together: datagrams with the same mark keep their order, those with different ones may
+ * pass each other (net/train.h). 0: from now on all keep their order. */
+void transport_mark(struct transport *transport, uint32_t mark);
+
 /* Stop accepting connections; those that exist go on (for a graceful stop). */
 void transport_stop_listening(struct transport *transport);
 

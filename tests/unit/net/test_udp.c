@@ -19,6 +19,10 @@ static struct {
     const struct addr *provoke; /* each failure comes with an ICMP error of a datagram to this address */
     unsigned at_most;           /* datagrams taken by one call; 0: all */
     unsigned calls;
+    unsigned packets; /* taken: each a datagram or a train */
+    unsigned trains;  /* offered */
+    int train_error;  /* what every train longer than train_octets is refused with, unless 0 */
+    unsigned train_octets;
     uint8_t icmp_type, icmp_code; /* what ICMP errors are made into, unless the type is 0 */
 } kernel;
 
@@ -39,7 +43,20 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
     }
     if (kernel.at_most > 0 && count > kernel.at_most)
         count = kernel.at_most;
-    return (int)syscall(SYS_sendmmsg, fd, messages, count, flags);
+    for (unsigned i = 0; i < count; i++) {
+        const struct msghdr *m = &messages[i].msg_hdr;
+
+        kernel.trains += m->msg_iovlen > 1;
+        if (m->msg_iovlen == 1 || kernel.train_error == 0 || m->msg_iov[0].iov_len <= kernel.train_octets)
+            continue;
+        errno = kernel.train_error;
+        if (i == 0)
+            return -1;
+        count = i;
+    }
+    int sent = (int)syscall(SYS_sendmmsg, fd, messages, count, flags);
+    kernel.packets += sent > 0 ? (unsigned)sent : 0;
+    return sent;
 }
 
 /* Of the error queue: another message of ICMP than the one that loopback can bring about. */
@@ -70,6 +87,7 @@ struct end {
     int refused_error, failed_error;
     uint64_t failed_token;
     uint8_t seen[1024]; /* by the number a datagram carries */
+    uint32_t latest[8]; /* the last such numbers, the last one first */
     bool echoes, frees_itself;
     struct end *floods; /* when refused, with more than a batch */
 };
@@ -103,6 +121,8 @@ static void on_receive(void *ctx, struct net_udp *udp, struct slice data, const 
         memcpy(&number, data.ptr, sizeof(number));
         if (number < sizeof(end->seen))
             end->seen[number]++;
+        memmove(end->latest + 1, end->latest, sizeof(end->latest) - sizeof(end->latest[0]));
+        end->latest[0] = number;
     }
     if (end->echoes) {
         struct wire *wire = wire_from(data);
@@ -403,11 +423,11 @@ static void a_failure_while_a_batch_leaves_early_is_told_at_the_end_of_the_turn(
 
     (void)state;
     end_open(&client, "127.0.0.1:0");
-    for (uint64_t i = 0; i < 3 * NET_UDP_BATCH; i++)
+    for (uint64_t i = 0; i < 3 * NET_UDP_SEND_BATCH; i++)
         send_text(&client, &broadcast, SLICE("x"), i + 1);
     assert_int_equal(client.failed, 0);
-    turn_until(loop, client.failed == 3 * NET_UDP_BATCH);
-    assert_int_equal(client.failed_token, 3 * NET_UDP_BATCH);
+    turn_until(loop, client.failed == 3 * NET_UDP_SEND_BATCH);
+    assert_int_equal(client.failed_token, 3 * NET_UDP_SEND_BATCH);
     net_udp_free(client.udp);
 }
 
@@ -418,12 +438,12 @@ static void a_full_batch_leaves_at_once(void **state)
     (void)state;
     end_open(&client, "127.0.0.1:0");
     end_open(&server, "127.0.0.1:0");
-    for (int i = 0; i < NET_UDP_BATCH + 1; i++)
+    for (int i = 0; i < NET_UDP_SEND_BATCH + 1; i++)
         send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
     net_udp_free(client.udp); /* drops the one that is still queued */
-    turn_until(loop, server.received == NET_UDP_BATCH);
+    turn_until(loop, server.received == NET_UDP_SEND_BATCH);
     turn_for_ms(loop, 20);
-    assert_int_equal(server.received, NET_UDP_BATCH);
+    assert_int_equal(server.received, NET_UDP_SEND_BATCH);
     net_udp_free(server.udp);
 }
 
@@ -469,8 +489,8 @@ static void one_system_call_sends_a_batch(void **state)
     end_open(&client, "127.0.0.1:0");
     end_open(&server, "127.0.0.1:0");
     kernel.calls = 0;
-    numbers_arrive(&client, &server, 10 * NET_UDP_BATCH);
-    assert_int_equal(kernel.calls, 10);
+    numbers_arrive(&client, &server, 7 * NET_UDP_SEND_BATCH);
+    assert_int_equal(kernel.calls, 7);
     net_udp_free(client.udp);
     net_udp_free(server.udp);
 }
@@ -543,10 +563,10 @@ static void while_the_kernel_has_no_room_it_is_not_asked(void **state)
     send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
     net_loop_turn(loop, 0);
     assert_int_equal(kernel.calls, 1);
-    for (int i = 0; i < 2 * NET_UDP_BATCH; i++)
+    for (int i = 0; i < 2 * NET_UDP_SEND_BATCH; i++)
         send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
     assert_int_equal(kernel.calls, 1);
-    turn_until(loop, server.received == 2 * NET_UDP_BATCH + 1);
+    turn_until(loop, server.received == 2 * NET_UDP_SEND_BATCH + 1);
     net_udp_free(client.udp);
     net_udp_free(server.udp);
 }
@@ -562,7 +582,7 @@ static void a_datagram_lost_in_a_full_interface_queue_is_counted_not_told(void *
     kernel.error = ENOBUFS;
     kernel.failures = 1;
     send_text(&client, net_udp_addr(server.udp), SLICE("\1\0\0\0"), 1);
-    send_text(&client, net_udp_addr(server.udp), SLICE("\2\0\0\0"), 2);
+    send_text(&client, net_udp_addr(server.udp), SLICE("\2\0\0\0 longer"), 2);
     turn_until(loop, server.received == 1);
     assert_int_equal(server.seen[2], 1);
     assert_int_equal(client.failed, 0);
@@ -585,6 +605,106 @@ static void a_socket_that_is_refused_for_ever_gives_up_each_datagram_once(void *
     turn_until(loop, client.failed == 100);
     assert_int_equal(client.failed_error, ENETUNREACH);
     net_udp_free(client.udp);
+}
+
+static void what_has_one_length_and_destination_leaves_as_one_packet(void **state)
+{
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    numbers_arrive(&client, &server, 60);
+    assert_int_equal(kernel.packets, 1);
+    for (uint32_t i = 0; i < 8; i++)
+        assert_int_equal(server.latest[i], 59 - i);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void send_marked(struct end *client, const struct end *server, uint32_t mark, struct slice text)
+{
+    net_udp_batch_mark(batch, mark);
+    send_text(client, net_udp_addr(server->udp), text, 0);
+    net_udp_batch_mark(batch, 0);
+}
+
+static void datagrams_pass_only_those_of_another_mark(void **state)
+{
+    static const uint32_t expected[] = {4, 2, 3, 1};
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    send_marked(&client, &server, 7, SLICE("\1\0\0\0"));
+    send_marked(&client, &server, 7, SLICE("\2\0\0\0 longer"));
+    send_marked(&client, &server, 8, SLICE("\3\0\0\0"));
+    send_marked(&client, &server, 0, SLICE("\4\0\0\0"));
+    turn_until(loop, server.received == 4);
+    assert_memory_equal(server.latest, expected, sizeof(expected));
+    assert_int_equal(kernel.packets, 3);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void an_interface_that_takes_no_trains_is_offered_one_only(void **state)
+{
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    kernel.train_error = EIO;
+    numbers_arrive(&client, &server, 50);
+    numbers_arrive(&client, &server, 50);
+    assert_int_equal(kernel.trains, 2); /* twice, lest it was another's error */
+    assert_int_equal(kernel.packets, 100);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void what_is_too_long_for_the_path_as_a_train_leaves_one_by_one(void **state)
+{
+    static char text[1400];
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    kernel.train_error = EINVAL;
+    kernel.train_octets = 1300;
+    for (uint32_t i = 0; i < 10; i++) {
+        memcpy(text, &i, sizeof(i));
+        send_text(&client, net_udp_addr(server.udp), slice_make(text, sizeof(text)), 0);
+    }
+    turn_until(loop, server.received == 10);
+    assert_int_equal(kernel.packets, 10);
+    for (uint32_t i = 0; i < 8; i++)
+        assert_int_equal(server.latest[i], 9 - i);
+    kernel.packets = 0;
+    numbers_arrive(&client, &server, 10);
+    assert_int_equal(kernel.packets, 1);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+static void each_datagram_of_a_refused_train_is_told_by_its_token(void **state)
+{
+    struct addr broadcast = at("255.255.255.255:5060");
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    for (uint64_t i = 1; i <= 5; i++)
+        send_text(&client, &broadcast, SLICE("x"), i);
+    send_text(&client, net_udp_addr(server.udp), SLICE("\1\0\0\0"), 6);
+    turn_until(loop, server.received == 1);
+    assert_int_equal(client.failed, 5);
+    assert_int_equal(client.failed_token, 5);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
 }
 
 static void the_queue_is_bounded_in_octets(void **state)
@@ -632,6 +752,12 @@ static void a_reply_from_a_wildcard_socket_leaves_from_where_the_request_came_to
         assert_true(addr_eq(&server.local, &called));
         assert_true(addr_eq(&client.from, &called));
     }
+    kernel.packets = 0;
+    for (unsigned i = 0; i < 3; i++) /* the same of answers that leave as one packet */
+        send_text(&client, &called, SLICE("hello"), 0);
+    turn_until(loop, client.received == 6);
+    assert_int_equal(kernel.packets, 2);
+    assert_true(addr_eq(&client.from, &called));
     net_udp_free(client.udp);
     net_udp_free(server.udp);
 }
@@ -802,6 +928,11 @@ int main(void)
         T(while_the_kernel_has_no_room_it_is_not_asked),
         T(a_datagram_lost_in_a_full_interface_queue_is_counted_not_told),
         T(a_socket_that_is_refused_for_ever_gives_up_each_datagram_once),
+        T(what_has_one_length_and_destination_leaves_as_one_packet),
+        T(datagrams_pass_only_those_of_another_mark),
+        T(an_interface_that_takes_no_trains_is_offered_one_only),
+        T(what_is_too_long_for_the_path_as_a_train_leaves_one_by_one),
+        T(each_datagram_of_a_refused_train_is_told_by_its_token),
         T(the_queue_is_bounded_in_octets),
         T(wildcard_ipv4),
         T(wildcard_ipv6),
