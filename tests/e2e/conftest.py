@@ -156,13 +156,13 @@ def wire_site(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def quick_site(tmp_path_factory):
-    """The same with T1 of 10 ms, so that a transaction times out in 0.64 s."""
-    timers = {"t1": "10ms", "t2": "40ms", "t4": "50ms"}
+    """The same with T1 of 10 ms where there is no need for patience, so that a transaction times out in 0.64 s."""
+    timers = {"t1": env.slow_ms(10), "t2": env.slow_ms(40), "t4": env.slow_ms(50)}
     with wire.running_site(
         tmp_path_factory.mktemp("quick_site"),
         min_expires_s=1,
         timers=timers,
-        proxy={"ring_time": "1s", "recurse_redirects": True},
+        proxy={"ring_time": env.slow_ms(1000), "recurse_redirects": True},
     ) as site:
         yield site
 

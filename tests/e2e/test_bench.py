@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from harness.env import VIADUCT, patience
+from harness.env import VIADUCT, patience, poll
+from harness.ports import is_bound
 from harness.process import Process
 
 BENCH = pathlib.Path(VIADUCT).with_name("viaduct-bench")
@@ -67,7 +68,7 @@ def test_without_a_server_everything_times_out_and_nothing_is_completed(ports):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         server = f"127.0.0.1:{silent.getsockname()[1]}"
-        result = bench("load", "-w", "ping", "-n", 4, "-W", 0, "-s", 2, server)
+        result = bench("load", "-w", "ping", "-n", 4, "-W", 0, "-s", patience(2), server)
         assert result["completed"] == 0
         assert result["retransmissions"] >= 4
 
@@ -76,10 +77,11 @@ def test_the_bare_forwarder_carries_calls_unread(folder, ports):
     server, caller, callee = (f"127.0.0.1:{ports.take()}" for _ in range(3))
     forwarder = Process("forwarder", [BENCH, "forward", server, caller, callee], folder)
     try:
+        assert poll(lambda: is_bound(int(server.rpartition(":")[2]), "udp"), 10)
         assert_clean(load(server, "call", "--caller", caller, "--callee", callee))
     finally:
         forwarder.popen.terminate()
-        assert forwarder.popen.wait(10) == 0
+        assert forwarder.wait(10) == 0
 
 
 @pytest.mark.parametrize(

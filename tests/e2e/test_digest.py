@@ -178,7 +178,14 @@ def test_rfc7616_3_3_an_old_nonce_is_stale_and_the_new_one_works(start_proxy, ph
     fresh = digest.challenges(stale)
     assert {c.get("stale", "").lower() for c in fresh} == {"true"}
     assert fresh[0]["nonce"] != digest.challenges(challenge)[0]["nonce"]
-    assert alice.ask(alice.authorize(alice.again(request), stale)).status == 200
+    # The new one is as short-lived: on a slow machine it may be stale, too, when it comes back.
+    for _ in range(5):
+        request = alice.again(request)
+        answer = alice.ask(alice.authorize(request, stale))
+        if answer.status == 200:
+            return
+        stale = answer
+    raise AssertionError(f"no new nonce works: {answer}")
 
 
 def test_22_3_our_credentials_do_not_travel_on(new_phone):

@@ -15,8 +15,8 @@ import pytest
 
 from harness import env, mutate
 from harness import proxy as proxies
-from harness.env import scaled
-from harness.phone import Phone
+from harness.env import patience, scaled
+from harness.phone import Phone, widen
 
 pytestmark = pytest.mark.heavy
 
@@ -88,6 +88,7 @@ class Flood:
     @staticmethod
     def _socket(host, port):
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        widen(made)
         made.bind((host, port))
         made.setblocking(False)
         return made
@@ -191,9 +192,10 @@ def aftermath(module_folder):
         for stream in (idle, lively):
             stream.send(user.request("OPTIONS", f"sip:{proxy.hostport}").octets())
         rest = time.monotonic()
-        while time.monotonic() - rest < TIMER_D_S + 3:
+        while time.monotonic() - rest < TIMER_D_S + 3 or not (idle.closed or time.monotonic() - rest > patience(60)):
             lively.send(b"\r\n\r\n")
-            user.pump(1)
+            time.sleep(1)
+            user.pump(0)
         rested = proxy.rss_kb()
         flood.run(count - count * 9 // 10)
         yield Aftermath(

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from harness import sip
+from harness.env import patience
 from harness.phone import answer, call, cancel, cancelled, confirm, hang_up, refuse, ring
 
 
@@ -108,7 +109,7 @@ def test_17_2_1_the_caller_hears_100_at_once_and_never_the_callees(pair):
     started = time.monotonic()
     invite = caller.invite(callee.aor)
     trying = caller.expect(lambda m: m.status == 100 and m.branch == invite.branch)
-    assert trying.at - started < 1.0
+    assert trying.at - started < patience(1)
     arrived = callee.expect("INVITE")
     callee.reply(arrived, 100)
     caller.expect_nothing(0.2, 100)
@@ -120,11 +121,13 @@ def test_17_2_1_a_repeated_invite_is_not_forwarded_twice(pair):
     invite, arrived = ring(caller, callee)
     progress = callee.reply(arrived, 183)
     heard = caller.expect(183)
+    callee.pump(0)
+    before = callee.copies_of(arrived)  # the proxy's own, where the callee was slow
     caller.send(invite)
+    assert caller.expect_copies(heard, 2) == 2
     callee.expect_nothing(0.3, "INVITE")
-    caller.pump(0)
     assert progress.status == heard.status
-    assert callee.retransmissions == 0
+    assert callee.copies_of(arrived) == before
     assert caller.copies_of(heard) == 2
     refuse(caller, callee, invite, arrived)
 
@@ -136,8 +139,8 @@ def test_16_7_step_5_every_2xx_is_forwarded_also_a_repeated_one(pair):
     near, far = answer(caller, callee, invite, arrived)
     ok = near.response
     callee.udp.sendto(far.response.octets(), arrived.source[1])
-    caller.expect_nothing(0.3)
-    assert caller.copies_of(ok) == 2
+    assert caller.expect_copies(ok, 2) == 2
+    caller.expect_nothing(0.1)
     hang_up(near, far)
 
 
@@ -148,12 +151,10 @@ def test_17_1_1_3_a_refusal_is_acknowledged_to_the_callee_and_repeated_until_the
     callee.reply(arrived, 486)
     callee.expect("ACK")
     refusal = caller.expect(486)
-    caller.pump(0.1)
-    time.sleep(0.7)  # Timer G starts at T1, 500 ms
-    caller.pump(0.1)
-    assert caller.copies_of(refusal) >= 2
+    assert caller.expect_copies(refusal, 2) >= 2  # Timer G starts at T1, 500 ms
     caller.send(caller.ack_of(invite, refusal))
-    caller.expect_nothing(0.1)
+    caller.settle(invite)
+    caller.expect_nothing(0)
     heard = caller.copies_of(refusal)
     caller.expect_nothing(1.3)
     assert caller.copies_of(refusal) == heard
@@ -264,10 +265,7 @@ def test_16_10_a_cancel_that_matches_nothing_is_answered_and_makes_no_call(pair)
     invite = caller.request("INVITE", callee.aor)
     caller.send(caller.cancel_of(invite))
     # Forwarded statelessly, or 481 by ourselves (section 9.2); the callee has no such call either.
-    callee.pump(0.3)
-    for request in callee.inbox:
-        callee.reply(request, 481)
-    assert caller.final(caller.cancel_of(invite)).status == 481
+    assert caller.final_by_either(caller.cancel_of(invite), callee, 481).status == 481
 
 
 def test_a_repeated_cancel_gets_the_same_200(pair):
@@ -276,8 +274,8 @@ def test_a_repeated_cancel_gets_the_same_200(pair):
     request = caller.cancel_of(invite)
     ok = caller.ask(request)
     caller.send(request)
-    caller.expect_nothing(0.2, lambda m: m.status and m.status >= 300)
-    assert caller.copies_of(ok) == 2
+    assert caller.expect_copies(ok, 2) == 2
+    caller.expect_nothing(0.1, lambda m: m.status and m.status >= 300)
     cancelled(caller, callee, invite, arrived)
 
 
@@ -361,7 +359,7 @@ def test_16_9_a_callee_whose_port_is_closed_is_a_503_of_that_branch(start_proxy,
     response = caller.final(caller.invite(bob.aor))
     # Sections 16.9 and 16.7 step 6: treated as a 503, and a 503 is passed on as a 500.
     assert response.status == 500
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < patience(4)
 
 
 def test_q_decides_the_order_of_contacts(new_phone):

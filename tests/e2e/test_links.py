@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness.env import patience
+from harness.env import patience, slow_ms
 from harness.netns import Link, free_network, inside
 from harness.phone import confirm, hang_up, serve
 from harness.proxy import loopback_listeners
@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.viaduct, pytest.mark.tools("ip")]
 
 NUMBER = "+15551234"
 PORT = 5060
-TIMEOUT_S, PROGRESS_S = 1, 2
-PROBE = {"interval": "300ms", "timeout": "250ms", "pass": 2, "fail": 4}
+TIMEOUT_S, PROGRESS_S = patience(1), patience(2)
+PROBE = {"interval": slow_ms(300), "timeout": slow_ms(250), "pass": 2, "fail": 4}
 
 
 class Site:
@@ -24,11 +24,11 @@ class Site:
     def __init__(self, start_proxy, phone, ports, links, transport, **group):
         suffix = "" if transport == "udp" else f";transport={transport}"
         members = [{"uri": f"sip:{link.there}:{PORT}{suffix}", "priority": i} for i, link in enumerate(links)]
-        timeouts = {"timeout": f"{TIMEOUT_S}s", "progress_timeout": f"{PROGRESS_S}s"}
+        timeouts = {"timeout": slow_ms(1000), "progress_timeout": slow_ms(2000)}
         extra = {
             "groups": [{"name": "carriers", "members": members, **timeouts, **group}],
             "routes": [{"name": "out", "match": {"user": ["+*"]}, "group": "carriers", "auth": "none"}],
-            "limits": {"connect_timeout": f"{TIMEOUT_S}s"},
+            "limits": {"connect_timeout": slow_ms(1000)},
         }
         self.links = links
         listeners = loopback_listeners(ports, "127.0.0.1", *(link.here for link in links))

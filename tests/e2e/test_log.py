@@ -58,7 +58,7 @@ def test_credentials_never_reach_the_log(start_proxy, phone):
     said, sent = proxy.log(), digest.parse(good["Authorization"])
     for secret in (PASSWORD, sent["response"], sent["cnonce"], "0bad0bad"):
         assert secret not in said
-    assert good.call_id in said
+    assert proxy.has_line(good.call_id)
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])

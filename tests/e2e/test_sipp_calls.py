@@ -6,12 +6,13 @@ callers answer the proxy's challenge and the callees are found by the location s
 
 import pytest
 
-from harness.env import scaled
+from harness.env import scaled, slow_ms
 from harness.sipp import Sipp
 
 pytestmark = [pytest.mark.heavy, pytest.mark.tools("sipp")]
 
 CALLS, RATE, CALLEES = 2000, 200, 20
+EXTRA = {"timers": {"t1": slow_ms(500)}}  # as SIPp has it in this run
 
 
 def run_calls(folder, ports, proxy, transport, caller, users=None, callee_port=None):
@@ -42,7 +43,7 @@ def run_calls(folder, ports, proxy, transport, caller, users=None, callee_port=N
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_2000_calls_of_a_trusted_caller_to_an_address(transport, start_proxy, folder, ports):
-    proxy = start_proxy(trusted=("127.0.0.1",))
+    proxy = start_proxy(trusted=("127.0.0.1",), extra=EXTRA)
     run_calls(folder, ports, proxy, transport, "caller_plain")
 
 
@@ -50,7 +51,7 @@ def test_2000_calls_of_a_trusted_caller_to_an_address(transport, start_proxy, fo
 def test_2000_calls_with_digest_to_registered_callees(transport, start_proxy, folder, ports):
     users = [f"user{i}" for i in range(CALLEES)]
     # SIPp answers the first challenge of a response, which is MD5.
-    proxy = start_proxy(users=tuple(users))
+    proxy = start_proxy(users=tuple(users), extra=EXTRA)
     logins = [(user, f"[authentication username={user} password=secret]") for user in users]
     callee_port = ports.take()
     registrations = Sipp(

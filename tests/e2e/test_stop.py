@@ -3,13 +3,14 @@
 import signal
 import time
 
-from harness.env import patience
+from harness.env import patience, poll
 from harness.phone import answer, cancel, ring
 
 
-def terminate(proxy):
+def terminate(proxy, phone):
+    """Until it tells the phone so, which is told of a request to the proxy itself."""
     proxy.process.send(signal.SIGTERM)
-    time.sleep(0.3)
+    assert poll(lambda: phone.ask(phone.request("OPTIONS", f"sip:{proxy.hostport}")).status == 503, 5)
 
 
 def ringing(proxy, phone):
@@ -40,7 +41,7 @@ def test_new_requests_get_503_with_retry_after_and_a_call_under_way_is_finished(
     alice, bob, invite, arrived = ringing(proxy, phone)
     carol = phone(proxy, "carol")
     proxy.ended = True
-    terminate(proxy)
+    terminate(proxy, carol)
     for request in (
         carol.request("OPTIONS", f"sip:{proxy.hostport}"),
         carol.request("INVITE", bob.aor),
@@ -58,7 +59,7 @@ def test_a_cancel_of_what_is_under_way_still_works(start_proxy, phone):
     proxy = start_proxy(drain_s=30)
     alice, bob, invite, arrived = ringing(proxy, phone)
     proxy.ended = True
-    terminate(proxy)
+    terminate(proxy, alice)
     cancel(alice, bob, invite, arrived)
     assert proxy.process.wait(10) == 0
 

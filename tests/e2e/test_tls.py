@@ -15,6 +15,7 @@ from harness.env import patience, poll
 from harness.phone import call, hang_up
 from harness.proxy import Listener
 from harness.tlsphone import TlsPhone
+from harness.wire import has_final
 
 pytestmark = pytest.mark.viaduct
 
@@ -65,15 +66,6 @@ def tls_phone(issuer):
 
 def options(phone, **kinds):
     return phone.request("OPTIONS", f"sip:{phone.domain}", **kinds)
-
-
-def has_line(proxy, *parts, seconds=3):
-    """Whether the log gets a line with all of these."""
-
-    def found():
-        return any(all(part in line for part in parts) for line in proxy.log().splitlines())
-
-    return poll(found, seconds)
 
 
 # Calls.
@@ -132,14 +124,14 @@ def test_a_client_that_does_not_believe_the_certificate_is_told_of_in_the_log(st
     proxy = start_tls()
     with pytest.raises(ssl.SSLCertVerificationError):
         tls_phone(proxy, "alice", issuer=stranger).connect()
-    assert has_line(proxy, "tls.refused", "unknown ca")
+    assert proxy.has_line("tls.refused", "unknown ca")
     with pytest.raises(ssl.SSLCertVerificationError):
         tls_phone(proxy, "alice", name="other.test").connect()
     proxy = start_tls(issuer.issue("old", f"DNS:{DOMAIN}", days=-1, since=-5))
-    assert has_line(proxy, "tls.certificate_expires", "days_left=-1")
+    assert proxy.has_line("tls.certificate_expires", "days_left=-1")
     with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
         tls_phone(proxy, "alice").connect()
-    assert has_line(proxy, "tls.refused", "certificate expired")
+    assert proxy.has_line("tls.refused", "certificate expired")
 
 
 def test_sni_shows_the_certificate_of_the_name_asked_for(start_tls, tls_phone, issuer):
@@ -172,7 +164,7 @@ def test_sighup_reloads_certificates_while_a_call_goes_on(start_tls, tls_phone, 
     before = alice.stream().sock.getpeercert()["serialNumber"]
     issuer.issue("proxy", f"DNS:{DOMAIN}", "DNS:new.test")
     proxy.process.send(signal.SIGHUP)
-    assert has_line(proxy, "reload.tls", "days_left=90")
+    assert proxy.has_line("reload.tls", "days_left=90")
     carol = tls_phone(proxy, "carol", name="new.test")
     assert carol.ask(options(carol)).status == 200
     assert carol.stream().sock.getpeercert()["serialNumber"] != before
@@ -181,14 +173,14 @@ def test_sighup_reloads_certificates_while_a_call_goes_on(start_tls, tls_phone, 
 
     pair.cert.write_text("nothing\n")
     proxy.process.send(signal.SIGHUP)
-    assert has_line(proxy, "reload.tls_failed", "tls.certificates[0].cert", "is no certificate that can be used")
+    assert proxy.has_line("reload.tls_failed", "tls.certificates[0].cert", "is no certificate that can be used")
     dave = tls_phone(proxy, "dave", name="new.test")
     assert dave.ask(options(dave)).status == 200
 
 
 def test_a_certificate_that_expires_soon_is_told_at_the_start(start_tls, issuer):
     proxy = start_tls(issuer.issue("proxy", f"DNS:{DOMAIN}", days=3))
-    assert has_line(proxy, "tls.certificate_expires", "days_left=3")
+    assert proxy.has_line("tls.certificate_expires", "days_left=3")
 
 
 def test_older_versions_and_weak_ciphers_are_refused(start_tls):
@@ -227,7 +219,7 @@ def test_required_client_certificates_keep_out_who_has_none(start_tls, tls_phone
             bad.send(options(bad))
             bad.expect_end(seconds=3)
             raise ConnectionResetError
-        assert has_line(proxy, "tls.refused", why)
+        assert proxy.has_line("tls.refused", why)
 
 
 def test_a_trusted_peer_by_name_relays_without_credentials(start_tls, tls_phone, issuer, phone):
@@ -280,7 +272,7 @@ def test_5922_7_3_a_server_must_prove_the_domain_of_the_uri(relay, tls_phone, ph
         if why:
             poll(lambda: peer.pump(0.05) or peer.refusals, 5)
             assert caller.final(request).status in (408, 500, 503), why
-            assert has_line(relay, "tls.refused", "wanted=localhost", f'why="{why}"', f"offered={offered}")
+            assert relay.has_line("tls.refused", "wanted=localhost", f'why="{why}"', f"offered={offered}")
             assert peer.inbox == []
         else:
             peer.reply(peer.expect("OPTIONS"), 200)
@@ -300,7 +292,7 @@ def test_5923_a_connection_is_reused_for_its_name_and_for_no_other(relay, tls_ph
     assert len(set(map(id, streams))) == 1
     # The same address by another name: the certificate does not have it.
     request = caller.send(caller.request("OPTIONS", peer_uri(peer, "127.0.0.1")))
-    poll(lambda: peer.pump(0.05) or caller.inbox, 5)
+    poll(lambda: peer.pump(0.05) or has_final(caller), 5)
     assert caller.final(request).status in (408, 500, 503)
     assert peer.inbox == []
 
@@ -362,7 +354,7 @@ def test_handshakes_that_do_not_go_on_are_bounded_in_number_and_time(start_tls, 
             pass
         sock.close()
     assert time.monotonic() - begun < patience(3)
-    assert has_line(proxy, "connection.refused", "tls.handshakes reached")
+    assert proxy.has_line("connection.refused", "tls.handshakes reached")
     alice = tls_phone(proxy, "alice")
     assert alice.ask(options(alice)).status == 200
 

@@ -1,14 +1,12 @@
 """baresip over TLS: calls with media, and the proxy as its client, which refuses what is not right. Debian's baresip
 verifies nobody itself: who does is in test_tls.py."""
 
-import time
-
 import pytest
 
 from harness.baresip import Baresip
 from harness.certs import Issuer
-from harness.env import poll
 from harness.proxy import Listener, loopback_listeners
+from harness.realphone import talk
 
 pytestmark = [pytest.mark.viaduct, pytest.mark.tools("baresip")]
 
@@ -61,16 +59,12 @@ def test_two_phones_call_each_other_with_media(proxy, baresip, issuer):
     bob.accept()
     alice.established()
     bob.established()
-    time.sleep(2)
+    talk(alice, bob)
     bob.hang_up()
     alice.closed()
     bob.closed()
     alice.hears(bob)
     bob.hears(alice)
-
-
-def has_line(proxy, *parts):
-    return poll(lambda: any(all(p in line for p in parts) for line in proxy.log().splitlines()), 5)
 
 
 @pytest.mark.parametrize(
@@ -102,4 +96,4 @@ def test_the_proxy_calls_a_phone_only_if_it_proves_its_name(
         assert caller.final(invite).status == 487
     else:
         assert caller.final(invite).status in (408, 500, 503)
-        assert has_line(proxy, "tls.refused", "wanted=localhost", f'why="{why}"', offered)
+        assert proxy.has_line("tls.refused", "wanted=localhost", f'why="{why}"', offered)

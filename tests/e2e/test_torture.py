@@ -82,6 +82,8 @@ def send_udp(proxy, octets):
             break
         except OSError:
             continue
+    else:
+        raise RuntimeError(f"port {port} is not free at any address")
     sender.send(octets)
     return sender
 

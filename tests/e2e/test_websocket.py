@@ -5,6 +5,7 @@ import time
 import pytest
 
 from harness import sip
+from harness.env import patience, poll, slow_ms
 from harness.phone import Phone, answer, call, cancel, hang_up, ring
 from harness.proxy import Listener, loopback_listeners
 from harness.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Refused, WebPhone, certificate, frame, route_uris
@@ -200,7 +201,7 @@ def test_6455_5_each_octet_by_itself_is_a_request_too(web_proxy, web_phone):
 def test_5626_3_5_1_a_double_crlf_is_answered_with_one(web_proxy, web_phone):
     alice = web_phone(web_proxy(), "alice")
     alice.stream().send(b"\r\n\r\n")
-    alice.pump(2)
+    assert poll(lambda: alice.pump(0.1) or alice.stream().frames, 5)
     assert alice.stream().frames == [(TEXT, b"\r\n")]
 
 
@@ -213,7 +214,7 @@ def test_7118_b_1_a_call_to_a_host_that_does_not_exist_is_not_looked_up(web_prox
     start = time.monotonic()
     invite = alice.invite("sip:x@0123456789ab.invalid;transport=ws")
     assert alice.final(invite).status >= 400
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < patience(1)
 
 
 def test_7118_5_a_page_that_was_closed_cannot_be_called_and_one_that_came_back_can(web_proxy, web_phone, phone):
@@ -225,7 +226,7 @@ def test_7118_5_a_page_that_was_closed_cannot_be_called_and_one_that_came_back_c
     gone.stream().reset()
     start = time.monotonic()
     assert bob.final(bob.invite(gone.aor)).status in (430, 480, 500, 503)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < patience(3)
     assert back.register(f"<{back.contact}>{instance}").status == 200
     near, far = call(bob, back)
     hang_up(near, far)
@@ -246,18 +247,18 @@ def test_18_2_2_the_answer_to_a_page_that_is_gone_is_not_sent_elsewhere(web_prox
 
 
 def test_7118_6_a_page_that_says_nothing_is_pinged_and_lives_on(web_proxy, web_phone, phone):
-    proxy = web_proxy(ping_interval="300ms", ping_timeout="300ms")
+    proxy = web_proxy(ping_interval="300ms", ping_timeout=slow_ms(1000))
     alice, bob = web_phone(proxy, "alice"), phone(proxy, "bob")
     alice.register(), bob.register()
-    alice.expect_nothing(1.5)
-    assert alice.stream().count(PING) >= 3
+    assert poll(lambda: alice.pump(0.1) or alice.stream().count(PING) >= 3, 5)
+    alice.expect_nothing(0.3)
     hang_up(*call(bob, alice))
 
 
 def test_7118_6_a_page_that_does_not_answer_a_ping_is_gone(web_proxy, web_phone):
     alice = web_phone(web_proxy(ping_interval="300ms", ping_timeout="300ms"), "alice")
     alice.stream().answers_pings = False
-    alice.expect_end(seconds=3)
+    alice.expect_end()
     assert alice._outgoing.count(PING) == 1
 
 
@@ -358,7 +359,7 @@ def test_6455_10_2_pages_of_the_domain_may_connect_and_those_of_strangers_not(we
         with pytest.raises(Refused) as refused:
             alice.connect(origin=origin)
         assert refused.value.status == 403
-    assert 'origin=https://evil.test' in proxy.log()
+    assert proxy.has_line("origin=https://evil.test")
 
 
 def test_6455_10_2_the_list_of_origins_takes_the_place_of_the_domains(web_proxy, web_phone):
@@ -371,12 +372,12 @@ def test_6455_10_2_the_list_of_origins_takes_the_place_of_the_domains(web_proxy,
 
 def test_the_handshake_has_its_time(web_proxy, web_phone):
     alice = web_phone(web_proxy(limits={"connect_timeout": "500ms"}), "alice")
+    start = time.monotonic()
     sock = alice.open_socket()
     sock.sendall(b"GET / HTTP/1.1\r\nHost: example.test\r\n")
-    start = time.monotonic()
-    sock.settimeout(5)
+    sock.settimeout(patience(5))
     assert sock.recv(10) == b""
-    assert 0.4 < time.monotonic() - start < 3
+    assert 0.4 < time.monotonic() - start < patience(3)
     sock.close()
 
 

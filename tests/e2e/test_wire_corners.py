@@ -5,6 +5,7 @@ import re
 import pytest
 
 from harness import sip
+from harness.env import poll
 from harness.phone import Dialog, answer, call, hang_up, ring
 from harness.wire import QUIET, ask, edited, route
 
@@ -142,9 +143,13 @@ def test_17_2_3_a_retransmission_from_another_port_is_one(bench, method):
     callee.register()
     request = caller.send(caller.request(method, callee.aor))
     arrived = callee.expect(method)
+    callee.reply(arrived, 100)
+    callee.settle(arrived)
+    before = callee.copies_of(arrived)  # more than one where the callee was slow
     other.send(request)
+    other.settle(request)
     callee.expect_nothing(QUIET, method)
-    assert callee.copies_of(arrived) == 1
+    assert callee.copies_of(arrived) == before
 
 
 @pytest.mark.parametrize("status", [180, 200, 486])
@@ -421,9 +426,12 @@ def test_17_every_repetition_of_the_ack_of_a_2xx_is_forwarded(bench):
     for _ in range(3):
         caller.send(ack)
     first = callee.expect("ACK")
-    callee.pump(QUIET)
-    callee.pump(0.02)
-    assert callee.copies_of(first) + len([m for m in callee.inbox if m.method == "ACK"]) == 3
+
+    def acks():
+        callee.pump(0.02)
+        return callee.copies_of(first) + len([m for m in callee.inbox if m.method == "ACK"])
+
+    assert poll(lambda: acks() >= 3, 5, every=0) and acks() == 3
 
 
 def test_rfc3262_prack_and_update_in_an_early_dialog(bench):

@@ -365,8 +365,7 @@ def test_10_3_a_repeated_register_gets_the_same_answer(user):
     request = user.register_request(contact(user))
     response = ask(user, request)
     user.send(request)
-    user.pump(0.2)
-    assert response.status == 200 and user.copies_of(response) == 2
+    assert response.status == 200 and user.expect_copies(response, 2) == 2
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])

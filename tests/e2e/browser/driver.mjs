@@ -42,8 +42,10 @@ function believed(path) {
 // two addresses it may take another than the browser.
 const hasAddress = Object.values(networkInterfaces()).flat().some((each) => each.family === "IPv4" && !each.internal);
 
+// How long something may take is for the test to say.
 const browser = await chromium.launch({
   executablePath,
+  timeout: 0,
   headless: true,
   args: [
     "--no-sandbox",
@@ -67,6 +69,7 @@ const actions = {
   async open({ page, library }) {
     // A context of its own: a browser of its own, with its own storage.
     const context = await browser.newContext({ permissions: ["microphone"] });
+    context.setDefaultTimeout(0);
     pages[page] = await context.newPage();
     pages[page].on("pageerror", (error) => console.error(page, error.message));
     pages[page].on("console", (line) => console.error(page, line.text()));

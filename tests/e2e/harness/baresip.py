@@ -95,6 +95,8 @@ class Baresip(RealPhone):
             self._control.close()
         super().close()
 
+    writes_at_once = True
+
     def recordings(self):
         return list(self.folder.glob("dump-*-dec.wav"))
 
@@ -134,19 +136,25 @@ class Baresip(RealPhone):
             self._read(deadline - time.monotonic())
 
     # What a person does with it.
-    def registered(self):
+    def _registration_is(self, state):
         """Asks until it is: registration began before the control port was there, its event may be missed."""
 
-        def ok():
+        def so():
             self._command("reginfo")
             self._read(1)
             answers = [event["data"] for event in self._events if event.get("token") == "reginfo"]
-            return answers and "OK" in answers[-1]
+            return answers and state in answers[-1]
 
-        if not poll(ok, 8, every=0.1):
-            raise AssertionError(f"{self.user} did not register\n{self.process.tail(60)}")
+        if not poll(so, 8, every=0.1):
+            raise AssertionError(f"the registration of {self.user} is not {state}\n{self.process.tail(60)}")
         self._events = []
         return self
+
+    def registered(self):
+        return self._registration_is("OK")
+
+    def not_registered(self):
+        return self._registration_is("ERR")
 
     def dial(self, user):
         self._command("dial", f"sip:{user}@{self.domain}")

@@ -46,7 +46,7 @@ class Browser:
                 command, cwd=FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
             )
         threading.Thread(target=self._read, daemon=True).start()
-        self.origin = self._answer(0, 30)["origin"]
+        self.origin = self._answer(0, 60)["origin"]
 
     def _read(self):
         for line in self.process.stdout:
@@ -63,7 +63,7 @@ class Browser:
         assert "error" not in answer, f"{answer['error']}\n{self.errors.read_text()[-2000:]}"
         return answer["result"]
 
-    def do(self, action, seconds=15, **what):
+    def do(self, action, seconds=30, **what):
         number = next(self._ids)
         self.process.stdin.write(json.dumps({"id": number, "do": action, **what}) + "\n")
         self.process.stdin.flush()
@@ -72,7 +72,7 @@ class Browser:
     def close(self):
         self.process.stdin.close()
         try:
-            self.process.wait(10)
+            self.process.wait(patience(10))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -8,6 +8,7 @@ import threading
 import time
 
 from .env import patience
+from .phone import widen
 from .process import Process
 
 TYPES = {"A": 1, "CNAME": 5, "NAPTR": 35, "SRV": 33, "AAAA": 28}
@@ -27,8 +28,9 @@ def question(octets):
 class Nsd:
     """An authoritative server on a loopback port. zones: {name: records below the SOA}."""
 
-    def __init__(self, folder, port, zones, *, edns=1232):
-        self.folder, self.port = folder / "nsd", port
+    def __init__(self, folder, port, zones, *, edns=1232, negative_s=1):
+        """negative_s: how long it may be kept that a name is not there."""
+        self.folder, self.port, self.negative_s = folder / "nsd", port, negative_s
         self.folder.mkdir()
         self.zones = dict(zones)
         self._serial = 0
@@ -58,7 +60,7 @@ class Nsd:
         for name, records in self.zones.items():
             if records is None:  # a zone without a file: SERVFAIL
                 continue
-            head = f"$ORIGIN {name}.\n$TTL 300\n@ 1 SOA ns.{name}. host.{name}. {self._serial} 60 60 60 1\n@ NS ns\n"
+            head = f"$ORIGIN {name}.\n$TTL 300\n@ 1 SOA ns.{name}. host.{name}. {self._serial} 60 60 60 {self.negative_s}\n@ NS ns\n"
             body = "\n".join(line.strip() for line in records.splitlines())
             (self.folder / f"{name}.zone").write_text(f"{head}ns A 127.0.0.1\n{body}\n")
 
@@ -103,6 +105,7 @@ class Relay:
         self.silent = lambda name, kind: False
         self.rcode = None
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        widen(self._udp)
         self._udp.bind(("127.0.0.1", port))
         self._up = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._waiting = {}

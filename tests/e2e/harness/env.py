@@ -22,6 +22,11 @@ def patience(seconds):
     return seconds * PATIENCE
 
 
+def slow_ms(milliseconds):
+    """A time for the proxy's configuration within which the tests must answer it."""
+    return f"{patience(milliseconds):.0f}ms"
+
+
 def poll(done, seconds, every=0.05):
     """Whether done() became true in time."""
     deadline = time.monotonic() + patience(seconds)

@@ -14,6 +14,7 @@ import pytest
 CLONE_NEWNET = 0x40000000
 _SIOCGIFFLAGS, _SIOCGIFADDR = 0x8913, 0x8915
 _IFF_UP, _IFF_LOOPBACK = 0x1, 0x8
+_NAMESPACES = "/run/netns"
 _DEVICE_NUMBERS = 100000  # a name of a device has 15 characters
 
 
@@ -30,7 +31,7 @@ def works(*argv):
 def inside(namespace):
     """Sockets made here are of that network namespace, and stay so."""
     libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/self/ns/net") as before, open(f"/run/netns/{namespace}") as there:
+    with open("/proc/self/ns/net") as before, open(f"{_NAMESPACES}/{namespace}") as there:
         assert libc.setns(there.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
         try:
             yield
@@ -59,11 +60,20 @@ def free_network(second):
     return next(network for network in networks if f" {network}" not in taken)
 
 
+def free_device(beginning):
+    """A name that no device here has, for the same reason."""
+    taken = {name for _, name in socket.if_nameindex()}
+    names = (f"{beginning}{n % _DEVICE_NUMBERS}" for n in range(os.getpid(), os.getpid() + 1000))
+    return next(name for name in names if name not in taken)
+
+
 def add(name):
     """A namespace; the test is skipped where there can be none. Its name on this machine."""
-    full = f"vd-{name}-{os.getpid()}"
     if os.geteuid() != 0:
         pytest.skip("NOT TESTED: network namespaces need root")
+    taken = set(os.listdir(_NAMESPACES)) if os.path.isdir(_NAMESPACES) else set()
+    names = (f"vd-{name}-{n}" for n in range(os.getpid(), os.getpid() + 1000))
+    full = next(each for each in names if each not in taken)
     try:
         run("ip", "netns", "add", full)
     except (OSError, subprocess.CalledProcessError) as failure:
@@ -82,7 +92,7 @@ class Link:
     def __init__(self, name, here, there):
         self.here, self.there = here, there
         self.namespace = add(name)
-        self.device = f"vd{name[:4]}{os.getpid() % _DEVICE_NUMBERS}"
+        self.device = free_device(f"vd{name[:4]}")
         try:
             self._lay()
         except BaseException:

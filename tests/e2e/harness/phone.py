@@ -11,6 +11,7 @@ response other than 2xx (RFC 3261 section 17.1.1.3). Retransmissions that arrive
 the inbox.
 """
 
+import contextlib
 import itertools
 import select
 import socket
@@ -23,6 +24,7 @@ from .sip import Message
 
 _counter = itertools.count(1)
 MAX_DATAGRAM = 65535
+_SO_RCVBUFFORCE, _BUFFER_BYTES = 33, 4 << 20
 
 
 class Phone:
@@ -61,7 +63,7 @@ class Phone:
         """A UDP socket and a TCP listener on one port; with port 0, on any that has both free."""
         for _ in range(50):
             udp = socket.socket(family, socket.SOCK_DGRAM)
-            udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            widen(udp)
             udp.bind((host, port))
             if not listen_tcp:
                 return udp, None
@@ -221,6 +223,17 @@ class Phone:
         """How often that very message has come in."""
         return self._seen.get((message.source[0], message.raw), 0)
 
+    def expect_copies(self, message, count, seconds=5):
+        """Waits until that very message has come in so often; how often it has."""
+
+        def there():
+            self.pump(0.05)
+            return self.copies_of(message) >= count
+
+        poll(there, seconds)
+        self.pump(0)
+        return self.copies_of(message)
+
     def expect(self, what, seconds=5, *, branch=None):
         """The next message that fits: a method, a status, or a predicate. Others stay in the inbox."""
         match = self._matcher(what, branch)
@@ -278,6 +291,19 @@ class Phone:
         if method == "INVITE" and response.status >= 300:
             self.send(self.ack_of(request, response))
         return response
+
+    def final_by_either(self, request, callee, status):
+        """The final response to a request of ours that may reach the callee, who then answers it so."""
+
+        def ended():
+            callee.pump(0.02)
+            for asked in callee.taken(request.method):
+                callee.reply(asked, status)
+            self.pump(0)
+            return [m for m in self.inbox if m.status and m.status >= 200 and m.branch == request.branch]
+
+        poll(ended, 8, every=0)
+        return self.final(request)
 
     def ask(self, request, seconds=8):
         self.send(request)
@@ -347,6 +373,14 @@ class Phone:
             peer.send(response.octets())
         return response
 
+    def settle(self, request):
+        """What this phone has sent of that call, the proxy has read; what the proxy had sent until then is here. By UDP, and
+        by the phone's own connection."""
+        host, port = self.proxy_address()
+        uri = f"sip:[{host}]:{port}" if ":" in host else f"sip:{host}:{port}"
+        from_ = f"<{self.aor}>;tag={sip.new_tag()}"  # else two of these are one request by two ways
+        assert self.ask(self.request("OPTIONS", uri, from_=from_, call_id=request.call_id)).status == 200
+
     def invite(self, uri, *, challenged=True, **kinds):
         """Sends an INVITE, through the challenge when one is due; returns the one that is under way."""
         invite = self.request("INVITE", uri, **kinds)
@@ -391,7 +425,7 @@ class Phone:
 
 def is_stun(octets):
     """RFC 5626 section 4.4.2: the two top bits tell STUN from SIP."""
-    return octets[0] < 0x40 and octets[4:8] == b"\x21\x12\xa4\x42"
+    return octets[:1] < b"\x40" and octets[4:8] == b"\x21\x12\xa4\x42"
 
 
 def bindings(response):
@@ -402,6 +436,29 @@ def bindings(response):
 def _credentials_for(field, name, realm):
     """Whether a header field is credentials of that kind for that realm."""
     return sip.canonical(field[0]) == name.lower() and digest.parse(field[1]).get("realm") == realm
+
+
+def arrives(phones, method="INVITE", seconds=5):
+    """The first request of that kind that any of these phones gets, and which of them."""
+    found = []
+
+    def came():
+        for phone in phones:
+            phone.pump(0.005)
+            found.extend((phone, request) for request in phone.taken(method))
+        return found
+
+    assert poll(came, seconds, every=0), f"nobody got {method}"
+    assert len(found) == 1, found
+    return found[0]
+
+
+def widen(udp):
+    """A burst that comes while this process does not run must fit into the buffer: what does not is thrown away."""
+    for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):  # the first goes beyond the system's limit, for root
+        with contextlib.suppress(OSError):
+            udp.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
+            return
 
 
 def serve(phones, done, seconds=10):
@@ -443,6 +500,14 @@ class Stream:
     def close(self):
         self.closed = True
         self.sock.close()
+
+    def part(self):
+        """Ends it, and waits until the proxy has noticed and ended its side."""
+        with contextlib.suppress(ConnectionError):
+            self.sock.shutdown(socket.SHUT_WR)
+            while self.sock.recv(1 << 16):
+                pass
+        self.close()
 
     def reset(self):
         """Ends it at once, for both directions."""

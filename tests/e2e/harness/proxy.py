@@ -11,7 +11,7 @@ import struct
 import time
 
 from . import env
-from .env import patience
+from .env import patience, poll
 from .ports import Ports
 from .process import Process
 
@@ -91,7 +91,7 @@ class Proxy:
     def wait_ready(self, seconds=10):
         deadline = time.monotonic() + patience(seconds)
         for listener in self.options.listeners:
-            while not self.answers_options(listener):
+            while not self._answers(listener):
                 if not self.process.alive() or time.monotonic() > deadline:
                     raise AssertionError(f"{self.name} is not ready on {listener}\n{self.process.tail()}")
                 time.sleep(0.02)
@@ -125,10 +125,13 @@ class Proxy:
         return f"{host}:{port}"
 
     # Looking at it.
-    def answers_options(self, listener=None, seconds=1.0):
-        """Whether an OPTIONS to the proxy itself is answered 200 in time; of a listener that wants more than plain
-        octets, whether it takes connections."""
-        listener = listener or self.options.listeners[0]
+    def answers_options(self, listener=None, seconds=5):
+        """Whether an OPTIONS to the proxy itself is answered 200 in time, if need be at the second try: a kernel may throw
+        a datagram away. Of a listener that wants more than plain octets, whether it takes connections."""
+        return poll(lambda: self._answers(listener or self.options.listeners[0]), seconds)
+
+    def _answers(self, listener, seconds=1.0):
+        """Whether it answers one OPTIONS."""
         self._serial += 1
         stream = listener.transport != "udp"
         family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
@@ -174,7 +177,13 @@ class Proxy:
         return sum(int(row[4].partition(":")[2], 16) for row in ours), sum(int(row[-1]) for row in ours)
 
     def log(self):
-        return self.process.err()
+        """What it has said, in whole lines."""
+        said = self.process.err()
+        return said[: said.rfind("\n") + 1] if self.process.alive() else said
+
+    def has_line(self, *parts, seconds=5):
+        """Whether the log gets a line with all of these: most are written after the answer has been sent."""
+        return poll(lambda: any(all(part in line for part in parts) for line in self.log().splitlines()), seconds)
 
 
 def _bracketed(host):

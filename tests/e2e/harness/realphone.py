@@ -7,6 +7,8 @@ from .env import poll
 class RealPhone:
     """A phone registers at once and speaks a tone of its own pitch as soon as a call is up."""
 
+    writes_at_once = False  # what it hears; else after the call
+
     def __init__(self, user, proxy, folder, hertz):
         self.user, self.proxy, self.hertz = user, proxy, hertz
         self.folder = folder / user
@@ -31,14 +33,17 @@ class RealPhone:
 
     def hears(self, other, seconds=1.0, within=3):
         """The other phone's tone has been heard for that long; to be asked when the call is over."""
-        heard = 0.0
-
-        def long_enough():
-            nonlocal heard
-            heard = max((tone.heard_seconds(path, other.hertz) for path in self.recordings()), default=0.0)
-            return heard >= seconds
-
-        if not poll(long_enough, within, every=0.2):
+        if not poll(lambda: self.heard_seconds(other) >= seconds, within, every=0.2):
             raise AssertionError(
-                f"{self.user} heard {other.hertz} Hz for {heard} s only\n{self.process.tail()}"
+                f"{self.user} heard {other.hertz} Hz for {self.heard_seconds(other)} s only\n{self.process.tail()}"
             )
+
+    def heard_seconds(self, other):
+        return max((tone.heard_seconds(path, other.hertz) for path in self.recordings()), default=0.0)
+
+
+def talk(one, other):
+    """Until each has heard the other for long enough; of who writes down later we know only how long he has spoken."""
+    for phone, far in ((one, other), (other, one)):
+        if phone.writes_at_once:
+            phone.hears(far, 1.2 if far.writes_at_once else 2, within=10)

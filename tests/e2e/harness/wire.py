@@ -11,6 +11,7 @@ import re
 import socket
 
 from . import proxy as proxies, sip
+from .env import patience
 from .phone import Phone
 from .ports import Ports
 
@@ -21,6 +22,7 @@ _user_numbers = itertools.count(1000)
 _start = random.randrange(10000, 31000)
 _phone_ports = itertools.chain(range(_start, 32000), range(10000, _start))
 QUIET = 0.15  # how long "nothing comes" is watched
+QUICK_T1_S = patience(0.01)  # of the proxy with short timers: the tests must answer it within 64 of them
 
 
 class Side:
@@ -181,6 +183,12 @@ def ask(phone, request, seconds=8):
         phone.send(request)
         return phone.expect(lambda m: m.status and m.status >= 200, seconds)
     return phone.ask(request, seconds)
+
+
+def has_final(phone):
+    """Whether a final response has come, which is left where it is."""
+    phone.pump(0)
+    return any(m.status and m.status >= 200 for m in phone.inbox)
 
 
 def answer_to(phone, octets, seconds=3):
