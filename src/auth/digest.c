@@ -76,7 +76,7 @@ static int scan_value(struct sip_scan *s, struct arena *arena, struct slice *ret
 {
     const char *from = s->p;
     if (!sip_scan_is(s, '"')) {
-        *ret_value = sip_scan_run(s, SIP_CHAR_TOKEN);
+        *ret_value = sip_scan_token(s);
         return ret_value->len > 0 ? 0 : ERR_SYNTAX;
     }
     if (!sip_scan_quoted(s))
@@ -88,7 +88,7 @@ static int scan_value(struct sip_scan *s, struct arena *arena, struct slice *ret
 static int scan_params(struct sip_scan *s, struct arena *arena, struct slice values[PARAM_COUNT])
 {
     do {
-        struct slice name = sip_scan_run(s, SIP_CHAR_TOKEN), value;
+        struct slice name = sip_scan_token(s), value;
         if (name.len == 0 || !sip_scan_separator(s, '='))
             return ERR_SYNTAX;
         int rc = scan_value(s, arena, &value);
@@ -152,7 +152,7 @@ int auth_credentials_parse(struct slice value, struct arena *arena, struct auth_
 {
     struct sip_scan s = sip_scan_of(value);
     sip_scan_sws(&s);
-    if (!slice_eq_nocase(sip_scan_run(&s, SIP_CHAR_TOKEN), SLICE("Digest")))
+    if (!slice_eq_nocase(sip_scan_token(&s), SLICE("Digest")))
         return ERR_UNSUPPORTED;
     if (!sip_scan_lws(&s))
         return ERR_SYNTAX;

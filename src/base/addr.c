@@ -11,15 +11,15 @@ static int parse_ipv4(struct slice s, uint8_t out[4])
     uint8_t ip[4];
 
     /* The host of a URI that has none is no pointer to add to. */
-    if (s.len == 0 || s.len > 15)
+    if (s.len < 7 || s.len > 15)
         return ERR_SYNTAX;
     end = s.ptr + s.len;
     for (int i = 0; i < 4; i++) {
         const char *from = p;
-        unsigned octet = 0;
+        unsigned octet = 0, digit;
 
-        for (; p < end && (unsigned)(*p - '0') <= 9; p++)
-            octet = octet * 10 + (unsigned)(*p - '0');
+        for (; p < end && (digit = (uint8_t)*p - (unsigned)'0') <= 9; p++)
+            octet = octet * 10 + digit;
         if (p == from || p - from > 3 || octet > 255 || (p - from > 1 && *from == '0'))
             return ERR_SYNTAX;
         ip[i] = (uint8_t)octet;
@@ -109,17 +109,25 @@ static int parse_ipv6(struct slice s, uint8_t out[16])
     return 0;
 }
 
+int addr_parse_ipv4(struct slice s, struct addr *ret_addr)
+{
+    struct addr a = {.family = ADDR_IPV4};
+    int r = parse_ipv4(s, a.ip);
+
+    if (r == 0)
+        *ret_addr = a;
+    return r;
+}
+
 int addr_parse_ip(struct slice s, struct addr *ret_addr)
 {
-    struct addr a = {.family = ADDR_NONE};
+    struct addr a = {.family = ADDR_IPV6};
 
-    if (s.len >= 2 && s.ptr[0] == '[' && s.ptr[s.len - 1] == ']') {
+    if (addr_parse_ipv4(s, ret_addr) == 0)
+        return 0;
+    if (s.len >= 2 && s.ptr[0] == '[' && s.ptr[s.len - 1] == ']')
         s = slice_sub(s, 1, s.len - 1);
-        a.family = ADDR_IPV6;
-    } else {
-        a.family = slice_find(s, ':') < s.len ? ADDR_IPV6 : ADDR_IPV4;
-    }
-    if ((a.family == ADDR_IPV6 ? parse_ipv6(s, a.ip) : parse_ipv4(s, a.ip)) < 0)
+    if (slice_find(s, ':') == s.len || parse_ipv6(s, a.ip) < 0)
         return ERR_SYNTAX;
     *ret_addr = a;
     return 0;

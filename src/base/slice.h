@@ -40,8 +40,15 @@ static inline bool slice_eq(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* For slice_eq_nocase, of one length. */
+bool slice_octets_eq_nocase(const char *a, const char *b, size_t len);
+
 /* ASCII case folded; octets above 127 compare as they are. */
-bool slice_eq_nocase(struct slice a, struct slice b);
+static inline bool slice_eq_nocase(struct slice a, struct slice b)
+{
+    return a.len == b.len && slice_octets_eq_nocase(a.ptr, b.ptr, a.len);
+}
+
 /* memcmp order, a shorter prefix first: <0, 0, >0. */
 int slice_cmp(struct slice a, struct slice b);
 bool slice_starts_with(struct slice s, struct slice prefix);

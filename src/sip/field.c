@@ -29,13 +29,12 @@ static bool is_wsp(char c)
     return c == ' ' || c == '\t';
 }
 
-struct sip_field sip_field_cut(const char *p, const char *end, bool fold)
+struct sip_field sip_field_cut_rest(const char *from, const char *at, const char *end, bool fold)
 {
-    const char *from = p;
     enum sip_field_fault fault = SIP_FIELD_GOOD;
     bool has_nul = false;
-    for (;;) {
-        p = sip_find_control(p, end);
+    const char *p = at;
+    for (;; p = sip_find_control(p, end)) {
         if (p == end) {
             fault = SIP_FIELD_UNTERMINATED;
             break;
@@ -66,6 +65,8 @@ struct sip_field sip_field_cut(const char *p, const char *end, bool fold)
 static struct slice trim_value(const char *p, const char *end)
 {
     const char *colon_end = p;
+    if (end - p >= 4 && *p == ' ' && (uint8_t)p[1] > ' ' && (uint8_t)end[-3] > ' ' && end[-2] == '\r')
+        return slice_make(p + 1, (size_t)(end - 2 - (p + 1))); /* as nearly always */
     while (p < end && (is_wsp(*p) || *p == '\r' || *p == '\n'))
         p++;
     while (end > p && (is_wsp(end[-1]) || end[-1] == '\r' || end[-1] == '\n'))
@@ -74,17 +75,33 @@ static struct slice trim_value(const char *p, const char *end)
 }
 
 /* HCOLON = *( SP / HTAB ) ":" SWS */
-bool sip_field_split(struct slice line, struct slice *ret_name, struct slice *ret_value)
+static bool split_any(struct slice line, enum sip_hdr_id *ret_id, struct slice *ret_name,
+                      struct slice *ret_value)
 {
     struct sip_scan s = sip_scan_of(line);
-    struct slice name = sip_scan_run(&s, SIP_CHAR_TOKEN);
+    struct slice name = sip_scan_token(&s);
     if (name.len == 0)
         return false;
     while (s.p < s.end && is_wsp(*s.p))
         s.p++;
     if (!sip_scan_take(&s, ':'))
         return false;
+    *ret_id = sip_hdr_from_name(name);
     *ret_name = name;
     *ret_value = trim_value(s.p, s.end);
+    return true;
+}
+
+/* A name that is known and written as in the RFC, as nearly all are, is a token: only its colon has to be found. */
+bool sip_field_split(struct slice line, enum sip_hdr_id *ret_id, struct slice *ret_name,
+                     struct slice *ret_value)
+{
+    size_t name_len;
+    enum sip_hdr_id id = sip_hdr_at(line, &name_len);
+    if (id == SIP_HDR_OTHER)
+        return split_any(line, ret_id, ret_name, ret_value);
+    *ret_id = id;
+    *ret_name = slice_make(line.ptr, name_len);
+    *ret_value = trim_value(line.ptr + name_len + 1, line.ptr + line.len);
     return true;
 }

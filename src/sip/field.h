@@ -3,8 +3,8 @@
 #ifndef SIP_FIELD_H
 #define SIP_FIELD_H
 
-#include "base/slice.h"
-#include <stdbool.h>
+#include "sip/find.h"
+#include "sip/table.h"
 
 /* What is wrong with the line ends and octets of a field. */
 enum sip_field_fault {
@@ -20,12 +20,22 @@ struct sip_field {
     enum sip_field_fault fault;
 };
 
+/* The rest of sip_field_cut, for what is not one line that ends in CRLF: `at` is the first octet below SP. */
+struct sip_field sip_field_cut_rest(const char *p, const char *at, const char *end, bool fold);
+
 /* The field that begins at p, p < end. With fold, lines that begin with white space belong to it
  * (section 7.3.1). */
-struct sip_field sip_field_cut(const char *p, const char *end, bool fold);
+static inline struct sip_field sip_field_cut(const char *p, const char *end, bool fold)
+{
+    const char *at = sip_find_control(p, end);
+    if (end - at >= 3 && at[0] == '\r' && at[1] == '\n' && !(fold && (at[2] == ' ' || at[2] == '\t')))
+        return (struct sip_field){slice_make(p, (size_t)(at + 2 - p)), SIP_FIELD_GOOD};
+    return sip_field_cut_rest(p, at, end, fold);
+}
 
 /* message-header = header-name HCOLON header-value CRLF. False when there is no token or no colon. The value
- * is without surrounding white space. */
-bool sip_field_split(struct slice line, struct slice *ret_name, struct slice *ret_value);
+ * is without surrounding white space; the name is also given by its number. */
+bool sip_field_split(struct slice line, enum sip_hdr_id *ret_id, struct slice *ret_name,
+                     struct slice *ret_value);
 
 #endif

@@ -31,38 +31,12 @@ int sip_msg_top_via_head(const struct sip_msg *msg, struct sip_via *ret_via)
     return sip_via_parse_head(sip_msg_value(msg, SIP_HDR_VIA), ret_via);
 }
 
-/* tag-param = "tag" EQUAL token
- * Tags decide which dialog and transaction a message is of: two of them, or one that is no token, is an
- * error. */
-static int find_tag(struct slice params, struct slice *ret_tag)
-{
-    struct sip_scan s = sip_scan_of(params);
-    struct sip_scan_param param;
-    struct slice tag = SLICE_NULL;
-    while (sip_scan_param(&s, &param) == 0) {
-        if (!slice_eq_nocase(param.name, SLICE("tag")))
-            continue;
-        struct sip_scan value = sip_scan_of(param.value);
-        if (!slice_is_null(tag) || sip_scan_run(&value, SIP_CHAR_TOKEN).len == 0 || !sip_scan_at_end(&value))
-            return ERR_SYNTAX;
-        tag = param.value;
-    }
-    *ret_tag = tag;
-    return 0;
-}
-
 static int parse_party(const struct sip_msg *msg, enum sip_hdr_id id, struct sip_name_addr *ret_na,
                        struct slice *ret_tag)
 {
-    struct sip_name_addr na;
     if (!sip_msg_has(msg, id))
         return ERR_NOTFOUND;
-    int rc = sip_name_addr_parse(sip_msg_value(msg, id), &na);
-    if (rc == 0)
-        rc = find_tag(na.params, ret_tag);
-    if (rc == 0)
-        *ret_na = na;
-    return rc;
+    return sip_party_parse(sip_msg_value(msg, id), ret_na, ret_tag);
 }
 
 int sip_msg_from(struct sip_msg *msg, const struct sip_name_addr **ret_from)
@@ -109,7 +83,7 @@ static int parse_cseq(struct slice value, struct sip_cseq *ret_cseq)
     struct slice digits = sip_scan_run(&s, SIP_CHAR_DIGIT);
     if (num_parse_u32(digits, UINT32_MAX, &cseq.number) < 0 || !sip_scan_lws(&s))
         return ERR_SYNTAX;
-    cseq.method_name = sip_scan_run(&s, SIP_CHAR_TOKEN);
+    cseq.method_name = sip_scan_token(&s);
     if (cseq.method_name.len == 0 || !sip_scan_at_end(&s))
         return ERR_SYNTAX;
     cseq.method = sip_method_from_name(cseq.method_name);

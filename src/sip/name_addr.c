@@ -1,14 +1,25 @@
-#include "sip/msg.h"
+#include "sip/msg_private.h"
 #include "sip/scan.h"
 
-static int check_params(struct slice params)
+/* *( SEMI generic-param ), and among them
+ * tag-param = "tag" EQUAL token
+ * Tags decide which dialog and transaction a message is of: two of them, or one that is no token, is an error where
+ * one is asked for. */
+static int scan_params(struct slice params, struct slice *ret_tag)
 {
     struct sip_scan s = sip_scan_of(params);
     struct sip_scan_param param;
+    struct slice tag = SLICE_NULL;
     int rc;
-    do
-        rc = sip_scan_param(&s, &param);
-    while (rc == 0);
+    while ((rc = sip_scan_param(&s, &param)) == 0) {
+        if (!ret_tag || param.name.len != 3 || !slice_eq_nocase(param.name, SLICE("tag")))
+            continue;
+        if (!slice_is_null(tag) || !param.is_token)
+            return ERR_SYNTAX;
+        tag = param.value;
+    }
+    if (rc == ERR_NOTFOUND && ret_tag)
+        *ret_tag = tag;
     return rc == ERR_NOTFOUND ? 0 : rc;
 }
 
@@ -51,7 +62,7 @@ static int scan_name_addr(struct sip_scan *s, struct sip_name_addr *na)
     if (!scan_display_name(s, &na->display) || !sip_scan_take(s, '<'))
         return ERR_SYNTAX;
     na->brackets = true;
-    na->uri_text = sip_scan_run(s, SIP_CHAR_URI);
+    na->uri_text = sip_scan_uri_run(s);
     return sip_scan_take(s, '>') ? 0 : ERR_SYNTAX;
 }
 
@@ -66,8 +77,7 @@ static int scan_addr_spec(struct sip_scan *s, struct sip_name_addr *na)
     return 0;
 }
 
-/* from-spec = ( name-addr / addr-spec ) *( SEMI from-param ), and To, Contact, Route ... alike */
-int sip_name_addr_parse(struct slice element, struct sip_name_addr *ret_na)
+static int parse(struct slice element, struct sip_name_addr *ret_na, struct slice *ret_tag)
 {
     struct sip_name_addr na = {.text = slice_trim(element)};
     struct sip_scan s = sip_scan_of(na.text);
@@ -80,8 +90,19 @@ int sip_name_addr_parse(struct slice element, struct sip_name_addr *ret_na)
     }
     sip_scan_sws(&s);
     na.params = sip_scan_rest(&s);
-    if (!addr_spec_is_good(na.uri_text) || check_params(na.params) < 0)
+    if (!addr_spec_is_good(na.uri_text) || scan_params(na.params, ret_tag) < 0)
         return ERR_SYNTAX;
     *ret_na = na;
     return 0;
+}
+
+/* from-spec = ( name-addr / addr-spec ) *( SEMI from-param ), and To, Contact, Route ... alike */
+int sip_name_addr_parse(struct slice element, struct sip_name_addr *ret_na)
+{
+    return parse(element, ret_na, NULL);
+}
+
+int sip_party_parse(struct slice value, struct sip_name_addr *ret_na, struct slice *ret_tag)
+{
+    return parse(value, ret_na, ret_tag);
 }

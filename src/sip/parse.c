@@ -51,7 +51,7 @@ static const char *const fault_phrases[] = {
  * ERR_SYNTAX. */
 static int check_version(struct slice version)
 {
-    if (slice_eq_nocase(version, SLICE("SIP/2.0")))
+    if (slice_eq(version, SLICE("SIP/2.0")) || slice_eq_nocase(version, SLICE("SIP/2.0")))
         return 0;
     if (!slice_starts_with_nocase(version, SLICE("SIP/")))
         return ERR_SYNTAX;
@@ -69,11 +69,11 @@ static int parse_request_line(struct sip_msg *msg, struct slice line)
 {
     struct sip_scan s = sip_scan_of(line);
     msg->is_request = true;
-    msg->method_name = sip_scan_run(&s, SIP_CHAR_TOKEN);
+    msg->method_name = sip_scan_token(&s);
     msg->method = sip_method_from_name(msg->method_name);
     if (msg->method_name.len == 0 || !sip_scan_take(&s, ' '))
         return ERR_SYNTAX;
-    msg->ruri = sip_scan_run(&s, SIP_CHAR_URI);
+    msg->ruri = sip_scan_uri_run(&s);
     if (msg->ruri.len == 0 || !sip_scan_take(&s, ' '))
         return ERR_SYNTAX;
     msg->version = sip_scan_rest(&s);
@@ -158,16 +158,16 @@ static void chain(struct indexer *ix, uint16_t index)
 static int index_field(struct indexer *ix, const struct sip_field *field)
 {
     struct sip_msg *msg = ix->msg;
+    enum sip_hdr_id id;
     struct slice name, value;
     if (field->fault != SIP_FIELD_GOOD) {
         fail(ix, ERR_SYNTAX, 400, fault_phrases[field->fault], SIP_HDR_OTHER, field->line.ptr);
         return 0;
     }
-    if (!sip_field_split(field->line, &name, &value)) {
+    if (!sip_field_split(field->line, &id, &name, &value)) {
         fail(ix, ERR_SYNTAX, 400, "Bad Header Line", SIP_HDR_OTHER, field->line.ptr);
         return 0;
     }
-    enum sip_hdr_id id = sip_hdr_from_name(name);
     if (field->line.len > ix->limits->header_bytes || field->line.len > HEADER_BYTES_MAX) {
         fail(ix, ERR_LIMIT, 513, "Header Too Long", id, field->line.ptr);
         return 0;

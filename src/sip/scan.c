@@ -1,59 +1,54 @@
 #include "sip/scan.h"
-#include "base/num.h"
 
 /* LWS = [*WSP CRLF] 1*WSP */
-bool sip_scan_lws(struct sip_scan *s)
+const char *sip_lws_end(const char *p, const char *end)
 {
-    const char *from = s->p;
-    while (s->p < s->end) {
-        if (*s->p == ' ' || *s->p == '\t')
-            s->p++;
-        else if (s->end - s->p >= 3 && s->p[0] == '\r' && s->p[1] == '\n' &&
-                 (s->p[2] == ' ' || s->p[2] == '\t'))
-            s->p += 3;
+    while (p < end) {
+        if (*p == ' ' || *p == '\t')
+            p++;
+        else if (end - p >= 3 && p[0] == '\r' && p[1] == '\n' && (p[2] == ' ' || p[2] == '\t'))
+            p += 3;
         else
             break;
     }
-    return s->p > from;
+    return p;
 }
 
-/* quoted-string = SWS DQUOTE *(qdtext / quoted-pair ) DQUOTE
+/* p is at the opening quote. NULL: there is no closing one.
+ * quoted-string = SWS DQUOTE *(qdtext / quoted-pair ) DQUOTE
  * quoted-pair   = "\" (%x00-09 / %x0B-0C / %x0E-7F)
  * What qdtext may be is not looked at: nothing here depends on it, and header lines have no stray CR or LF
  * left. */
+static const char *quoted_end(const char *p, const char *end)
+{
+    for (p++; (p = sip_find_any_of_3(p, end, '"', '\\', '\\')) < end; p++) {
+        if (*p++ == '"')
+            return p;
+        if (p == end || *p == '\r' || *p == '\n')
+            break;
+    }
+    return NULL;
+}
+
 bool sip_scan_quoted(struct sip_scan *s)
 {
-    if (!sip_scan_take(s, '"'))
+    const char *end = sip_scan_is(s, '"') ? quoted_end(s->p, s->end) : NULL;
+    if (!end)
         return false;
-    while (s->p < s->end) {
-        char c = *s->p++;
-        if (c == '"')
-            return true;
-        if (c == '\\') {
-            if (s->p == s->end || *s->p == '\r' || *s->p == '\n')
-                return false;
-            s->p++;
-        }
-    }
-    return false;
+    s->p = end;
+    return true;
 }
 
 /* escaped = "%" HEXDIG HEXDIG */
 int sip_scan_escaped_run(struct sip_scan *s, unsigned classes, struct slice *ret_run)
 {
-    const char *from = s->p;
-    while (s->p < s->end) {
-        if (sip_char_is(*s->p, classes)) {
-            s->p++;
-        } else if (*s->p == '%') {
-            if (s->end - s->p < 3 || !sip_char_is(s->p[1], SIP_CHAR_HEX) ||
-                !sip_char_is(s->p[2], SIP_CHAR_HEX))
-                return ERR_SYNTAX;
-            s->p += 3;
-        } else {
-            break;
-        }
+    const char *from = s->p, *p = from;
+    while ((p = sip_find_not(p, s->end, classes)) < s->end && *p == '%') {
+        if (s->end - p < 3 || !sip_char_is(p[1], SIP_CHAR_HEX) || !sip_char_is(p[2], SIP_CHAR_HEX))
+            return ERR_SYNTAX;
+        p += 3;
     }
+    s->p = p;
     *ret_run = sip_scan_since(s, from);
     return 0;
 }
@@ -98,11 +93,6 @@ static bool hostname_is_good(struct slice name)
     }
 }
 
-static bool looks_like_ipv4(struct slice host)
-{
-    return sip_char_is(host.ptr[0], SIP_CHAR_DIGIT) && sip_char_is(host.ptr[host.len - 1], SIP_CHAR_DIGIT);
-}
-
 /* host = hostname / IPv4address / IPv6reference */
 int sip_scan_host(struct sip_scan *s, struct slice *ret_host, struct addr *ret_addr)
 {
@@ -115,8 +105,7 @@ int sip_scan_host(struct sip_scan *s, struct slice *ret_host, struct addr *ret_a
         struct slice host = sip_scan_run(s, SIP_CHAR_HOST);
         if (host.len == 0)
             return ERR_SYNTAX;
-        bool is_ipv4 = looks_like_ipv4(host) && addr_parse_ip(host, &addr) == 0;
-        if (!is_ipv4 && !hostname_is_good(host))
+        if (addr_parse_ipv4(host, &addr) < 0 && !hostname_is_good(host))
             return ERR_SYNTAX;
     }
     *ret_host = sip_scan_since(s, from);
@@ -127,8 +116,15 @@ int sip_scan_host(struct sip_scan *s, struct slice *ret_host, struct addr *ret_a
 /* port = 1*DIGIT */
 int sip_scan_port(struct sip_scan *s, uint16_t *ret_port)
 {
-    uint32_t port;
-    if (num_parse_u32(sip_scan_run(s, SIP_CHAR_DIGIT), UINT16_MAX, &port) < 0 || port == 0)
+    uint32_t port = 0, digit;
+    const char *p = s->p;
+    for (; p < s->end && (digit = (uint8_t)*p - (uint32_t)'0') <= 9; p++) {
+        port = port * 10 + digit;
+        if (port > UINT16_MAX)
+            return ERR_SYNTAX;
+    }
+    s->p = p;
+    if (port == 0)
         return ERR_SYNTAX;
     *ret_port = (uint16_t)port;
     return 0;
@@ -140,24 +136,32 @@ int sip_scan_port(struct sip_scan *s, uint16_t *ret_port)
  * uses the parameter looks closer (RFC 3261 section 16.3 item 1: the rest is ignored). */
 int sip_scan_param(struct sip_scan *s, struct sip_scan_param *ret_param)
 {
-    sip_scan_sws(s);
-    if (sip_scan_at_end(s))
+    const char *end = s->end, *from = sip_sws_end(s->p, end);
+    if (from == end)
         return ERR_NOTFOUND;
-    const char *from = s->p;
-    if (!sip_scan_take(s, ';'))
+    if (*from != ';')
         return ERR_SYNTAX;
-    sip_scan_sws(s);
-    struct slice name = sip_scan_run(s, SIP_CHAR_TOKEN), value = SLICE_NULL;
-    if (name.len == 0)
+    const char *name = sip_sws_end(from + 1, end), *p = sip_find_token_end(name, end);
+    if (p == name)
         return ERR_SYNTAX;
-    if (sip_scan_separator(s, '=')) {
-        const char *value_from = s->p;
-        if (!sip_scan_is(s, '"'))
-            (void)sip_scan_run(s, SIP_CHAR_VALUE);
-        else if (!sip_scan_quoted(s))
-            return ERR_SYNTAX;
-        value = sip_scan_since(s, value_from);
+    struct sip_scan_param param = {.name = slice_make(name, (size_t)(p - name))};
+    const char *equal = sip_sws_end(p, end);
+    if (equal < end && *equal == '=') {
+        const char *value = sip_sws_end(equal + 1, end);
+        if (value < end && *value == '"') {
+            p = quoted_end(value, end);
+            if (!p)
+                return ERR_SYNTAX;
+        } else {
+            /* Most values are tokens. */
+            const char *token_end = sip_find_token_end(value, end);
+            p = sip_find_value_end(token_end, end);
+            param.is_token = p == token_end && p > value;
+        }
+        param.value = slice_make(value, (size_t)(p - value));
     }
-    *ret_param = (struct sip_scan_param){sip_scan_since(s, from), name, value};
+    param.text = slice_make(from, (size_t)(p - from));
+    s->p = p;
+    *ret_param = param;
     return 0;
 }

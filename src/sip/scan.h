@@ -6,65 +6,11 @@
 #include "base/addr.h"
 #include "base/err.h"
 #include "base/slice.h"
-#include "sip/chars.h"
+#include "sip/find.h"
 
 struct sip_scan {
     const char *p, *end;
 };
-
-#define SIP_EACH_OCTET(c) ((uint64_t)(c)*0x0101010101010101ULL)
-
-/* The first octet below SP, or end. Eight at a time: `word - 0x20...` borrows into the high bit of exactly
- * the octets below SP up to the first of them, and what is above that one does not matter. */
-static inline const char *sip_find_control(const char *p, const char *end)
-{
-    while (end - p >= 8) {
-        uint64_t word;
-        memcpy(&word, p, sizeof(word));
-        uint64_t below = (word - SIP_EACH_OCTET(0x20)) & ~word & SIP_EACH_OCTET(0x80);
-        if (below) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-            return p + (__builtin_ctzll(below) >> 3);
-#else
-            break;
-#endif
-        }
-        p += 8;
-    }
-    while (p < end && (uint8_t)*p >= ' ')
-        p++;
-    return p;
-}
-
-/* The octets of a word that are zero have their high bit set in the result; so may some above the first of
- * them, which does not matter. */
-static inline uint64_t sip_zero_octets(uint64_t word)
-{
-    return (word - SIP_EACH_OCTET(0x01)) & ~word & SIP_EACH_OCTET(0x80);
-}
-
-/* The first of three octets, or end. Eight at a time. */
-static inline const char *sip_find_any_of_3(const char *p, const char *end, char a, char b, char c)
-{
-    const uint64_t as = SIP_EACH_OCTET((uint8_t)a), bs = SIP_EACH_OCTET((uint8_t)b),
-                   cs = SIP_EACH_OCTET((uint8_t)c);
-    while (end - p >= 8) {
-        uint64_t word;
-        memcpy(&word, p, sizeof(word));
-        uint64_t found = sip_zero_octets(word ^ as) | sip_zero_octets(word ^ bs) | sip_zero_octets(word ^ cs);
-        if (found) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-            return p + (__builtin_ctzll(found) >> 3);
-#else
-            break;
-#endif
-        }
-        p += 8;
-    }
-    while (p < end && *p != a && *p != b && *p != c)
-        p++;
-    return p;
-}
 
 /* Section 7.5: "MUST ignore any CRLF appearing before the start-line". */
 static inline struct slice sip_scan_skip_empty_lines(struct slice bytes)
@@ -113,30 +59,54 @@ static inline struct slice sip_scan_since(const struct sip_scan *s, const char *
 static inline struct slice sip_scan_run(struct sip_scan *s, unsigned classes)
 {
     const char *from = s->p;
-    while (s->p < s->end && sip_char_is(*s->p, classes))
-        s->p++;
+    s->p = sip_find_not(from, s->end, classes);
     return sip_scan_since(s, from);
 }
 
-/* LWS = [*WSP CRLF] 1*WSP; SWS = [LWS]. Takes several folds in a row too, as section 7.3.1 shows them. True
- * when there was any. */
-bool sip_scan_lws(struct sip_scan *s);
+/* The same for SIP_CHAR_TOKEN, and for SIP_CHAR_URI. */
+static inline struct slice sip_scan_token(struct sip_scan *s)
+{
+    const char *from = s->p;
+    s->p = sip_find_token_end(from, s->end);
+    return sip_scan_since(s, from);
+}
+
+static inline struct slice sip_scan_uri_run(struct sip_scan *s)
+{
+    const char *from = s->p;
+    s->p = sip_find_uri_end(from, s->end);
+    return sip_scan_since(s, from);
+}
+
+/* LWS = [*WSP CRLF] 1*WSP; SWS = [LWS]. The end of it, or p where there is none. Takes several folds in a row too, as
+ * section 7.3.1 shows them. */
+const char *sip_lws_end(const char *p, const char *end);
+
+static inline const char *sip_sws_end(const char *p, const char *end)
+{
+    return p < end && (uint8_t)*p <= ' ' ? sip_lws_end(p, end) : p;
+}
+
+/* True when there was any. */
+static inline bool sip_scan_lws(struct sip_scan *s)
+{
+    const char *from = s->p;
+    s->p = sip_sws_end(from, s->end);
+    return s->p > from;
+}
 
 static inline void sip_scan_sws(struct sip_scan *s)
 {
-    if (s->p < s->end && (uint8_t)*s->p <= ' ')
-        (void)sip_scan_lws(s);
+    s->p = sip_sws_end(s->p, s->end);
 }
 
 /* SWS c SWS: SEMI, COMMA, SLASH, EQUAL, COLON. When c is not there the cursor stays before the white space. */
 static inline bool sip_scan_separator(struct sip_scan *s, char c)
 {
-    struct sip_scan ahead = *s;
-    sip_scan_sws(&ahead);
-    if (!sip_scan_take(&ahead, c))
+    const char *p = sip_sws_end(s->p, s->end);
+    if (p == s->end || *p != c)
         return false;
-    sip_scan_sws(&ahead);
-    *s = ahead;
+    s->p = sip_sws_end(p + 1, s->end);
     return true;
 }
 
@@ -157,6 +127,7 @@ struct sip_scan_param {
     struct slice text; /* from the semicolon to the end of the value */
     struct slice name;
     struct slice value; /* absent without "=" */
+    bool is_token;      /* the value is a token, and so neither quoted nor empty */
 };
 
 /* *( SEMI generic-param ): 0, ERR_NOTFOUND at the end, ERR_SYNTAX. */

@@ -1,14 +1,17 @@
 #include "sip/table.h"
-#include "sip/chars.h"
+#include "sip/find.h"
+
+#define NAME_BYTES 21 /* of the longest name, P-Preferred-Identity, and a NUL */
 
 struct header_row {
-    struct slice name;
+    char name[NAME_BYTES];
+    uint8_t len;
     char compact;
     uint8_t flags;
 };
 
 static const struct header_row headers[SIP_HDR_COUNT] = {
-#define HEADER(id, name, compact, flags) [SIP_HDR_##id] = {{name, sizeof(name) - 1}, compact, flags},
+#define HEADER(id, name, compact, flags) [SIP_HDR_##id] = {name, sizeof(name) - 1, compact, flags},
 #include "sip/headers.def"
 #undef HEADER
 };
@@ -79,22 +82,53 @@ static const uint8_t header_slots[128] = {
     SLOT(7, 'p', 'y', PRIVACY),
 };
 
+/* The only header that a name could be. What 0x20 makes of an octet that is no letter does not matter. */
+static enum sip_hdr_id header_candidate(const char *name, size_t len)
+{
+    return header_slots[NAME_HASH(len, (uint8_t)name[0] | 0x20U, (uint8_t)name[len - 1] | 0x20U)];
+}
+
 enum sip_hdr_id sip_hdr_from_name(struct slice name)
 {
     if (name.len == 0)
         return SIP_HDR_OTHER;
-    char first = sip_char_lower(name.ptr[0]), last = sip_char_lower(name.ptr[name.len - 1]);
-    enum sip_hdr_id id = header_slots[NAME_HASH(name.len, (uint8_t)first, (uint8_t)last)];
-    const struct header_row *row = &headers[id];
+    enum sip_hdr_id id = header_candidate(name.ptr, name.len);
     if (name.len == 1)
-        return first == row->compact ? id : SIP_HDR_OTHER;
-    /* As written in the RFC is how it nearly always comes. */
-    return slice_eq(name, row->name) || slice_eq_nocase(name, row->name) ? id : SIP_HDR_OTHER;
+        return sip_char_lower(name.ptr[0]) == headers[id].compact ? id : SIP_HDR_OTHER;
+    return slice_eq_nocase(name, sip_hdr_name(id)) ? id : SIP_HDR_OTHER;
 }
+
+#ifdef SIP_BLOCK_BYTES
+/* Names of less than a block, in lines of at least one. */
+enum sip_hdr_id sip_hdr_at(struct slice line, size_t *ret_name_len)
+{
+    if (line.len < SIP_BLOCK_BYTES)
+        return SIP_HDR_OTHER;
+    __m128i block = sip_block_at(line.ptr);
+    unsigned colons = sip_block_bits(sip_block_eq(block, ':'));
+    if (colons == 0 || (colons & 1))
+        return SIP_HDR_OTHER; /* none, or nothing before it */
+    unsigned len = (unsigned)__builtin_ctz(colons);
+    enum sip_hdr_id id = header_candidate(line.ptr, len);
+    const struct header_row *row = &headers[id];
+    unsigned same = sip_block_bits(_mm_cmpeq_epi8(block, sip_block_at(row->name)));
+    if (row->len != len || (~same & ((1U << len) - 1)) != 0)
+        return SIP_HDR_OTHER;
+    *ret_name_len = len;
+    return id;
+}
+#else
+enum sip_hdr_id sip_hdr_at(struct slice line, size_t *ret_name_len)
+{
+    (void)line;
+    (void)ret_name_len;
+    return SIP_HDR_OTHER;
+}
+#endif
 
 struct slice sip_hdr_name(enum sip_hdr_id id)
 {
-    return id == SIP_HDR_OTHER ? SLICE("") : headers[id].name;
+    return slice_make(headers[id].name, headers[id].len);
 }
 
 unsigned sip_hdr_flags(enum sip_hdr_id id)

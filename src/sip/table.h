@@ -45,6 +45,9 @@ enum sip_transport {
 
 /* Header names compare without case (RFC 3261 section 7.3.1) and in their compact form too. */
 enum sip_hdr_id sip_hdr_from_name(struct slice name);
+/* The header whose long name, as the RFC writes it, and a colon right behind it begin the line. OTHER says nothing: the name may be
+ * known all the same, and is then for sip_hdr_from_name. For a parser that wants the common case quickly. */
+enum sip_hdr_id sip_hdr_at(struct slice line, size_t *ret_name_len);
 struct slice sip_hdr_name(enum sip_hdr_id id); /* long form; empty for OTHER */
 unsigned sip_hdr_flags(enum sip_hdr_id id);
 

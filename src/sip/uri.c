@@ -8,6 +8,12 @@ static int scan_scheme(struct sip_scan *s, struct sip_uri *uri)
 {
     if (sip_scan_at_end(s) || !sip_char_is(*s->p, SIP_CHAR_ALPHA))
         return ERR_SYNTAX;
+    if (s->end - s->p > 4 && memcmp(s->p, "sip:", 4) == 0) { /* as nearly always */
+        uri->scheme = SIP_SCHEME_SIP;
+        uri->scheme_text = slice_make(s->p, 3);
+        s->p += 4;
+        return 0;
+    }
     uri->scheme_text = sip_scan_run(s, SIP_CHAR_SCHEME);
     if (!sip_scan_take(s, ':'))
         return ERR_SYNTAX;
@@ -58,18 +64,25 @@ int sip_uri_scan_param(struct sip_scan *s, struct slice *ret_name, struct slice 
     return 0;
 }
 
+/* Nobody writes a known name with escapes, but one could. */
+static bool is_param(struct slice name, struct slice known)
+{
+    return slice_eq_nocase(name, known) ||
+           (name.len > known.len && sip_uri_text_eq(name, known, SIP_URI_NOCASE));
+}
+
 /* A second transport or maddr would send the request elsewhere than the next element thinks: section 19.1.1,
  * "any given parameter-name MUST NOT appear more than once". */
 static int note_param(struct sip_uri *uri, struct slice name, struct slice value)
 {
-    if (sip_uri_text_eq(name, SLICE("lr"), SIP_URI_NOCASE)) {
+    if (is_param(name, SLICE("lr"))) {
         uri->lr = true;
-    } else if (sip_uri_text_eq(name, SLICE("transport"), SIP_URI_NOCASE)) {
+    } else if (is_param(name, SLICE("transport"))) {
         if (slice_is_null(value) || !slice_is_null(uri->transport_text))
             return ERR_SYNTAX;
         uri->transport_text = value;
         uri->transport = sip_transport_from_name(value);
-    } else if (sip_uri_text_eq(name, SLICE("maddr"), SIP_URI_NOCASE)) {
+    } else if (is_param(name, SLICE("maddr"))) {
         if (slice_is_null(value) || !slice_is_null(uri->maddr))
             return ERR_SYNTAX;
         uri->maddr = value;
@@ -130,7 +143,7 @@ int sip_uri_parse(struct slice text, struct sip_uri *ret_uri)
     if (scan_scheme(&s, &uri) < 0)
         return ERR_SYNTAX;
     if (uri.scheme != SIP_SCHEME_SIP && uri.scheme != SIP_SCHEME_SIPS) {
-        if (sip_scan_run(&s, SIP_CHAR_URI).len == 0)
+        if (sip_scan_uri_run(&s).len == 0)
             return ERR_SYNTAX;
     } else if (scan_userinfo(&s, &uri) < 0 || scan_hostport(&s, &uri) < 0 || scan_params(&s, &uri) < 0 ||
                scan_headers(&s, &uri) < 0) {
@@ -147,7 +160,7 @@ bool sip_uri_param(const struct sip_uri *uri, struct slice name, struct slice *r
     struct sip_scan s = sip_scan_of(uri->params);
     struct slice found, value;
     while (sip_uri_scan_param(&s, &found, &value) == 0) {
-        if (sip_uri_text_eq(found, name, SIP_URI_NOCASE)) {
+        if (is_param(found, name)) {
             *ret_value = slice_is_null(value) ? slice_make(s.p, 0) : value;
             return true;
         }

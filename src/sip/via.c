@@ -1,13 +1,25 @@
 #include "sip/msg.h"
 #include "sip/scan.h"
 
+/* protocol-name SLASH protocol-version SLASH, each a token */
+static bool scan_protocol(struct sip_scan *s)
+{
+    static const char usual[8] = {'S', 'I', 'P', '/', '2', '.', '0', '/'};
+    if (s->end - s->p > (ptrdiff_t)sizeof(usual) && memcmp(s->p, usual, sizeof(usual)) == 0) {
+        s->p += sizeof(usual);
+        sip_scan_sws(s);
+        return true;
+    }
+    return sip_scan_token(s).len > 0 && sip_scan_separator(s, '/') && sip_scan_token(s).len > 0 &&
+           sip_scan_separator(s, '/');
+}
+
 /* sent-protocol = protocol-name SLASH protocol-version SLASH transport, each a token */
 static int scan_sent_protocol(struct sip_scan *s, struct sip_via *via)
 {
-    if (sip_scan_run(s, SIP_CHAR_TOKEN).len == 0 || !sip_scan_separator(s, '/') ||
-        sip_scan_run(s, SIP_CHAR_TOKEN).len == 0 || !sip_scan_separator(s, '/'))
+    if (!scan_protocol(s))
         return ERR_SYNTAX;
-    via->transport_text = sip_scan_run(s, SIP_CHAR_TOKEN);
+    via->transport_text = sip_scan_token(s);
     via->transport = sip_transport_from_name(via->transport_text);
     return via->transport_text.len > 0 ? 0 : ERR_SYNTAX;
 }
@@ -18,12 +30,6 @@ static int scan_sent_by(struct sip_scan *s, struct sip_via *via)
     if (sip_scan_host(s, &via->host, &via->addr) < 0)
         return ERR_SYNTAX;
     return sip_scan_separator(s, ':') ? sip_scan_port(s, &via->port) : 0;
-}
-
-static bool is_token(struct slice s)
-{
-    struct sip_scan scan = sip_scan_of(s);
-    return s.len > 0 && sip_scan_run(&scan, SIP_CHAR_TOKEN).len == s.len;
 }
 
 /* response-port = "rport" [EQUAL 1*DIGIT]: RFC 3581 section 5 */
@@ -52,7 +58,7 @@ static int set_once(struct slice *field, struct slice value)
 static int set_param(struct sip_via *via, const struct sip_scan_param *param)
 {
     if (slice_eq_nocase(param->name, SLICE("branch")))
-        return is_token(param->value) ? set_once(&via->branch, param->value) : ERR_SYNTAX;
+        return param->is_token ? set_once(&via->branch, param->value) : ERR_SYNTAX;
     if (slice_eq_nocase(param->name, SLICE("rport")))
         return set_rport(via, param);
     if (slice_eq_nocase(param->name, SLICE("received")))

@@ -111,8 +111,9 @@ static void a_field_is_a_token_a_colon_and_a_value_7_3_1(void **state)
         {"\r\n", NULL, NULL},
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
+        enum sip_hdr_id id;
         struct slice name, value, line = cstr(rows[i].line);
-        check_that(sip_field_split(line, &name, &value) == (rows[i].name != NULL), line);
+        check_that(sip_field_split(line, &id, &name, &value) == (rows[i].name != NULL), line);
         if (rows[i].name) {
             check_slice(name, cstr(rows[i].name), line);
             check_slice(value, cstr(rows[i].value), line);

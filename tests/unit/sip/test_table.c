@@ -1,5 +1,6 @@
 #include "support.h"
 
+#include "sip/find.h"
 #include "sip/table.h"
 #include <ctype.h>
 
@@ -64,6 +65,39 @@ static void no_other_name_is_taken_for_a_known_header(void **state)
         bool compact = strchr("VvFfTtIiMmLlCcEeKkSsOoRr", c) && c;
         assert_int_equal(sip_hdr_from_name(slice_make(&one, 1)) != SIP_HDR_OTHER, compact);
     }
+}
+
+/* What it finds is what the name alone would give; a name as the RFC writes it, shorter than a block, it has to find. */
+static void the_header_that_begins_a_line_is_the_one_of_its_name(void **state)
+{
+    (void)state;
+    static const char *const rests[] = {": x234567890123456", ":", " : x234567890123456",
+                                        "x: 234567890123456", "%: 34567890123456"};
+    for (int id = 1; id < SIP_HDR_COUNT; id++) {
+        struct slice name = sip_hdr_name(id);
+        for (size_t i = 0; i < ROWS(rests); i++) {
+            for (int flipped = -1; flipped < (int)name.len; flipped++) {
+                char line[64];
+                size_t len = 77;
+                snprintf(line, sizeof(line), "%.*s%s", SLICE_ARG(name), rests[i]);
+                if (flipped >= 0)
+                    line[flipped] ^= 0x20;
+                struct guarded g = guarded_copy(cstr(line));
+                enum sip_hdr_id found = sip_hdr_at(g.copy, &len);
+                check_that(found == SIP_HDR_OTHER ? len == 77 : (int)found == id && len == name.len, g.copy);
+                check_that(found == SIP_HDR_OTHER || (i < 2 && flipped < 0), g.copy);
+#ifdef SIP_BLOCK_BYTES
+                if (i == 0 && flipped < 0 && name.len < SIP_BLOCK_BYTES)
+                    check_that((int)found == id, g.copy);
+#endif
+                guarded_free(&g);
+            }
+        }
+    }
+    size_t len;
+    assert_int_equal(sip_hdr_at(SLICE(": x234567890123456"), &len), SIP_HDR_OTHER);
+    assert_int_equal(sip_hdr_at(SLICE("::x234567890123456"), &len), SIP_HDR_OTHER);
+    assert_int_equal(sip_hdr_at(SLICE(""), &len), SIP_HDR_OTHER);
 }
 
 static void a_header_name_is_given_in_its_long_form(void **state)
@@ -168,6 +202,7 @@ int main(void)
         cmocka_unit_test(every_header_is_found_by_name_in_any_case_7_3_1),
         cmocka_unit_test(every_header_is_found_by_its_compact_form_7_3_3),
         cmocka_unit_test(no_other_name_is_taken_for_a_known_header),
+        cmocka_unit_test(the_header_that_begins_a_line_is_the_one_of_its_name),
         cmocka_unit_test(a_header_name_is_given_in_its_long_form),
         cmocka_unit_test(flags_say_which_headers_are_single_and_which_are_lists),
         cmocka_unit_test(methods_are_found_by_their_exact_name_7_1),
