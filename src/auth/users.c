@@ -262,7 +262,7 @@ static uint64_t hash_of(const struct auth_users *users, struct slice domain, str
 {
     struct hash_state st;
 
-    hash_begin(&st, &users->key);
+    hash_begin_table(&st, &users->key);
     hash_add(&st, domain);
     hash_add(&st, name);
     return hash_end64(&st);

@@ -1,8 +1,7 @@
-/* SipHash by Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012): 2 rounds a word, 4 at the end.
- */
+/* SipHash by Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), with 2 rounds a word and 4 at the
+ * end, or 1 and 3. */
 #include "base/hash.h"
 #include <endian.h>
-#include <stdbool.h>
 
 #define ONES 0x0101010101010101u
 
@@ -25,26 +24,19 @@ static inline void sip_round(struct hash_state *st)
     st->v2 = rotate(st->v2, 32);
 }
 
-static inline void compress(struct hash_state *st, uint64_t word)
+static inline __attribute__((always_inline)) void compress(struct hash_state *st, uint64_t word)
 {
     st->v3 ^= word;
     sip_round(st);
-    sip_round(st);
+    if (!st->is_table)
+        sip_round(st);
     st->v0 ^= word;
 }
 
-/* The low n octets of word come next; those above are zero. */
-static inline __attribute__((always_inline)) void absorb_word(struct hash_state *st, uint64_t word,
-                                                              unsigned n)
+static inline __attribute__((always_inline)) void add_word(struct hash_state *st, uint64_t word)
 {
-    unsigned have = st->total & 7;
-
-    st->total += n;
-    st->tail |= word << (8 * have);
-    if (have + n >= 8) {
-        compress(st, st->tail);
-        st->tail = have > 0 ? word >> (8 * (8 - have)) : 0;
-    }
+    compress(st, word);
+    st->n_words++;
 }
 
 /* ASCII capitals of eight octets at once: the top bit of each octet of `capital` says whether it is one. */
@@ -57,29 +49,44 @@ static inline uint64_t fold(uint64_t word)
     return word | capital >> 2;
 }
 
-/* 1 to 7 octets, the first one lowest. */
-static inline uint64_t load_few(const char *p, size_t n)
+static inline uint64_t load_8(const char *p)
 {
-    uint64_t word = 0;
-
-    for (size_t i = n; i > 0; i--)
-        word = word << 8 | (uint8_t)p[i - 1];
-    return word;
-}
-
-static inline __attribute__((always_inline)) void absorb(struct hash_state *st, struct slice s, bool nocase)
-{
-    struct hash_state local = *st; /* in registers: the octets cannot be the state */
     uint64_t word;
 
-    for (; s.len >= 8; s.ptr += 8, s.len -= 8) {
-        memcpy(&word, s.ptr, 8);
-        word = le64toh(word);
-        absorb_word(&local, nocase ? fold(word) : word, 8);
-    }
+    memcpy(&word, p, 8);
+    return le64toh(word);
+}
+
+static inline uint64_t load_4(const char *p)
+{
+    uint32_t half;
+
+    memcpy(&half, p, 4);
+    return le32toh(half);
+}
+
+/* 1 to 7 octets, the first one lowest; those above are zero. */
+static inline uint64_t load_few(const char *p, size_t n)
+{
+    if (n >= 4)
+        return load_4(p) | load_4(p + n - 4) << (8 * (n - 4));
+    /* The first, the middle and the last are all there are. */
+    return (uint64_t)(uint8_t)p[0] | (uint64_t)(uint8_t)p[n / 2] << (8 * (n / 2)) |
+           (uint64_t)(uint8_t)p[n - 1] << (8 * (n - 1));
+}
+
+static inline __attribute__((always_inline)) void add_piece(struct hash_state *st, struct slice s,
+                                                            bool nocase)
+{
+    struct hash_state local = *st; /* in registers: the octets cannot be the state */
+
+    add_word(&local, s.len);
+    for (; s.len >= 8; s.ptr += 8, s.len -= 8)
+        add_word(&local, nocase ? fold(load_8(s.ptr)) : load_8(s.ptr));
     if (s.len > 0) {
-        word = load_few(s.ptr, s.len);
-        absorb_word(&local, nocase ? fold(word) : word, (unsigned)s.len);
+        uint64_t word = load_few(s.ptr, s.len);
+
+        add_word(&local, nocase ? fold(word) : word);
     }
     *st = local;
 }
@@ -94,31 +101,26 @@ static inline void begin64(struct hash_state *st, const struct hash_key *key)
     };
 }
 
-static inline uint64_t finish(struct hash_state *st, uint64_t v2_mark)
+static inline uint64_t finish(struct hash_state *st, uint64_t mark)
 {
-    compress(st, st->tail | st->total << 56);
-    st->v2 ^= v2_mark;
-    for (int i = 0; i < 4; i++)
+    st->v2 ^= mark;
+    for (int i = st->is_table; i < 4; i++)
         sip_round(st);
     return st->v0 ^ st->v1 ^ st->v2 ^ st->v3;
 }
 
 uint64_t hash_siphash64(const struct hash_key *key, struct slice s)
 {
+    uint64_t last = (uint64_t)s.len << 56;
     struct hash_state st;
 
     begin64(&st, key);
-    absorb(&st, s, false);
+    for (; s.len >= 8; s.ptr += 8, s.len -= 8)
+        compress(&st, load_8(s.ptr));
+    if (s.len > 0)
+        last |= load_few(s.ptr, s.len);
+    compress(&st, last);
     return finish(&st, 0xff);
-}
-
-struct hash128 hash_siphash128(const struct hash_key *key, struct slice s)
-{
-    struct hash_state st;
-
-    hash_begin(&st, key);
-    absorb(&st, s, false);
-    return hash_end128(&st);
 }
 
 void hash_begin(struct hash_state *st, const struct hash_key *key)
@@ -127,36 +129,39 @@ void hash_begin(struct hash_state *st, const struct hash_key *key)
     st->v1 ^= 0xee;
 }
 
+void hash_begin_table(struct hash_state *st, const struct hash_key *key)
+{
+    hash_begin(st, key);
+    st->is_table = true;
+}
+
 void hash_add_u64(struct hash_state *st, uint64_t value)
 {
-    absorb_word(st, value, 8);
+    add_word(st, value);
 }
 
 void hash_add(struct hash_state *st, struct slice s)
 {
-    hash_add_u64(st, s.len);
-    absorb(st, s, false);
+    add_piece(st, s, false);
 }
 
 void hash_add_nocase(struct hash_state *st, struct slice s)
 {
-    hash_add_u64(st, s.len);
-    absorb(st, s, true);
-}
-
-struct hash128 hash_end128(struct hash_state *st)
-{
-    struct hash128 h;
-
-    h.lo = finish(st, 0xee);
-    st->v1 ^= 0xdd;
-    for (int i = 0; i < 4; i++)
-        sip_round(st);
-    h.hi = st->v0 ^ st->v1 ^ st->v2 ^ st->v3;
-    return h;
+    add_piece(st, s, true);
 }
 
 uint64_t hash_end64(struct hash_state *st)
 {
+    /* As after so many octets. */
+    compress(st, st->n_words * 8 << 56);
     return finish(st, 0xee);
+}
+
+struct hash128 hash_end128(struct hash_state *st)
+{
+    struct hash128 h = {.lo = hash_end64(st)};
+
+    st->v1 ^= 0xdd;
+    h.hi = finish(st, 0);
+    return h;
 }

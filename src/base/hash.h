@@ -4,6 +4,7 @@
 #define BASE_HASH_H
 
 #include "base/slice.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 struct hash_key {
@@ -14,15 +15,19 @@ struct hash128 {
     uint64_t lo, hi;
 };
 
-/* SipHash-2-4 with 64 and with 128 bits of result. */
+/* SipHash-2-4 with 64 bits of result. */
 uint64_t hash_siphash64(const struct hash_key *key, struct slice s);
-struct hash128 hash_siphash128(const struct hash_key *key, struct slice s);
 
-/* The same over several pieces: each piece is preceded by its length, so ("ab","c") and ("a","bc") differ. */
+/* SipHash over several pieces: before each stands its length, and its last word is filled up with zeros, so
+ * ("ab","c") and ("a","bc") differ and every piece begins a word. */
 struct hash_state {
-    uint64_t v0, v1, v2, v3, tail, total;
+    uint64_t v0, v1, v2, v3, n_words;
+    bool is_table;
 };
+/* SipHash-2-4: for what leaves the process and is believed when it comes back. */
 void hash_begin(struct hash_state *st, const struct hash_key *key);
+/* SipHash-1-3, half the work: for what stays in here, where a stranger sees neither hash nor key. */
+void hash_begin_table(struct hash_state *st, const struct hash_key *key);
 void hash_add(struct hash_state *st, struct slice s);
 void hash_add_nocase(struct hash_state *st, struct slice s); /* ASCII folded to lower case */
 void hash_add_u64(struct hash_state *st, uint64_t value);

@@ -58,7 +58,7 @@ static size_t set_of(const struct dns_health *h, const struct sip_hop *hop)
 {
     struct hash_state st;
 
-    hash_begin(&st, &h->key);
+    hash_begin_table(&st, &h->key);
     hash_add(&st, slice_make((const char *)hop->addr.ip, sizeof(hop->addr.ip)));
     hash_add_u64(&st, (uint64_t)hop->addr.port << 16 | (uint64_t)hop->addr.family << 8 | hop->transport);
     return (size_t)hash_end64(&st) & (h->n_sets - 1);

@@ -28,7 +28,7 @@ static uint64_t hash_text(const struct net_names *names, struct slice text)
 {
     struct hash_state st;
 
-    hash_begin(&st, &names->key);
+    hash_begin_table(&st, &names->key);
     hash_add_nocase(&st, text);
     return hash_end64(&st);
 }
@@ -37,7 +37,7 @@ static uint64_t hash_number(const struct net_names *names, uint32_t number)
 {
     struct hash_state st;
 
-    hash_begin(&st, &names->key);
+    hash_begin_table(&st, &names->key);
     hash_add_u64(&st, number);
     return hash_end64(&st);
 }

@@ -161,7 +161,7 @@ static uint64_t seed_of(const struct policy_groups *groups, const struct policy_
 
     if (is_drawn && !key->is_stateless)
         return key->random;
-    hash_begin(&st, &groups->secret);
+    hash_begin_table(&st, &groups->secret);
     hash_add(&st, g->opts->algorithm == POLICY_HASH_USER ? key->user : key->call_id);
     return hash_end64(&st);
 }
@@ -176,7 +176,7 @@ static double score_of(const struct policy_groups *groups, const struct policy_m
 
     if (m->opts->weight == 0)
         return INFINITY;
-    hash_begin(&st, &groups->secret);
+    hash_begin_table(&st, &groups->secret);
     hash_add(&st, m->opts->uri);
     hash_add_u64(&st, seed);
     u = ((double)(hash_end64(&st) >> 11) + 1) / 9007199254740993.0; /* 2**53 + 1: never 0, never 1 */

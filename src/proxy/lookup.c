@@ -9,7 +9,7 @@ static uint64_t seed_of(const struct proxy *p, struct sip_msg *request)
 {
     struct hash_state st;
 
-    hash_begin(&st, &p->opts->secret);
+    hash_begin_table(&st, &p->opts->secret);
     hash_add(&st, SLICE("next-hop"));
     hash_add(&st, sip_msg_call_id(request));
     return hash_end64(&st);

@@ -6,7 +6,7 @@ static uint64_t hash_of(struct proxy *p, struct sip_msg *msg, const struct sip_c
 {
     struct hash_state st;
 
-    hash_begin(&st, &p->branch_key);
+    hash_begin_table(&st, &p->branch_key);
     hash_add(&st, sip_msg_call_id(msg));
     hash_add(&st, sip_msg_from_tag(msg));
     hash_add_u64(&st, cseq->number);

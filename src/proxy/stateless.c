@@ -87,7 +87,7 @@ static struct proxy_target *choose_target(struct proxy_context *c)
         struct hash_state st;
         uint64_t weight;
 
-        hash_begin(&st, &req->proxy->opts->secret);
+        hash_begin_table(&st, &req->proxy->opts->secret);
         hash_add(&st, sip_msg_call_id(&req->msg));
         hash_add(&st, t->uri.text);
         weight = hash_end64(&st);

@@ -30,7 +30,7 @@ struct transport_registry {
 static uint64_t hash_peer(const struct transport_registry *registry, const struct transport_peer *peer)
 {
     struct hash_state st;
-    hash_begin(&st, &registry->key);
+    hash_begin_table(&st, &registry->key);
     hash_add_u64(&st, (uint64_t)peer->name << 8 | peer->transport);
     hash_add_u64(&st, peer->addr.port);
     hash_add(&st, slice_make((const char *)peer->addr.ip, sizeof(peer->addr.ip)));
@@ -40,7 +40,7 @@ static uint64_t hash_peer(const struct transport_registry *registry, const struc
 static uint64_t hash_flow(const struct transport_registry *registry, uint64_t flow)
 {
     struct hash_state st;
-    hash_begin(&st, &registry->key);
+    hash_begin_table(&st, &registry->key);
     hash_add_u64(&st, flow);
     return hash_end64(&st);
 }

@@ -46,7 +46,7 @@ struct txn_key txn_key_client(const struct hash_key *secret, struct slice branch
 {
     struct hash_state st;
 
-    hash_begin(&st, secret);
+    hash_begin_table(&st, secret);
     hash_add_nocase(&st, branch);
     hash_add(&st, method_name);
     return key_end(&st, 0);
@@ -64,7 +64,7 @@ static uint64_t tag_hash(const struct hash_key *secret, struct slice tag)
 
     if (slice_is_null(tag))
         return NO_TAG;
-    hash_begin(&st, secret);
+    hash_begin_table(&st, secret);
     hash_add_nocase(&st, tag);
     return hash_end64(&st) | 1;
 }
@@ -111,7 +111,7 @@ static int legacy_key(const struct hash_key *secret, struct sip_msg *request, co
 
     if (rc < 0)
         return rc;
-    hash_begin(&st, secret);
+    hash_begin_table(&st, secret);
     hash_add(&st, sip_msg_call_id(request));
     hash_add_u64(&st, tag_hash(secret, sip_msg_from_tag(request)));
     hash_add_u64(&st, cseq->number);
@@ -126,7 +126,7 @@ static struct txn_key via_key(const struct hash_key *secret, const struct sip_vi
 {
     struct hash_state st;
 
-    hash_begin(&st, secret);
+    hash_begin_table(&st, secret);
     hash_add_nocase(&st, via->branch);
     add_sent_by(&st, via);
     return key_end(&st, flags);
