@@ -2,6 +2,8 @@
 #include "base/num.h"
 #include <stdio.h>
 
+#define U64_DIGITS 20
+
 void buf_cstr(struct buf *b, const char *cstr)
 {
     buf_put(b, slice_from_cstr(cstr));
@@ -9,9 +11,12 @@ void buf_cstr(struct buf *b, const char *cstr)
 
 void buf_u64(struct buf *b, uint64_t value)
 {
-    char digits[20];
+    char digits[U64_DIGITS];
 
-    buf_put(b, slice_make(digits, num_format_u64(value, digits)));
+    if (!b->failed && b->cap - b->len >= sizeof(digits))
+        b->len += num_format_u64(value, b->ptr + b->len);
+    else
+        buf_put(b, slice_make(digits, num_format_u64(value, digits)));
 }
 
 void buf_hex64(struct buf *b, uint64_t value)

@@ -70,17 +70,21 @@ int num_parse_u32_saturate(struct slice s, uint32_t max, uint32_t *ret_value)
     return 0;
 }
 
+static size_t count_digits(uint64_t value)
+{
+    size_t count = 1;
+
+    for (; value >= 10000; value /= 10000)
+        count += 4;
+    return count + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
 size_t num_format_u64(uint64_t value, char *out)
 {
-    char reversed[20];
-    size_t len = 0;
+    size_t len = count_digits(value);
 
-    do {
-        reversed[len++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    for (size_t i = 0; i < len; i++)
-        out[i] = reversed[len - 1 - i];
+    for (size_t i = len; i > 0; value /= 10)
+        out[--i] = (char)('0' + value % 10);
     return len;
 }
 

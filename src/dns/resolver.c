@@ -79,11 +79,17 @@ struct lookup {
 
 struct output {
     const struct dns_resolver *resolver;
-    const struct dns_request *request;
     uint32_t peer_name;
-    struct dns_candidate candidates[DNS_HOPS_MAX];
     size_t count;
+    struct dns_candidate candidates[DNS_HOPS_MAX]; /* the first `count` are set */
 };
+
+static void output_init(struct output *out, const struct dns_resolver *resolver, uint32_t peer_name)
+{
+    out->resolver = resolver;
+    out->peer_name = peer_name;
+    out->count = 0;
+}
 
 static bool is_there(const struct output *out, const struct addr *addr, enum sip_transport transport)
 {
@@ -393,8 +399,9 @@ static void free_lookup(struct lookup *l)
 
 static int finish(struct lookup *l, struct sip_hop *ret_hops, size_t max, size_t *ret_count)
 {
-    struct output out = {.resolver = l->resolver, .peer_name = l->peer_name};
+    struct output out;
 
+    output_init(&out, l->resolver, l->peer_name);
     for (size_t i = 0; i < l->n_hosts; i++)
         if (!l->hosts[i].is_fixed)
             dns_addrs_order(l->hosts[i].addrs, l->hosts[i].n_addrs, l->seed);
@@ -464,17 +471,21 @@ struct aim {
     enum sip_transport fallback;  /* the same, or the default */
     struct slice target; /* section 4: "the value of the maddr parameter of the URI, if present, otherwise,
                                      the host value" */
+    struct addr addr;    /* that, when it is one; else of no family */
     bool is_secure;
 };
 
 static int take_aim(const struct dns_resolver *resolver, const struct sip_uri *uri, struct aim *ret_aim)
 {
     struct aim aim = {.target = slice_is_null(uri->maddr) ? uri->host : uri->maddr,
+                      .addr = uri->addr,
                       .is_secure = uri->scheme == SIP_SCHEME_SIPS};
     int rc = dns_transport_of_uri(uri, &aim.transport);
 
     if (rc < 0)
         return rc;
+    if (!slice_is_null(uri->maddr) && addr_parse_ip(uri->maddr, &aim.addr) < 0)
+        aim.addr.family = ADDR_NONE;
     aim.fallback = aim.transport != SIP_TRANSPORT_OTHER
                        ? aim.transport
                        : dns_transport_default(&resolver->opts.spoken, aim.is_secure);
@@ -497,18 +508,19 @@ static void answer_at_once(struct output *out, const struct aim *aim, uint16_t p
     struct addr addrs[DNS_ADDRS_MAX];
     size_t n = 1;
 
-    if (addr_parse_ip(aim->target, &addrs[0]) < 0)
+    addrs[0] = aim->addr;
+    if (aim->addr.family == ADDR_NONE)
         n = dns_hosts_find(out->resolver->opts.hosts, aim->target, addrs, DNS_ADDRS_MAX);
     for (size_t i = 0; i < n; i++)
         put_hop(out, &addrs[i], port ? port : sip_transport_default_port(aim->fallback), aim->fallback, 0);
 }
 
-static bool needs_dns(const struct dns_resolver *resolver, struct slice target)
+static bool needs_dns(const struct dns_resolver *resolver, const struct aim *aim)
 {
     struct addr addr;
 
-    return resolver->opts.source && addr_parse_ip(target, &addr) < 0 && !sip_host_is_invalid(target) &&
-           dns_hosts_find(resolver->opts.hosts, target, &addr, 1) == 0;
+    return resolver->opts.source && aim->addr.family == ADDR_NONE && !sip_host_is_invalid(aim->target) &&
+           dns_hosts_find(resolver->opts.hosts, aim->target, &addr, 1) == 0;
 }
 
 static int new_lookup(struct dns_resolver *resolver, const struct dns_request *request, const struct aim *aim,
@@ -548,7 +560,8 @@ static int new_lookup(struct dns_resolver *resolver, const struct dns_request *r
 int dns_resolver_resolve(struct dns_resolver *resolver, const struct dns_request *request,
                          struct sip_hop *ret_hops, size_t max, size_t *ret_count)
 {
-    struct output out = {.resolver = resolver};
+    uint32_t peer_name = NET_NAME_NONE;
+    struct output out;
     struct lookup *l;
     struct aim aim = {0};
     bool is_asked;
@@ -556,17 +569,18 @@ int dns_resolver_resolve(struct dns_resolver *resolver, const struct dns_request
 
     if (rc < 0)
         return rc;
-    is_asked = needs_dns(resolver, aim.target);
+    is_asked = needs_dns(resolver, &aim);
     /* What cannot lead to TLS, not even by NAPTR, must not push the names of those who do out of the table. */
     if (sip_transport_is_secure(aim.fallback) || (is_asked && aim.transport == SIP_TRANSPORT_OTHER))
-        rc = number_peer(resolver, request->uri, &out.peer_name);
+        rc = number_peer(resolver, request->uri, &peer_name);
     if (rc < 0)
         return rc;
     if (!is_asked) {
+        output_init(&out, resolver, peer_name);
         answer_at_once(&out, &aim, request->uri->port);
         return give(&out, request->is_steady, ret_hops, max, ret_count);
     }
-    rc = new_lookup(resolver, request, &aim, out.peer_name, &l);
+    rc = new_lookup(resolver, request, &aim, peer_name, &l);
     if (rc < 0)
         return rc;
     run(l);

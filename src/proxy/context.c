@@ -65,6 +65,7 @@ static int fill_request(struct proxy_context *c, const struct proxy_arrival *arr
         return ERR_NOMEM;
     req->ruri_text = req->msg.ruri;
     req->ruri = *ruri;
+    c->asked_domain = proxy_uri_domain(req->proxy->opts, ruri);
     return 0;
 }
 
@@ -92,7 +93,8 @@ static int fill(struct proxy_context *c, const struct proxy_arrival *arrival)
     c->req.ring_ms = c->req.proxy->opts->ring_ms;
     if (!needs_server(c))
         return 0;
-    return txn_server_new(c->req.proxy->txn, &c->req.msg, &c->reply_hop, &c->user, &c->req.server);
+    return txn_server_new(c->req.proxy->txn, &c->req.msg, &arrival->key, &c->reply_hop, &c->user,
+                          &c->req.server);
 }
 
 struct proxy_context *proxy_context_new(struct proxy *p, const struct proxy_arrival *arrival,

@@ -192,6 +192,8 @@ struct proxy_context {
     bool is_without_server; /* never had a server transaction: is_stateless, ACK, CANCEL */
 
     /* Read by validate and route. */
+    const struct proxy_domain
+        *asked_domain; /* ours, that the Request-URI named as the request came; or NULL */
     uint64_t loop_hash;
     uint32_t max_forwards; /* only when there is such a header */
     unsigned max_breadth;
@@ -265,6 +267,7 @@ struct proxy_arrival {
     const struct proxy_listener *listener;
     struct sip_hop reply_hop;
     struct slice top_via; /* in scratch or in msg */
+    struct txn_key key;   /* nothing was found by it */
 };
 
 /* NULL without memory. is_stateless: no server transaction is made for it, nor for an ACK. */

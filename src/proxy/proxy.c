@@ -432,7 +432,7 @@ static void receive_request(struct proxy *p, struct sip_msg *msg, const struct s
     /* First, whatever is wanted: what came before may have needed a transaction (section 16.1), and an ACK or a
      * CANCEL goes the way of its INVITE, which may have had header fields that they do not repeat and have taken
      * another route for it. */
-    if (txn_receive_request(p->txn, msg) == TXN_MATCH_ABSORBED)
+    if (txn_receive_request(p->txn, msg, &arrival.key) == TXN_MATCH_ABSORBED)
         return;
     if (is_ack_of_ours(p, msg))
         return;

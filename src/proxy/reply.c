@@ -109,7 +109,7 @@ void proxy_reply_cancel(struct proxy *p, const struct proxy_arrival *arrival)
 
     if (build_for_arrival(p, arrival, 200, SLICE_NULL, NULL, &wire) < 0)
         return;
-    if (txn_server_new(p->txn, arrival->msg, &arrival->reply_hop, NULL, &server) < 0 ||
+    if (txn_server_new(p->txn, arrival->msg, &arrival->key, &arrival->reply_hop, NULL, &server) < 0 ||
         txn_server_respond(p->txn, server, 200, to_tag, wire) < 0)
         proxy_send_quietly(p, &arrival->reply_hop, wire);
     wire_unref(wire);

@@ -6,14 +6,6 @@
 
 /* Steps 3 and 9 */
 
-static bool is_for_us_alone(const struct sip_msg *response)
-{
-    struct sip_values it = sip_values_of(response, SIP_HDR_VIA);
-    struct slice element;
-
-    return sip_values_next(&it, &element) < 0 || sip_values_next(&it, &element) < 0;
-}
-
 void proxy_response_edit(const struct proxy *p, struct sip_msg *response, const struct sip_hop *to,
                          struct sip_edit *edit)
 {
@@ -26,11 +18,10 @@ int proxy_response_strip(struct proxy *p, struct sip_msg *response, const struct
 {
     struct sip_edit edit;
 
-    if (is_for_us_alone(response))
-        return ERR_NOTFOUND;
     sip_edit_init(&edit, response, &p->scratch);
+    if (!sip_edit_pop_values(&edit, SIP_HDR_VIA, 1))
+        return ERR_NOTFOUND;
     sip_edit_fix_version(&edit); /* section 7.1: "implementations MUST send upper-case" */
-    sip_edit_pop_values(&edit, SIP_HDR_VIA, 1);
     proxy_response_edit(p, response, to, &edit);
     if (sip_transport_is_reliable((enum sip_transport)to->transport))
         sip_edit_fix_content_length(&edit);

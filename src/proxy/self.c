@@ -31,11 +31,12 @@ static bool is_named(const struct host *host, struct slice name)
 {
     struct addr addr;
 
-    if (slice_eq_nocase(without_root(host->text), without_root(name)))
+    if (host->addr.family == ADDR_NONE)
+        return slice_eq_nocase(without_root(host->text), without_root(name));
+    if (slice_eq(host->text, name))
         return true;
     /* An IPv4 address is written in one way only, but it may be mapped into IPv6, which is written in many. */
-    if (host->addr.family == ADDR_NONE ||
-        (host->addr.family == ADDR_IPV4 && slice_find(name, ':') == name.len))
+    if (host->addr.family == ADDR_IPV4 && slice_find(name, ':') == name.len)
         return false;
     return addr_parse_ip(name, &addr) == 0 && addr_eq_ip(&addr, &host->addr);
 }

@@ -153,7 +153,7 @@ static int become_stateful(struct proxy_branch *b, const char *why)
 {
     struct proxy_context *c = b->context;
     struct proxy *p = c->req.proxy;
-    int rc = txn_server_new(p->txn, &c->req.msg, &c->reply_hop, &c->user, &c->req.server);
+    int rc = txn_server_new(p->txn, &c->req.msg, NULL, &c->reply_hop, &c->user, &c->req.server);
 
     if (rc < 0)
         return rc;

@@ -96,11 +96,16 @@ static int append_instead(struct proxy_target *target, struct proxy_target *anot
     return 0;
 }
 
+static bool is_ruri(const struct proxy_request *req, struct slice text)
+{
+    return text.ptr == req->ruri_text.ptr && text.len == req->ruri_text.len;
+}
+
 /* As it will stand in the Request-URI: without what is not allowed there (section 16.6 step 2). */
 static int parse_target(struct proxy_request *req, struct slice text, struct sip_uri *ret_uri)
 {
-    struct sip_uri uri;
-    int rc = sip_uri_parse(text, &uri);
+    struct sip_uri uri = req->ruri;
+    int rc = is_ruri(req, text) ? 0 : sip_uri_parse(text, &uri);
 
     if (rc < 0)
         return rc;

@@ -49,15 +49,17 @@ static bool check_max_forwards(struct proxy_context *c)
 uint64_t proxy_loop_hash(struct proxy_context *c, bool is_stateless)
 {
     const struct proxy_opts *opts = c->req.proxy->opts;
-    const struct proxy_domain *domain = proxy_uri_domain(opts, &c->req.ruri);
+    const struct proxy_domain *domain = c->asked_domain;
     struct slice asked_for = c->req.msg.ruri;
+    const struct sip_uri *ruri;
     uint64_t route = 0;
     char memory[PROXY_AOR_BYTES];
     struct buf aor;
 
     buf_init(&aor, memory, sizeof(memory));
-    if (domain && !slice_is_null(c->req.ruri.user) && proxy_uri_index(domain, &c->req.ruri, &aor) == 0) {
-        buf_put(&aor, c->req.ruri.scheme_text);
+    if (domain && sip_msg_ruri(&c->req.msg, &ruri) == 0 && !slice_is_null(ruri->user) &&
+        proxy_uri_index(domain, ruri, &aor) == 0) {
+        buf_put(&aor, ruri->scheme_text);
         if (!buf_failed(&aor))
             asked_for = buf_slice(&aor);
     }

@@ -171,7 +171,7 @@ static void remove_up_to(struct sip_edit *e, const struct sip_hdr *h, struct sli
     add(e, h->value_off, offset_of(e, element) - h->value_off, SLICE_NULL, PLACE_AFTER);
 }
 
-void sip_edit_pop_values(struct sip_edit *e, enum sip_hdr_id id, unsigned count)
+bool sip_edit_pop_values(struct sip_edit *e, enum sip_hdr_id id, unsigned count)
 {
     struct sip_values it = sip_values_of(e->msg, id);
     struct slice element;
@@ -181,7 +181,7 @@ void sip_edit_pop_values(struct sip_edit *e, enum sip_hdr_id id, unsigned count)
         bool ended = rc == ERR_NOTFOUND;
         if (rc < 0 && !(ended && popped == count)) {
             fail(e, rc);
-            return;
+            return false;
         }
         /* A line is gone when the walk has left it. */
         if (current != SIP_HDR_NONE && (ended || it.hdr != current))
@@ -189,7 +189,7 @@ void sip_edit_pop_values(struct sip_edit *e, enum sip_hdr_id id, unsigned count)
         if (popped == count) {
             if (!ended && it.hdr == current)
                 remove_up_to(e, &e->msg->hdrs[current], element);
-            return;
+            return !ended;
         }
         current = it.hdr;
     }

@@ -1,6 +1,5 @@
 #include "txn/match.h"
 #include "base/mem.h"
-#include "txn/txn.h"
 
 /* At the top, since the map takes its buckets from the low bits. */
 #define KEY_IS_SET    (UINT64_C(1) << 63)

@@ -6,13 +6,7 @@
 #define TXN_MATCH_H
 
 #include "base/hash.h"
-#include "sip/msg.h"
-
-struct txn_key {
-    uint64_t
-        hash; /* for the map; never 0, and different for a client, a server, and the server of a CANCEL */
-    uint64_t check; /* the other half */
-};
+#include "txn/txn.h"
 
 bool txn_key_is_server(uint64_t hash);
 bool txn_key_is_legacy(uint64_t hash);

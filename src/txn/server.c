@@ -31,16 +31,21 @@ static struct txn_server *find_server(const struct txn_layer *layer, const struc
     return NULL;
 }
 
-enum txn_match txn_receive_request(struct txn_layer *layer, struct sip_msg *request)
+static int key_of(const struct txn_layer *layer, struct sip_msg *request, struct txn_key *ret_key)
+{
+    return txn_key_server(&layer->opts.hash_key, request, request->method == SIP_METHOD_CANCEL, ret_key);
+}
+
+enum txn_match txn_receive_request(struct txn_layer *layer, struct sip_msg *request, struct txn_key *ret_key)
 {
     const struct txn_machine *m;
     struct txn_server *t;
-    struct txn_key key;
+    struct txn_key key = {0};
     unsigned effects;
 
-    if (txn_key_server(&layer->opts.hash_key, request, request->method == SIP_METHOD_CANCEL, &key) < 0)
-        return TXN_MATCH_NONE;
-    t = find_server(layer, &key, request, false);
+    t = key_of(layer, request, &key) == 0 ? find_server(layer, &key, request, false) : NULL;
+    if (ret_key)
+        *ret_key = key;
     if (!t)
         return TXN_MATCH_NONE;
     m = txn_machine_of(&t->base);
@@ -58,17 +63,20 @@ struct txn_server *txn_server_find_cancelled(struct txn_layer *layer, struct sip
     return find_server(layer, &key, cancel, true);
 }
 
-int txn_server_new(struct txn_layer *layer, struct sip_msg *request, const struct sip_hop *reply_hop,
-                   void *user, struct txn_server **ret_server)
+int txn_server_new(struct txn_layer *layer, struct sip_msg *request, const struct txn_key *known,
+                   const struct sip_hop *reply_hop, void *user, struct txn_server **ret_server)
 {
     enum txn_kind kind = request->method == SIP_METHOD_INVITE ? TXN_SERVER_INVITE : TXN_SERVER_NON_INVITE;
     struct txn_legacy *legacy = NULL;
     struct txn_server *server;
     struct txn_key key;
-    int rc;
+    int rc = 0;
 
     assert(request->method != SIP_METHOD_ACK);
-    rc = txn_key_server(&layer->opts.hash_key, request, request->method == SIP_METHOD_CANCEL, &key);
+    if (known && known->hash != 0)
+        key = *known;
+    else
+        rc = key_of(layer, request, &key);
     if (rc < 0)
         return rc;
     if (find_server(layer, &key, request, false))

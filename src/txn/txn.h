@@ -98,6 +98,13 @@ void txn_layer_free(struct txn_layer *layer);
 size_t txn_layer_count(const struct txn_layer *layer);         /* transactions that exist */
 size_t txn_layer_count_pending(const struct txn_layer *layer); /* that have no final response yet */
 
+/* What tells a transaction, as a hash. */
+struct txn_key {
+    uint64_t
+        hash; /* for the map; never 0, and different for a client, a server, and the server of a CANCEL */
+    uint64_t check; /* the other half; the key of a request that has none is 0 */
+};
+
 enum txn_match {
     TXN_MATCH_NONE,     /* no transaction: a new request, or an ACK for a 2xx, or a stray */
     TXN_MATCH_ABSORBED, /* a retransmission, or the ACK of a non-2xx final: dealt with */
@@ -106,18 +113,18 @@ enum txn_match {
 };
 
 /* Matching by section 17.2.3: branch, sent-by and method when the branch starts with the cookie, else the
- * rules for RFC 2543. from: where the message came from (a response goes back by the hop given to
- * txn_server_new). */
-enum txn_match txn_receive_request(struct txn_layer *layer, struct sip_msg *request);
+ * rules for RFC 2543. With TXN_MATCH_NONE ret_key, which may be NULL, is for txn_server_new(). */
+enum txn_match txn_receive_request(struct txn_layer *layer, struct sip_msg *request, struct txn_key *ret_key);
 
 /* The transaction that a CANCEL is for (section 9.2), or NULL. */
 struct txn_server *txn_server_find_cancelled(struct txn_layer *layer, struct sip_msg *cancel);
 
 /* For a request that matched nothing; not for ACK. reply_hop is where responses go (section 18.2.2). Any
  * request may have its Via, Call-ID or CSeq looked at. ERR_NOMEM; ERR_EXISTS when there is such a
- * transaction; ERR_NOTFOUND or ERR_SYNTAX when the request has nothing to be told by. */
-MUST_USE int txn_server_new(struct txn_layer *layer, struct sip_msg *request, const struct sip_hop *reply_hop,
-                            void *user, struct txn_server **ret_server);
+ * transaction; ERR_NOTFOUND or ERR_SYNTAX when the request has nothing to be told by. known: from
+ * txn_receive_request(), or NULL when that was not asked for it. */
+MUST_USE int txn_server_new(struct txn_layer *layer, struct sip_msg *request, const struct txn_key *known,
+                            const struct sip_hop *reply_hop, void *user, struct txn_server **ret_server);
 /* Sends a response. to_tag is the To tag it carries: RFC 2543 ACK matching needs it (section 17.2.3). The
  * layer takes its own reference to wire. status: 100 to 699. A 2xx in Accepted is sent (RFC 6026
  * section 7.1). ERR_DENIED, and nothing is sent, when the state does not allow it: a second non-2xx final, a

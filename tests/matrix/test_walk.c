@@ -446,7 +446,7 @@ static void arrive_at_server(struct walk *w, struct flight *f, struct sip_msg *m
     struct call *c = &w->calls[f->call];
     struct txn_layer *layer = w->ends[SIDE_SERVER].layer;
     struct sip_hop hop = hop_of(w, c);
-    enum txn_match match = txn_receive_request(layer, msg);
+    enum txn_match match = txn_receive_request(layer, msg, NULL);
     struct txn_server *server;
     int rc;
 
@@ -455,7 +455,7 @@ static void arrive_at_server(struct walk *w, struct flight *f, struct sip_msg *m
         return;
     HOLDS(w, !c->server);
     maybe_fail_memory(w);
-    rc = txn_server_new(layer, msg, &hop, c, &server);
+    rc = txn_server_new(layer, msg, NULL, &hop, c, &server);
     mem_fail_after(NO_FAILURE);
     HOLDS(w, rc == 0 || rc == ERR_NOMEM);
     if (rc == 0)

@@ -333,9 +333,10 @@ static inline struct txn_server *fake_server_of(struct fake *f, struct fake_mess
     struct sip_hop hop = fake_hop(transport);
     struct sip_msg *request = fake_request(f, m);
     struct txn_server *t = NULL;
+    struct txn_key key;
 
-    assert_int_equal(txn_receive_request(f->layer, request), TXN_MATCH_NONE);
-    assert_int_equal(txn_server_new(f->layer, request, &hop, f, &t), 0);
+    assert_int_equal(txn_receive_request(f->layer, request, &key), TXN_MATCH_NONE);
+    assert_int_equal(txn_server_new(f->layer, request, &key, &hop, f, &t), 0);
     return t;
 }
 
@@ -347,7 +348,7 @@ static inline struct txn_server *fake_server(struct fake *f, const char *method,
 /* The request again, or its ACK. */
 static inline enum txn_match fake_again(struct fake *f, const char *method)
 {
-    return txn_receive_request(f->layer, fake_request(f, (struct fake_message){.method = method}));
+    return txn_receive_request(f->layer, fake_request(f, (struct fake_message){.method = method}), NULL);
 }
 
 static inline int fake_respond(struct fake *f, struct txn_server *t, unsigned status)

@@ -12,7 +12,7 @@ static enum txn_match match_after(struct fake_message first, struct fake_message
 
     if (txn_server_method(t) == SIP_METHOD_INVITE)
         fake_respond(f, t, 486);
-    match = txn_receive_request(f->layer, fake_request(f, later));
+    match = txn_receive_request(f->layer, fake_request(f, later), NULL);
     fake_free(f);
     return match;
 }
@@ -102,13 +102,13 @@ static void s9_2_cancel_is_a_transaction_of_its_own_and_finds_its_invite(void **
     struct txn_server *t;
 
     (void)state;
-    assert_int_equal(txn_receive_request(f->layer, cancel), TXN_MATCH_NONE);
+    assert_int_equal(txn_receive_request(f->layer, cancel, NULL), TXN_MATCH_NONE);
     assert_ptr_equal(txn_server_find_cancelled(f->layer, cancel), invite);
-    assert_int_equal(txn_server_new(f->layer, cancel, &hop, f, &t), 0);
+    assert_int_equal(txn_server_new(f->layer, cancel, NULL, &hop, f, &t), 0);
     assert_ptr_not_equal(t, invite);
     assert_ptr_equal(txn_server_find_cancelled(f->layer, cancel), invite);
     assert_int_equal(fake_respond(f, t, 200), 0);
-    assert_int_equal(txn_receive_request(f->layer, cancel), TXN_MATCH_ABSORBED);
+    assert_int_equal(txn_receive_request(f->layer, cancel, NULL), TXN_MATCH_ABSORBED);
     fake_expect(f, "0 send 200\n0 send 200\n");
     assert_string_equal(txn_server_state_name(invite), "Proceeding");
     fake_free(f);
@@ -261,8 +261,9 @@ static void s17_2_3_rfc2543_response_and_ack_may_both_be_without_a_to_tag(void *
     (void)state;
     assert_int_equal(txn_server_respond(f->layer, t, 486, SLICE_NULL, w), 0);
     wire_unref(w);
-    assert_int_equal(txn_receive_request(f->layer, fake_request(f, MSG(.method = "ACK", .via = old_vias[0]))),
-                     TXN_MATCH_ABSORBED);
+    assert_int_equal(
+        txn_receive_request(f->layer, fake_request(f, MSG(.method = "ACK", .via = old_vias[0])), NULL),
+        TXN_MATCH_ABSORBED);
     assert_string_equal(txn_server_state_name(t), "Confirmed");
     fake_free(f);
 }
@@ -274,11 +275,11 @@ static void s17_2_3_rfc2543_second_ack_is_a_retransmission_of_the_first(void **s
     struct sip_msg *ack = fake_request(f, MSG(.method = "ACK", .via = old_vias[0], .to_tag = ";tag=b1"));
 
     (void)state;
-    assert_int_equal(txn_receive_request(f->layer, ack), TXN_MATCH_NONE);
+    assert_int_equal(txn_receive_request(f->layer, ack, NULL), TXN_MATCH_NONE);
     fake_respond(f, t, 486);
-    assert_int_equal(txn_receive_request(f->layer, ack), TXN_MATCH_ABSORBED);
+    assert_int_equal(txn_receive_request(f->layer, ack, NULL), TXN_MATCH_ABSORBED);
     assert_string_equal(txn_server_state_name(t), "Confirmed");
-    assert_int_equal(txn_receive_request(f->layer, ack), TXN_MATCH_ABSORBED);
+    assert_int_equal(txn_receive_request(f->layer, ack, NULL), TXN_MATCH_ABSORBED);
     fake_free(f);
 }
 
@@ -290,7 +291,7 @@ static void s6026_6_rfc2543_ack_in_accepted_is_passed_to_the_tu(void **state)
 
     (void)state;
     fake_respond(f, t, 200);
-    assert_int_equal(txn_receive_request(f->layer, ack), TXN_MATCH_ACCEPTED);
+    assert_int_equal(txn_receive_request(f->layer, ack, NULL), TXN_MATCH_ACCEPTED);
     fake_free(f);
 }
 

@@ -438,9 +438,9 @@ static void beyond_max_transactions_there_is_no_memory(void **state)
     assert_int_equal(
         txn_client_new(f->layer, SIP_METHOD_INFO, SLICE("INFO"), SLICE("z9hG4bK-1"), w, &hop, f, &client),
         ERR_NOMEM);
-    assert_int_equal(
-        txn_server_new(f->layer, fake_request(f, (struct fake_message){.method = "INFO"}), &hop, f, &server),
-        ERR_NOMEM);
+    assert_int_equal(txn_server_new(f->layer, fake_request(f, (struct fake_message){.method = "INFO"}), NULL,
+                                    &hop, f, &server),
+                     ERR_NOMEM);
     assert_null(client);
     assert_null(server);
     assert_int_equal(txn_layer_count(f->layer), 2);
@@ -468,8 +468,9 @@ static void a_second_transaction_of_the_same_key_is_refused(void **state)
     assert_int_equal(
         txn_client_new(f->layer, SIP_METHOD_INVITE, SLICE("INVITE"), SLICE("z9hG4bK-1"), w, &hop, f, &client),
         ERR_EXISTS);
-    assert_int_equal(txn_server_new(f->layer, fake_request(f, (struct fake_message){0}), &hop, f, &server),
-                     ERR_EXISTS);
+    assert_int_equal(
+        txn_server_new(f->layer, fake_request(f, (struct fake_message){0}), NULL, &hop, f, &server),
+        ERR_EXISTS);
     assert_null(client);
     assert_null(server);
     fake_expect(f, "");
@@ -562,10 +563,10 @@ static void run_everything(struct fake *f, bool old_first, int64_t successes)
         m.to_tag = ";tag=b1";
         ack = fake_request(f, m);
         mem_fail_after(successes);
-        if (txn_server_new(f->layer, request, &hop, f, &server) == 0) {
+        if (txn_server_new(f->layer, request, NULL, &hop, f, &server) == 0) {
             assert_int_equal(txn_server_respond(f->layer, server, 486, SLICE("b1"), response), 0);
-            assert_int_equal(txn_receive_request(f->layer, request), TXN_MATCH_ABSORBED);
-            assert_int_equal(txn_receive_request(f->layer, ack), TXN_MATCH_ABSORBED);
+            assert_int_equal(txn_receive_request(f->layer, request, NULL), TXN_MATCH_ABSORBED);
+            assert_int_equal(txn_receive_request(f->layer, ack, NULL), TXN_MATCH_ABSORBED);
         }
         if (txn_client_new(f->layer, SIP_METHOD_INVITE, SLICE("INVITE"), SLICE("z9hG4bK-1"), request_wire,
                            &hop, f, &client) == 0) {
