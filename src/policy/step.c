@@ -208,15 +208,26 @@ static void note(struct proxy_request *req, const struct policy_route *route)
     proxy_request_explain(req, "proxy.route_chosen", 0, "the first static route that matches (16.5)");
 }
 
+/* Where the Request-URI is what it was when the core asked for the number of the route, the answer is the same. */
+static int find_route(const struct proxy_request *req, const struct policy_routes *routes)
+{
+    const struct policy_request q = {
+        .msg = &req->msg, .ruri = &req->ruri, .domain = req->domain, .from = &req->from};
+
+    if (routes->n_routes == 0)
+        return -1;
+    if (proxy_get_opts(req->proxy)->route_number_ctx == routes && proxy_ruri_is_as_it_came(req))
+        return (int)req->route_number - 1;
+    return policy_routes_find(routes, &q);
+}
+
 enum proxy_verdict policy_step_policy(struct proxy_request *req, void *ctx)
 {
     const struct policy_routes *routes = ctx;
-    const struct policy_request q = {
-        .msg = &req->msg, .ruri = &req->ruri, .domain = req->domain, .from = &req->from};
     int found;
 
     set_identity(req, &routes->identity);
-    found = req->dialog_is_ours ? -1 : policy_routes_find(routes, &q);
+    found = req->dialog_is_ours ? -1 : find_route(req, routes);
     if (found < 0)
         return PROXY_NEXT;
     note(req, &routes->routes[found]);

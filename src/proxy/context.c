@@ -50,6 +50,7 @@ static bool is_trusted(const struct proxy_opts *opts, const struct addr *source)
 static int fill_request(struct proxy_context *c, const struct proxy_arrival *arrival)
 {
     struct proxy_request *req = &c->req;
+    const struct proxy_opts *opts = req->proxy->opts;
     const struct sip_uri *ruri;
     const struct sip_cseq *cseq;
     int rc = sip_msg_keep(arrival->msg, &req->arena, &req->msg);
@@ -65,7 +66,9 @@ static int fill_request(struct proxy_context *c, const struct proxy_arrival *arr
         return ERR_NOMEM;
     req->ruri_text = req->msg.ruri;
     req->ruri = *ruri;
-    c->asked_domain = proxy_uri_domain(req->proxy->opts, ruri);
+    c->asked_domain = proxy_uri_domain(opts, ruri);
+    if (opts->route_number)
+        req->route_number = opts->route_number(opts->route_number_ctx, opts, &req->msg, &req->from);
     return 0;
 }
 

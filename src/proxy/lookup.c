@@ -15,11 +15,17 @@ static uint64_t seed_of(const struct proxy *p, struct sip_msg *request)
     return hash_end64(&st);
 }
 
+/* An address leaves nothing to draw. */
+static bool is_address(const struct sip_uri *uri)
+{
+    return uri->addr.family != ADDR_NONE && slice_is_null(uri->maddr);
+}
+
 struct proxy_lookup proxy_lookup_of(struct proxy_context *c, const struct sip_uri *next, uint64_t ticket)
 {
     return (struct proxy_lookup){.uri = next,
                                  .ticket = ticket,
-                                 .seed = seed_of(c->req.proxy, &c->req.msg),
+                                 .seed = is_address(next) ? 0 : seed_of(c->req.proxy, &c->req.msg),
                                  .is_steady = c->is_without_server};
 }
 

@@ -26,6 +26,8 @@ struct proxy_request {
 
     struct slice top_via; /* top Via with received and rport as they must be (section 18.2.1, RFC 3581) */
 
+    uint64_t route_number; /* what opts->route_number says of it as it came; 0 without that */
+
     /* Decisions, in the order in which steps make them. */
     struct slice ruri_text; /* Request-URI after section 16.4 */
     struct sip_uri ruri;
@@ -134,6 +136,9 @@ MUST_USE int proxy_uri_aor(const struct proxy_domain *domain, const struct sip_u
 /* Puts another URI in the place of the Request-URI, before targets are looked for: for a domain of ours alone
  * (section 16.5). text lives in req->arena or longer. ERR_SYNTAX: not a SIP or SIPS URI. */
 MUST_USE int proxy_set_ruri(struct proxy_request *req, struct slice text);
+
+/* Nothing has been put in the place of the Request-URI, neither by section 16.4 nor by a step. */
+bool proxy_ruri_is_as_it_came(const struct proxy_request *req);
 
 /* No proxy stands between us and who sent it: there is no other Via. */
 bool proxy_is_first_hop(const struct proxy_request *req);

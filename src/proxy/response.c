@@ -17,11 +17,13 @@ int proxy_response_strip(struct proxy *p, struct sip_msg *response, const struct
                          struct wire **ret_wire)
 {
     struct sip_edit edit;
+    bool is_for_us_alone;
 
     sip_edit_init(&edit, response, &p->scratch);
-    if (!sip_edit_pop_values(&edit, SIP_HDR_VIA, 1))
-        return ERR_NOTFOUND;
     sip_edit_fix_version(&edit); /* section 7.1: "implementations MUST send upper-case" */
+    is_for_us_alone = !sip_edit_pop_values(&edit, SIP_HDR_VIA, 1);
+    if (is_for_us_alone)
+        return ERR_NOTFOUND;
     proxy_response_edit(p, response, to, &edit);
     if (sip_transport_is_reliable((enum sip_transport)to->transport))
         sip_edit_fix_content_length(&edit);

@@ -180,7 +180,7 @@ static int pop_own_routes(struct proxy_context *c)
     return 0;
 }
 
-static bool is_as_it_came(const struct proxy_request *req)
+bool proxy_ruri_is_as_it_came(const struct proxy_request *req)
 {
     return req->ruri_text.ptr == req->msg.ruri.ptr && req->ruri_text.len == req->msg.ruri.len;
 }
@@ -190,7 +190,7 @@ static void decide(struct proxy_context *c)
     struct proxy_request *req = &c->req;
     const struct proxy_opts *opts = req->proxy->opts;
 
-    req->domain = is_as_it_came(req) ? c->asked_domain : proxy_uri_domain(opts, &req->ruri);
+    req->domain = proxy_ruri_is_as_it_came(req) ? c->asked_domain : proxy_uri_domain(opts, &req->ruri);
     /* With a maddr left, it is the port or transport that is another: the request has to go there (16.4). */
     c->is_ruri_self = slice_is_null(req->ruri.maddr) && proxy_uri_is_self(opts, &req->ruri);
     req->to_self = slice_is_null(req->ruri.user) && (req->domain || c->is_ruri_self);

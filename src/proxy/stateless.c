@@ -74,24 +74,37 @@ static bool read_param(const struct proxy *p, const struct sip_via *via, const s
 
 /* Requests */
 
+static uint64_t weight_of(const struct proxy_request *req, const struct proxy_target *target)
+{
+    struct hash_state st;
+
+    hash_begin_table(&st, &req->proxy->opts->secret);
+    hash_add(&st, sip_msg_call_id(&req->msg));
+    hash_add(&st, target->uri.text);
+    return hash_end64(&st);
+}
+
+static struct proxy_target *next_equal(const struct proxy_target *target)
+{
+    return target->next && target->next->q_milli == target->q_milli ? target->next : NULL;
+}
+
 /* "A stateless proxy MUST choose one and only one target from the target set. This choice MUST only rely on
  * fields in the message and time-invariant properties of the server." Of several of the same rank the Call-ID
  * chooses, so that a target more or less moves no call but its own (highest random weight). */
 static struct proxy_target *choose_target(struct proxy_context *c)
 {
     const struct proxy_request *req = &c->req;
-    struct proxy_target *chosen = NULL;
-    uint64_t best = 0;
+    struct proxy_target *chosen = req->targets;
+    uint64_t best;
 
-    for (struct proxy_target *t = req->targets; t && t->q_milli == req->targets->q_milli; t = t->next) {
-        struct hash_state st;
-        uint64_t weight;
+    if (!next_equal(chosen))
+        return chosen;
+    best = weight_of(req, chosen);
+    for (struct proxy_target *t = next_equal(chosen); t; t = next_equal(t)) {
+        uint64_t weight = weight_of(req, t);
 
-        hash_begin_table(&st, &req->proxy->opts->secret);
-        hash_add(&st, sip_msg_call_id(&req->msg));
-        hash_add(&st, t->uri.text);
-        weight = hash_end64(&st);
-        if (!chosen || weight > best) {
+        if (weight > best) {
             chosen = t;
             best = weight;
         }
@@ -264,14 +277,15 @@ static int find_way_back(struct proxy *p, const struct sip_via *ours, const stru
 bool proxy_stateless_response(struct proxy *p, struct sip_msg *response, const struct sip_hop *from)
 {
     struct sip_values it = sip_values_of(response, SIP_HDR_VIA);
-    struct sip_via ours, next;
+    const struct sip_via *ours;
     struct slice element;
+    struct sip_via next;
     struct sip_hop hop;
     struct wire *wire;
 
-    if (sip_values_next(&it, &element) < 0 || sip_via_parse(element, &ours) < 0 ||
+    if (sip_msg_top_via(response, &ours) < 0 || sip_values_next(&it, &element) < 0 ||
         sip_values_next(&it, &element) < 0 || sip_via_parse(element, &next) < 0 ||
-        find_way_back(p, &ours, &next, from->listener, &hop) < 0 ||
+        find_way_back(p, ours, &next, from->listener, &hop) < 0 ||
         proxy_response_strip(p, response, &hop, &wire) < 0)
         return false;
     proxy_send_quietly(p, &hop, wire);

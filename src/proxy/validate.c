@@ -52,7 +52,6 @@ uint64_t proxy_loop_hash(struct proxy_context *c, bool is_stateless)
     const struct proxy_domain *domain = c->asked_domain;
     struct slice asked_for = c->req.msg.ruri;
     const struct sip_uri *ruri;
-    uint64_t route = 0;
     char memory[PROXY_AOR_BYTES];
     struct buf aor;
 
@@ -63,10 +62,8 @@ uint64_t proxy_loop_hash(struct proxy_context *c, bool is_stateless)
         if (!buf_failed(&aor))
             asked_for = buf_slice(&aor);
     }
-    if (opts->route_number)
-        route = opts->route_number(opts->route_number_ctx, opts, &c->req.msg, &c->req.from);
-    return proxy_branch_loop_hash(&opts->secret, &c->req.msg, asked_for, route << 16 | c->req.from.listener,
-                                  is_stateless);
+    return proxy_branch_loop_hash(&opts->secret, &c->req.msg, asked_for,
+                                  c->req.route_number << 16 | c->req.from.listener, is_stateless);
 }
 
 static bool is_loop(struct proxy_context *c, bool is_stateless, const struct proxy_branch_id *id)

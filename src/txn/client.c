@@ -90,6 +90,8 @@ enum txn_match txn_receive_response(struct txn_layer *layer, struct sip_msg *res
     struct txn *t;
     uint8_t event;
 
+    if (layer->map.count == 0)
+        return TXN_MATCH_NONE;
     if (sip_msg_top_via(response, &via) < 0 || sip_msg_cseq(response, &cseq) < 0)
         return TXN_MATCH_NONE;
     key = txn_key_client(&layer->opts.hash_key, via->branch, cseq->method_name);

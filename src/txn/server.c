@@ -43,7 +43,9 @@ enum txn_match txn_receive_request(struct txn_layer *layer, struct sip_msg *requ
     struct txn_key key = {0};
     unsigned effects;
 
-    t = key_of(layer, request, &key) == 0 ? find_server(layer, &key, request, false) : NULL;
+    /* Where everything is forwarded without transactions there is nothing to look among. */
+    t = layer->map.count > 0 && key_of(layer, request, &key) == 0 ? find_server(layer, &key, request, false)
+                                                                  : NULL;
     if (ret_key)
         *ret_key = key;
     if (!t)

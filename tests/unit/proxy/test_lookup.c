@@ -38,11 +38,14 @@ static void start(bool is_stateless)
     world_start(&t.w);
 }
 
+static void message_to(const char *ruri, const char *branch, const char *call_id)
+{
+    request(&t.w, &(struct call){.method = "MESSAGE", .ruri = ruri, .branch = branch, .call_id = call_id});
+}
+
 static void message(const char *branch, const char *call_id)
 {
-    request(&t.w,
-            &(struct call){
-                .method = "MESSAGE", .ruri = "sip:bob@example.com", .branch = branch, .call_id = call_id});
+    message_to("sip:bob@example.com", branch, call_id);
 }
 
 static void assert_report(size_t n, const char *peer, enum proxy_fate fate, ms_t elapsed_ms)
@@ -122,9 +125,9 @@ static void rfc3263_4_4_the_seed_is_the_calls_and_a_stateless_proxy_is_steady(vo
     (void)state;
     for (unsigned is_stateless = 0; is_stateless < 2; is_stateless++) {
         start(is_stateless);
-        message("z9hG4bK1", "call1");
-        message("z9hG4bK2", "call1");
-        message("z9hG4bK3", "call2");
+        message_to("sip:bob@example.net", "z9hG4bK1", "call1");
+        message_to("sip:bob@example.net", "z9hG4bK2", "call1");
+        message_to("sip:bob@example.net", "z9hG4bK3", "call2");
         assert_int_equal(t.n_lookups, 3);
         assert_true(t.lookups[0].seed == t.lookups[1].seed);
         assert_true(t.lookups[0].seed != t.lookups[2].seed);
