@@ -48,7 +48,7 @@ int forward_run(const struct addr *listen, const struct addr *left, const struct
                 const volatile sig_atomic_t *stop)
 {
     static struct forwarder f;
-    if (port_socket(listen, &f.fd) != 0) {
+    if (port_udp_socket(listen, &f.fd) != 0) {
         perror("viaduct-bench: the address to listen on");
         return EX_UNAVAILABLE;
     }

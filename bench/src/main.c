@@ -1,7 +1,8 @@
-/* viaduct-bench: loads a SIP server over UDP and says what a call costs it. */
+/* viaduct-bench: loads a SIP server and says what a call costs it. */
 #include "crypto/crypto.h"
 #include "forward.h"
 #include "load.h"
+#include "tls_server.h"
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -26,42 +27,62 @@ static void on_signal(int number)
 static const char usage[] =
     "Usage: viaduct-bench load [OPTION...] SERVER\n"
     "       viaduct-bench forward LISTEN LEFT RIGHT\n"
+    "       viaduct-bench tls-server LISTEN CERTIFICATE KEY\n"
     "\n"
-    "load plays callers and callees against the SIP server at the address SERVER (UDP) and prints, as JSON, "
-    "what was\n"
-    "completed, what failed, and what it cost. forward is the yardstick: it sends each datagram of LEFT to "
-    "RIGHT and\n"
-    "the other way, and looks into none of them.\n"
+    "load plays callers and callees against the SIP server at the address SERVER and prints, as JSON, what "
+    "was completed,\n"
+    "what failed, and what it cost. The others are yardsticks: forward sends each datagram of LEFT to RIGHT "
+    "and the other\n"
+    "way, and looks into none of them; tls-server takes TLS connections and does nothing with them.\n"
     "\n"
-    "  -w, --workload WHAT     options (through the server), ping (to the server), call, register; default: "
-    "options\n"
+    "  -w, --workload WHAT     options (through the server), ping (to the server), call, cancel (a call that "
+    "is\n"
+    "                          cancelled), refused (one to somebody who is busy), register, idle "
+    "(connections alone);\n"
+    "                          default: options\n"
+    "  -t, --transport WHICH   udp, tcp, tls, ws or wss; default: udp. Nobody's certificate is looked at. "
+    "But over UDP\n"
+    "                          callees register first, so that users must be allowed to without credentials "
+    "(or -P)\n"
+    "  -C, --connections N     of callers, and as many of callees (16)\n"
     "  -c, --caller ADDRESS    what callers send from (127.0.0.1:0)\n"
     "  -e, --callee ADDRESS    what callees listen on (127.0.0.1:0)\n"
     "  -d, --domain NAME       call u0000000@NAME and so on; without it callees are called by address\n"
     "  -u, --users N           so many of them (1000)\n"
     "  -P, --password TEXT     of every user, for register\n"
+    "  -k, --keep-nonce        a user answers a challenge again and again; without it, every REGISTER is "
+    "challenged\n"
     "  -n, --in-flight N       calls at one time (64)\n"
-    "  -r, --rate N            new calls a second, whatever happens to the others; without it, one for each "
-    "that ends\n"
+    "  -g, --ringing N         besides, calls that ring from before the measurement until after it\n"
+    "  -r, --rate N            new calls a second, whatever happens to the others, their time measured from "
+    "when they\n"
+    "                          should have begun; without it, one for each that ends\n"
     "  -s, --seconds N         how long to measure (5)\n"
     "  -W, --warm-up N         seconds before that which do not count (1)\n"
     "  -N, --count N           end after so many calls\n"
-    "  -a, --answer-after MS   between 180 and 200 (0)\n"
+    "  -a, --answer-after MS   between 180 and what comes then (0)\n"
     "  -H, --hold MS           between ACK and BYE (0)\n"
     "  -p, --pid PID           of the server, to measure its CPU time and memory, with all its threads and "
     "children\n"
     "  -f, --force             report although the generator was the bottleneck\n"
     "  -h, --help              this text\n"
     "\n"
-    "Ends with 0; 64 for a wrong command line; 69 when an address is taken; 75 when the generator was the "
-    "bottleneck.\n";
+    "Ends with 0; 1 when nothing was completed, or without --rate something failed (it reports all the "
+    "same); 64 for a\n"
+    "wrong command line; 69 when an address is taken, or the server takes no connection or registration; 75 "
+    "when the generator\n"
+    "was the bottleneck.\n";
 
 static const struct option options[] = {{"workload", required_argument, NULL, 'w'},
+                                        {"transport", required_argument, NULL, 't'},
+                                        {"connections", required_argument, NULL, 'C'},
                                         {"caller", required_argument, NULL, 'c'},
                                         {"callee", required_argument, NULL, 'e'},
                                         {"domain", required_argument, NULL, 'd'},
                                         {"users", required_argument, NULL, 'u'},
                                         {"password", required_argument, NULL, 'P'},
+                                        {"keep-nonce", no_argument, NULL, 'k'},
+                                        {"ringing", required_argument, NULL, 'g'},
                                         {"in-flight", required_argument, NULL, 'n'},
                                         {"rate", required_argument, NULL, 'r'},
                                         {"seconds", required_argument, NULL, 's'},
@@ -98,21 +119,41 @@ static struct addr address(const char *text)
     return addr;
 }
 
-static enum load_workload workload(const char *text)
+static const char *const workload_names[] = {
+    [LOAD_OPTIONS] = "options", [LOAD_CALL] = "call", [LOAD_CANCEL] = "cancel",
+    [LOAD_REFUSED] = "refused", [LOAD_PING] = "ping", [LOAD_REGISTER] = "register",
+    [LOAD_IDLE] = "idle",
+};
+
+static const char *const kind_names[] = {
+    [PORT_UDP] = "udp", [PORT_TCP] = "tcp", [PORT_TLS] = "tls", [PORT_WS] = "ws", [PORT_WSS] = "wss"};
+
+static unsigned choice(const char *const *names, size_t n, const char *text)
 {
-    static const char *const names[] = {
-        [LOAD_OPTIONS] = "options", [LOAD_CALL] = "call", [LOAD_REGISTER] = "register", [LOAD_PING] = "ping"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    for (size_t i = 0; i < n; i++)
         if (strcmp(text, names[i]) == 0)
-            return (enum load_workload)i;
-    refuse("no such workload", text);
+            return (unsigned)i;
+    refuse("there is no such", text);
 }
 
 static void set_option(struct load_opts *o, bool *force, int option, const char *value)
 {
     switch (option) {
     case 'w':
-        o->workload = workload(value);
+        o->workload =
+            (enum load_workload)choice(workload_names, sizeof(workload_names) / sizeof(char *), value);
+        break;
+    case 't':
+        o->kind = (enum port_kind)choice(kind_names, PORT_KINDS, value);
+        break;
+    case 'C':
+        o->connections = (size_t)number(value, 1, 100000);
+        break;
+    case 'k':
+        o->keep_nonce = true;
+        break;
+    case 'g':
+        o->ringing = (size_t)number(value, 0, 4e6);
         break;
     case 'c':
         o->caller = address(value);
@@ -186,10 +227,18 @@ static void print_server(const struct load_result *r)
         printf("  \"server_us_per_unit\": %.3f,\n", (double)cpu_ns / 1000.0 / (double)r->completed);
     printf("  \"server_pss_bytes\": %llu,\n  \"server_pss_before_bytes\": %llu,\n",
            (unsigned long long)r->server_after.pss_bytes, (unsigned long long)r->server_before.pss_bytes);
+    printf("  \"server_pss_first_bytes\": %llu,\n  \"server_pss_ringing_bytes\": %llu,\n",
+           (unsigned long long)r->server_pss_first_bytes, (unsigned long long)r->server_pss_ringing_bytes);
     print_threads(r);
 }
 
-static void print_result(const struct load_result *r, bool has_server)
+static bool was_bottleneck(const struct load_result *r)
+{
+    uint64_t server_ns = r->server_after.cpu_ns - r->server_before.cpu_ns;
+    return share(r->own_cpu_ns, r->seconds) > BUSY_SHARE && share(server_ns, r->seconds) < SERVER_BUSY_SHARE;
+}
+
+static void print_result(const struct load_opts *o, const struct load_result *r)
 {
     static const struct {
         const char *name;
@@ -202,23 +251,40 @@ static void print_result(const struct load_result *r, bool has_server)
                   {"refused", r->refused},         {"timeouts", r->timeouts},
                   {"not_started", r->not_started}, {"retransmissions", r->retransmissions},
                   {"strays", r->strays},           {"unexpected", r->unexpected},
-                  {"dropped", r->dropped},         {"in_progress_max", r->in_progress_max}};
-    printf("{\n  \"seconds\": %.3f,\n  \"rate\": %.1f,\n", r->seconds, (double)r->completed / r->seconds);
+                  {"dropped", r->dropped},         {"in_progress_max", r->in_progress_max},
+                  {"messages", r->messages}};
+    printf("{\n  \"workload\": \"%s\",\n  \"transport\": \"%s\",\n", workload_names[o->workload],
+           kind_names[o->kind]);
+    if (o->kind != PORT_UDP)
+        printf("  \"connections\": %zu,\n", 2 * o->connections);
+    printf("  \"seconds\": %.3f,\n  \"rate\": %.1f,\n", r->seconds, (double)r->completed / r->seconds);
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
         printf("  \"%s\": %llu,\n", counts[i].name, (unsigned long long)counts[i].value);
-    if (has_server)
+    if (o->server_pid != 0)
         print_server(r);
     for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
         printf("  \"%s_us\": %llu,\n", points[i].name,
                (unsigned long long)latency_at(&r->latency, points[i].per_mille));
     printf("  \"max_us\": %llu,\n", (unsigned long long)r->latency.max_us);
+    printf("  \"generator_was_bottleneck\": %s,\n", was_bottleneck(r) ? "true" : "false");
     printf("  \"own_cpu_share\": %.4f\n}\n", share(r->own_cpu_ns, r->seconds));
 }
 
-static bool was_bottleneck(const struct load_result *r)
+static void check_options(const struct load_opts *o)
 {
-    uint64_t server_ns = r->server_after.cpu_ns - r->server_before.cpu_ns;
-    return share(r->own_cpu_ns, r->seconds) > BUSY_SHARE && share(server_ns, r->seconds) < SERVER_BUSY_SHARE;
+    bool calls_callees = o->workload != LOAD_PING && o->workload != LOAD_IDLE;
+    if (slice_is_null(o->domain) && (o->workload == LOAD_REGISTER || (calls_callees && o->kind != PORT_UDP)))
+        refuse("that needs a --domain", workload_names[o->workload]);
+    if (o->workload == LOAD_IDLE && o->kind == PORT_UDP)
+        refuse("UDP has no connections", workload_names[o->workload]);
+}
+
+/* Overload is measured on purpose, with --rate; everything else should have no failure at all. */
+static bool is_bad(const struct load_opts *o, const struct load_result *r)
+{
+    if (o->workload == LOAD_IDLE)
+        return r->dropped > 0;
+    return r->completed == 0 || (o->rate == 0 && r->failed > 0);
 }
 
 static int load_main(int argc, char **argv)
@@ -227,19 +293,19 @@ static int load_main(int argc, char **argv)
     struct load_opts o = {.caller = address("127.0.0.1:0"),
                           .callee = address("127.0.0.1:0"),
                           .users = 1000,
+                          .connections = 16,
                           .in_flight = 64,
                           .seconds = 5,
                           .warm_up_seconds = 1,
                           .stop = &stop};
     bool force = false;
     for (int option;
-         (option = getopt_long(argc, argv, "w:c:e:d:u:P:n:r:s:W:N:a:H:p:fh", options, NULL)) != -1;)
+         (option = getopt_long(argc, argv, "w:t:C:c:e:d:u:P:kn:g:r:s:W:N:a:H:p:fh", options, NULL)) != -1;)
         set_option(&o, &force, option, optarg);
     if (optind + 1 != argc)
         refuse("SERVER is missing, or there is too much", optind < argc ? argv[argc - 1] : "");
     o.server = address(argv[optind]);
-    if (o.workload == LOAD_REGISTER && slice_is_null(o.domain))
-        refuse("register needs a --domain", "");
+    check_options(&o);
     int code = load_run(&o, &result);
     if (code != EX_OK)
         return code;
@@ -251,8 +317,16 @@ static int load_main(int argc, char **argv)
             100 * share(result.own_cpu_ns, result.seconds));
         return EX_TEMPFAIL;
     }
-    print_result(&result, o.server_pid != 0);
-    return EX_OK;
+    print_result(&o, &result);
+    return is_bad(&o, &result) ? EXIT_FAILURE : EX_OK;
+}
+
+static int tls_server_main(int argc, char **argv)
+{
+    if (argc != 4)
+        refuse("tls-server needs LISTEN CERTIFICATE KEY", argc > 1 ? argv[argc - 1] : "");
+    struct addr listen = address(argv[1]);
+    return tls_server_run(&listen, argv[2], argv[3], &stop);
 }
 
 static int forward_main(int argc, char **argv)
@@ -277,6 +351,8 @@ int main(int argc, char **argv)
         return load_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "forward") == 0)
         return forward_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "tls-server") == 0)
+        return tls_server_main(argc - 1, argv + 1);
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         fputs(usage, stdout);
         return EX_OK;

@@ -51,6 +51,8 @@ static void add_memory(pid_t pid, struct process_cost *cost)
     while (fgets(line, sizeof(line), in) != NULL) {
         if (sscanf(line, "Pss: %llu", &kb) == 1)
             cost->pss_bytes += kb * 1024;
+        else if (sscanf(line, "Pss_File: %llu", &kb) == 1)
+            cost->pss_bytes -= kb * 1024;
         else if (sscanf(line, "Rss: %llu", &kb) == 1)
             cost->rss_bytes += kb * 1024;
     }

@@ -8,9 +8,11 @@
 #define PROCESS_THREADS_MAX 256
 
 struct process_cost {
-    uint64_t cpu_ns;               /* of all threads */
-    uint64_t pss_bytes, rss_bytes; /* of all processes */
-    unsigned n_threads;            /* in threads[] */
+    uint64_t cpu_ns; /* of all threads */
+    /* Of all processes. PSS is without pages of files: the part of the libraries' that is put down to one process
+     * changes with who else uses them. */
+    uint64_t pss_bytes, rss_bytes;
+    unsigned n_threads; /* in threads[] */
     uint64_t
         thread_cpu_ns[PROCESS_THREADS_MAX]; /* in the order of /proc, which does not change while they live */
 };

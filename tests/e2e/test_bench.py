@@ -10,9 +10,13 @@ import pytest
 from harness.env import VIADUCT, patience, poll
 from harness.ports import is_bound
 from harness.process import Process
+from harness.proxy import Listener, loopback_listeners
+from harness.websocket import certificate
 
 BENCH = pathlib.Path(VIADUCT).with_name("viaduct-bench")
 CALLS = 300
+STREAMS = ["tcp", "tls", "ws", "wss"]
+TO_CALLEES = ["options", "call", "cancel", "refused"]
 
 
 def bench(*arguments, status=0):
@@ -20,7 +24,7 @@ def bench(*arguments, status=0):
         [BENCH, *map(str, arguments)], capture_output=True, text=True, timeout=patience(60), check=False
     )
     assert done.returncode == status, done.stderr
-    return json.loads(done.stdout) if status == 0 else done.stderr
+    return json.loads(done.stdout) if done.stdout else done.stderr
 
 
 def load(server, workload, *options):
@@ -40,7 +44,18 @@ def trusting(start_proxy):
     return start_proxy(trusted=("127.0.0.0/8",), register_auth=False, call_auth=False)
 
 
-@pytest.mark.parametrize("workload", ["ping", "options", "call"])
+@pytest.fixture
+def streaming(start_proxy, ports, folder):
+    """Listens with every transport, and takes everybody at his word."""
+    listeners = loopback_listeners(ports)
+    listeners += [Listener(transport, "127.0.0.1", ports.take()) for transport in STREAMS[1:]]
+    return start_proxy(
+        listeners=listeners, trusted=("127.0.0.0/8",), register_auth=False, call_auth=False,
+        extra={"tls": certificate(folder)},
+    )
+
+
+@pytest.mark.parametrize("workload", ["ping", *TO_CALLEES])
 def test_every_unit_of_a_workload_is_completed(trusting, workload):
     assert_clean(load(trusting.hostport, workload, "--pid", trusting.process.popen.pid))
 
@@ -58,6 +73,70 @@ def test_users_register_and_are_called_by_name(trusting, ports):
     assert_clean(load(trusting.hostport, "call", *users))
 
 
+@pytest.mark.parametrize("transport", STREAMS)
+def test_every_unit_of_a_workload_is_completed_over_connections(streaming, transport):
+    host, port = streaming.address(transport=transport)
+    for workload in ("ping", "register", *TO_CALLEES):
+        result = load(f"{host}:{port}", workload, "-t", transport, "-C", 4, "-d", streaming.domain, "-u", 50)
+        assert_clean(result)
+        assert (result["transport"], result["workload"], result["connections"]) == (transport, workload, 8)
+        assert result["retransmissions"] == result["strays"] == 0
+
+
+@pytest.mark.parametrize("transport", STREAMS)
+def test_idle_connections_are_held_and_what_they_take_is_told(streaming, transport):
+    host, port = streaming.address(transport=transport)
+    pid = streaming.process.popen.pid
+    result = bench("load", "-w", "idle", "-t", transport, "-C", 50, "-W", 0, "-s", 1, "-p", pid, f"{host}:{port}")
+    assert (result["connections"], result["dropped"]) == (100, 0)
+    assert result["server_pss_bytes"] >= result["server_pss_first_bytes"] > 0
+
+
+def test_calls_that_ring_all_the_time_ring_beside_the_others(trusting):
+    result = load(trusting.hostport, "call", "--ringing", 500, "--pid", trusting.process.popen.pid)
+    assert_clean(result)
+    assert result["server_pss_ringing_bytes"] > result["server_pss_first_bytes"]
+    assert trusting.alive()
+
+
+def test_an_open_loop_begins_what_it_was_told_to_and_says_what_came_of_it(trusting):
+    result = bench("load", "-w", "call", "-r", 200, "-W", 0, "-s", 2, "--force", trusting.hostport)
+    assert 350 <= result["completed"] <= 400
+    assert 150 <= result["rate"] <= 200
+    assert result["p50_us"] <= result["p99_us"] <= result["max_us"]
+
+
+def test_the_time_of_a_call_is_from_when_it_should_have_begun(trusting):
+    """With room for one call of 20 ms at a time, one each 10 ms is half of them too many: they count as not started."""
+    result = bench(
+        "load", "-w", "call", "-r", 100, "-n", 1, "-a", 20, "-W", 0, "-s", 2, "--force", trusting.hostport
+    )
+    assert result["not_started"] >= 50
+    assert result["p50_us"] >= 20000
+
+
+def test_a_server_that_refuses_everything_is_a_failure_and_the_report_says_so(start_proxy):
+    proxy = start_proxy(register_auth=False, call_auth=True)
+    result = bench(
+        "load", "-w", "options", "-N", 20, "-W", 0, "-s", 20, "--force", "-d", proxy.domain, proxy.hostport, status=1
+    )
+    assert (result["completed"], result["failed"]) == (0, 20)
+
+
+def test_a_server_that_takes_no_such_connection_is_69(trusting):
+    assert "does not agree" in bench(
+        "load", "-t", "tls", "-w", "ping", "-W", 0, "-s", 1, trusting.hostport, status=69
+    )
+
+
+def test_a_challenge_is_answered_more_than_once_with_keep_nonce(start_proxy):
+    users = tuple(f"u{i:07}" for i in range(5))
+    proxy = start_proxy(users=users, algorithms=("SHA-256",))
+    result = load(proxy.hostport, "register", "-d", proxy.domain, "-u", 5, "-P", "secret", "--keep-nonce")
+    assert_clean(result)
+    assert result["messages"] <= CALLS + 20
+
+
 def test_a_register_with_credentials_is_challenged_and_then_accepted(start_proxy):
     users = tuple(f"u{i:07}" for i in range(5))
     proxy = start_proxy(users=users, algorithms=("SHA-256",))
@@ -68,7 +147,7 @@ def test_without_a_server_everything_times_out_and_nothing_is_completed(ports):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         server = f"127.0.0.1:{silent.getsockname()[1]}"
-        result = bench("load", "-w", "ping", "-n", 4, "-W", 0, "-s", patience(2), server)
+        result = bench("load", "-w", "ping", "-n", 4, "-W", 0, "-s", patience(2), server, status=1)
         assert result["completed"] == 0
         assert result["retransmissions"] >= 4
 
@@ -86,7 +165,9 @@ def test_the_bare_forwarder_carries_calls_unread(folder, ports):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("load",), ("load", "nowhere"), ("load", "-w", "dance", "127.0.0.1:5060"), ("forward", "127.0.0.1:1"), ("sing",)],
+    [("load",), ("load", "nowhere"), ("load", "-w", "dance", "127.0.0.1:5060"),
+     ("load", "-t", "pigeon", "127.0.0.1:5060"), ("load", "-t", "tcp", "-w", "call", "127.0.0.1:5060"),
+     ("load", "-w", "idle", "127.0.0.1:5060"), ("tls-server", "127.0.0.1:1"), ("forward", "127.0.0.1:1"), ("sing",)],
 )
 def test_a_wrong_command_line_is_64(arguments):
     assert "viaduct-bench" in bench(*arguments, status=64)

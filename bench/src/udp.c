@@ -1,5 +1,5 @@
-#include "port.h"
 #include "net/sockaddr.h"
+#include "port.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -8,9 +8,8 @@
 
 #define CONTROL_BYTES CMSG_SPACE(sizeof(uint32_t))
 
-struct port {
-    int fd;
-    struct addr addr;
+struct udp {
+    struct port port;
     struct sockaddr_storage to;
     socklen_t to_len;
     size_t n_out;
@@ -21,7 +20,7 @@ struct port {
     char memory[PORT_BATCH][PORT_MESSAGE_BYTES];
 };
 
-static void prepare(struct port *p)
+static void prepare(struct udp *p)
 {
     for (size_t i = 0; i < PORT_BATCH; i++) {
         p->in_iov[i] = (struct iovec){p->memory[i], PORT_MESSAGE_BYTES};
@@ -41,7 +40,7 @@ static void set_buffer(int fd, int force, int ordinary)
         (void)setsockopt(fd, SOL_SOCKET, ordinary, &bytes, sizeof(bytes));
 }
 
-int port_socket(const struct addr *addr, int *ret_fd)
+int port_udp_socket(const struct addr *addr, int *ret_fd)
 {
     const int yes = 1;
     int fd, rc = net_socket_bind(SOCK_DGRAM, addr, false, &fd);
@@ -55,50 +54,13 @@ int port_socket(const struct addr *addr, int *ret_fd)
     return 0;
 }
 
-int port_new(const struct addr *addr, const struct addr *to, struct port **ret_port)
-{
-    struct port *p = calloc(1, sizeof(*p));
-    if (p == NULL)
-        return ERR_NOMEM;
-    p->fd = -1;
-    int rc = port_socket(addr, &p->fd);
-    if (rc == 0)
-        rc = net_socket_addr(p->fd, &p->addr);
-    if (rc != 0) {
-        port_free(p);
-        return rc;
-    }
-    p->to_len = to->family == ADDR_NONE ? 0 : net_sockaddr_from_addr(to, &p->to);
-    prepare(p);
-    *ret_port = p;
-    return 0;
-}
-
-void port_free(struct port *p)
-{
-    if (p == NULL)
-        return;
-    if (p->fd >= 0)
-        close(p->fd);
-    free(p);
-}
-
-const struct addr *port_addr(const struct port *p)
-{
-    return &p->addr;
-}
-
-int port_fd(const struct port *p)
-{
-    return p->fd;
-}
-
 /* A receiver that is gone makes the next call fail once (ECONNREFUSED); the datagrams go on. */
-void port_flush(struct port *p)
+static void udp_flush(struct port *port)
 {
+    struct udp *p = (struct udp *)port;
     size_t done = 0;
     while (done < p->n_out) {
-        int n = sendmmsg(p->fd, p->out + done, (unsigned)(p->n_out - done), 0);
+        int n = sendmmsg(p->port.fd, p->out + done, (unsigned)(p->n_out - done), 0);
         if (n > 0)
             done += (size_t)n;
         else if (errno != EINTR)
@@ -107,35 +69,66 @@ void port_flush(struct port *p)
     p->n_out = 0;
 }
 
-void port_send(struct port *p, struct slice message)
+static void udp_send(struct port *port, size_t line, struct slice message)
 {
+    struct udp *p = (struct udp *)port;
+    (void)line;
     p->out_iov[p->n_out++] = (struct iovec){(void *)(uintptr_t)message.ptr, message.len};
     if (p->n_out == PORT_BATCH)
-        port_flush(p);
+        udp_flush(port);
 }
 
-static void note_dropped(struct port *p, struct msghdr *header)
+static void note_dropped(struct udp *p, struct msghdr *header)
 {
     struct cmsghdr *c = CMSG_FIRSTHDR(header);
     if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL)
         memcpy(&p->dropped, CMSG_DATA(c), sizeof(p->dropped));
 }
 
-size_t port_receive(struct port *p, void (*call)(void *ctx, struct slice message), void *ctx)
+static size_t udp_receive(struct port *port, port_receive_fn *call, void *ctx)
 {
+    struct udp *p = (struct udp *)port;
     for (size_t i = 0; i < PORT_BATCH; i++) {
         p->in[i].msg_hdr.msg_control = p->control[i];
         p->in[i].msg_hdr.msg_controllen = CONTROL_BYTES;
     }
-    int n = recvmmsg(p->fd, p->in, PORT_BATCH, MSG_DONTWAIT, NULL);
+    int n = recvmmsg(p->port.fd, p->in, PORT_BATCH, MSG_DONTWAIT, NULL);
     for (int i = 0; i < n; i++) {
         note_dropped(p, &p->in[i].msg_hdr);
-        call(ctx, slice_make(p->memory[i], p->in[i].msg_len));
+        call(ctx, 0, slice_make(p->memory[i], p->in[i].msg_len));
     }
     return n > 0 ? (size_t)n : 0;
 }
 
-uint64_t port_dropped(const struct port *p)
+static uint64_t udp_dropped(const struct port *port)
 {
-    return p->dropped;
+    return ((const struct udp *)port)->dropped;
+}
+
+static void udp_free(struct port *port)
+{
+    if (port->fd >= 0)
+        close(port->fd);
+    free(port);
+}
+
+static const struct port_ops ops = {udp_free, udp_send, udp_flush, udp_receive, udp_dropped};
+
+int port_udp_new(const struct addr *addr, const struct addr *to, struct port **ret_port)
+{
+    struct udp *p = calloc(1, sizeof(*p));
+    if (p == NULL)
+        return ERR_NOMEM;
+    p->port = (struct port){.ops = &ops, .fd = -1, .n_lines = 1};
+    int rc = port_udp_socket(addr, &p->port.fd);
+    if (rc == 0)
+        rc = net_socket_addr(p->port.fd, &p->port.addr);
+    if (rc != 0) {
+        udp_free(&p->port);
+        return rc;
+    }
+    p->to_len = to->family == ADDR_NONE ? 0 : net_sockaddr_from_addr(to, &p->to);
+    prepare(p);
+    *ret_port = &p->port;
+    return 0;
 }
