@@ -22,6 +22,7 @@
 #include "base/map.h"
 #include "base/pool.h"
 #include "proxy/branch_id.h"
+#include "proxy/pressure.h"
 #include "proxy/request.h"
 #include "sip/edit.h"
 #include "txn/txn.h"
@@ -38,7 +39,14 @@
 /* For messages of our own making, which have passed the limits before. */
 extern const struct sip_limits proxy_limits_own;
 
-enum proxy_log_kind { PROXY_LOG_BAD, PROXY_LOG_DROPPED, PROXY_LOG_REPLY, PROXY_LOG_SHED, PROXY_LOG_KINDS };
+enum proxy_log_kind {
+    PROXY_LOG_BAD,
+    PROXY_LOG_DROPPED,
+    PROXY_LOG_REPLY,
+    PROXY_LOG_SHED,
+    PROXY_LOG_OVERLOAD,
+    PROXY_LOG_KINDS
+};
 
 struct proxy {
     const struct proxy_opts *opts;
@@ -67,7 +75,12 @@ struct proxy {
     struct hash_key branch_key;
     uint32_t last_branch;
     bool draining;
-    struct sip_hop response_from; /* the response of this turn */
+    struct pressure pressure;
+    struct proxy_refusal *refusals; /* admit.c */
+    uint32_t refused_s;             /* when something last was; 0: never */
+    uint64_t n_refused;             /* since overload began */
+    uint64_t calendar_ms;           /* what the calendar said when the clock said 0; 0: not known yet */
+    struct sip_hop response_from;   /* the response of this turn */
     struct log_limiter limiters[PROXY_LOG_KINDS];
 };
 
@@ -280,6 +293,31 @@ void proxy_context_release(struct proxy_context *c);
 void proxy_context_abandon(struct proxy_context *c);
 /* Frees what was released. */
 void proxy_contexts_bury(struct proxy *p);
+
+/* Does it come from a source that the configuration trusts? */
+bool proxy_is_trusted(const struct proxy_opts *opts, const struct sip_hop *from);
+
+/* admit.c: who is turned away under overload. */
+
+MUST_USE int proxy_admit_init(struct proxy *p);
+void proxy_admit_done(struct proxy *p);
+/* Time went by. */
+void proxy_admit_tick(struct proxy *p);
+/* A request that begins something. False: it has been answered 503. */
+bool proxy_admit(struct proxy *p, const struct proxy_arrival *arrival);
+/* RFC 5031, or one of the numbers that are configured. */
+bool proxy_is_emergency(const struct proxy_opts *opts, struct sip_msg *request);
+
+/* oc.c: RFC 7339 toward who is upstream. Errors: no memory. */
+
+/* Notes in reply_hop that the sender of a request does as he is told, and takes what he asks by out of top_via, which
+ * goes no further (section 5.6: "a SIP proxy SHOULD strip the overload control parameters inserted by the client
+ * before proxying the request further downstream"). */
+MUST_USE int proxy_oc_arrive(struct proxy *p, const struct sip_via *via, struct proxy_arrival *arrival);
+/* What is added to the top Via of a response on its way there; empty for who does not want to know. Scratch memory. */
+struct slice proxy_oc_answer(struct proxy *p, const struct sip_hop *to);
+/* The same, added to the text of one. */
+MUST_USE int proxy_oc_fill(struct proxy *p, const struct sip_hop *to, struct slice *via_text);
 
 /* order.c: which targets are tried when. */
 

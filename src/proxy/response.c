@@ -3,6 +3,7 @@
  * never rewritten: where the two sides differ there are two of them (RFC 5658 section 5). */
 #include "proxy/best.h"
 #include "proxy/internal.h"
+#include "sip/oc.h"
 
 /* Steps 3 and 9 */
 
@@ -24,6 +25,8 @@ int proxy_response_strip(struct proxy *p, struct sip_msg *response, const struct
     is_for_us_alone = !sip_edit_pop_values(&edit, SIP_HDR_VIA, 1);
     if (is_for_us_alone)
         return ERR_NOTFOUND;
+    if (!p->opts->is_oc_off)
+        sip_oc_replace(&edit, proxy_oc_answer(p, to));
     proxy_response_edit(p, response, to, &edit);
     if (sip_transport_is_reliable((enum sip_transport)to->transport))
         sip_edit_fix_content_length(&edit);
