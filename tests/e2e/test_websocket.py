@@ -257,7 +257,7 @@ def test_18_2_2_the_answer_to_a_page_that_is_gone_is_not_sent_elsewhere(web_prox
 
 
 def test_7118_6_a_page_that_says_nothing_is_pinged_and_lives_on(web_proxy, web_phone, phone):
-    proxy = web_proxy(ping_interval="300ms", ping_timeout=slow_ms(1000))
+    proxy = web_proxy(ping_interval="300ms", ping_timeout=slow_ms(400))
     alice, bob = web_phone(proxy, "alice"), phone(proxy, "bob")
     alice.register(), bob.register()
     assert poll(lambda: alice.pump(0.1) or alice.stream().count(PING) >= 3, 5)
