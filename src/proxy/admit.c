@@ -165,8 +165,9 @@ bool proxy_admit(struct proxy *p, const struct proxy_arrival *arrival)
     if (!p->pressure.is_on && !may_be_copy(p))
         return true;
     hash = hash_of(p, arrival->msg);
-    if (!is_copy_of_refused(p, hash) && (proxy_is_emergency(p->opts, arrival->msg) ||
-                                         !pressure_refuses(&p->pressure, arrival->reply_hop.wants_oc)))
+    if (!is_copy_of_refused(p, hash) &&
+        (proxy_is_emergency(p->opts, arrival->msg) ||
+         !pressure_refuses(&p->pressure, p->wheel.now_ms, arrival->reply_hop.wants_oc)))
         return true;
     refuse(p, arrival, hash);
     return false;

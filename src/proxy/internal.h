@@ -79,6 +79,7 @@ struct proxy {
     struct proxy_refusal *refusals; /* admit.c */
     uint32_t refused_s;             /* when something last was; 0: never */
     uint64_t n_refused;             /* since overload began */
+    struct neighbour *neighbours;   /* neighbour.c; NULL: none has spoken yet */
     uint64_t calendar_ms;           /* what the calendar said when the clock said 0; 0: not known yet */
     struct sip_hop response_from;   /* the response of this turn */
     struct log_limiter limiters[PROXY_LOG_KINDS];
@@ -170,6 +171,7 @@ struct proxy_branch {
     bool is_udp_forced; /* ... and that failed: over UDP after all (section 18.1.1) */
     bool has_rung;      /* a provisional response above 100 has come */
     bool is_told;       /* the target's watch knows how it ended */
+    bool is_spared;     /* not sent: its server wants less (RFC 7339) */
     bool is_given_up;   /* still pending, but another target is tried in its place */
     ms_t heard_ms;      /* when it began, or its last provisional response came */
     bool is_switching;  /* RESOLVING once more, for another way to the same instance */
@@ -319,6 +321,19 @@ struct slice proxy_oc_answer(struct proxy *p, const struct sip_hop *to);
 /* The same, added to the text of one. */
 MUST_USE int proxy_oc_fill(struct proxy *p, const struct sip_hop *to, struct slice *via_text);
 
+/* neighbour.c: RFC 7339 toward who is downstream. */
+
+void proxy_neighbours_done(struct proxy *p);
+/* A response with this Via of ours has come from there. */
+void proxy_neighbour_hear(struct proxy *p, const struct addr *server, const struct sip_via *ours);
+/* The response of this turn is to a request that was sent there. What it says counts when it has come from there. */
+void proxy_neighbour_heard(struct proxy *p, const struct sip_hop *sent_to, struct sip_msg *response);
+/* It has answered a request, or could not be reached, or has been silent. */
+void proxy_neighbour_fared(struct proxy *p, const struct addr *server, bool has_answered);
+/* May a request go there? is_cat2: there is no reason not to while others could be left out (section 7.2). lot: drawn at
+ * random, and the same for the same request. */
+bool proxy_neighbour_admits(struct proxy *p, const struct addr *server, bool is_cat2, uint64_t lot);
+
 /* order.c: which targets are tried when. */
 
 /* Starts branches as order and Max-Breadth allow; when all have ended, sends the best response and releases. */
@@ -381,8 +396,8 @@ struct proxy_copy {
 /* Steps 1 to 6, 8 and 9: the copy as it will be sent. In scratch but for the wire. */
 MUST_USE int proxy_forward_build(const struct proxy_copy *copy, struct wire **ret_wire);
 /* The Via value that leads back to a listener, but for further parameters. */
-void proxy_via_put(struct buf *out, const struct proxy_listener *l, enum sip_transport transport,
-                   struct slice branch);
+void proxy_via_put(const struct proxy_opts *opts, struct buf *out, const struct proxy_listener *l,
+                   enum sip_transport transport, struct slice branch);
 /* As above, but over TCP instead of UDP when it is too long for that (section 18.1.1): copy->hop is changed
  * then and ret_by_size is true. */
 MUST_USE int proxy_forward_build_sized(struct proxy_copy *copy, struct wire **ret_wire, bool *ret_by_size);
@@ -487,6 +502,9 @@ enum proxy_verdict proxy_stateless_forward(struct proxy_context *c);
 MUST_USE bool proxy_stateless_send(struct proxy_branch *b, const struct sip_hop *hops, size_t n_hops);
 /* A response without a transaction; false: not to be forwarded. */
 bool proxy_stateless_response(struct proxy *p, struct sip_msg *response, const struct sip_hop *from);
+
+/* branch.c: does the server there want to be sent this request? */
+bool proxy_may_send(struct proxy_branch *b, const struct addr *server);
 
 /* reply.c */
 

@@ -3,6 +3,8 @@
 /* Overload has ended when for so many intervals nothing has waited for too long: refusing alone keeps the queue
  * near the target, so one that is shorter for a moment says nothing. */
 #define QUIET_INTERVALS 10
+/* What waits for less than this part of the target has an empty queue before it: refusing keeps the queue longer. */
+#define DRAINED_PART 4
 /* At least this long, whatever the kernel's queue holds: a batch of messages takes as long. */
 #define LIMIT_MIN_US 200
 /* How often neighbours are told another loss: several times while they believe one (RFC 7339 section 4.3). */
@@ -20,6 +22,7 @@ void pressure_init(struct pressure *p, const struct pressure_opts *opts, ms_t no
     *p = (struct pressure){.opts = opts,
                            .limit_us = opts->target_us,
                            .above_ms = MS_NEVER,
+                           .drained_ms = now_ms,
                            .recovered_ms = now_ms,
                            .counted_ms = now_ms,
                            .loss_ms = now_ms};
@@ -46,23 +49,39 @@ static void recover_room(struct pressure *p, ms_t now_ms)
     p->limit_us = p->opts->target_us - p->limit_us < more_us ? p->opts->target_us : p->limit_us + more_us;
 }
 
+/* Of what still came, this part was too much. */
+static void raise_loss(struct pressure *p)
+{
+    uint32_t sample = p->n_requests > SAMPLE_MIN ? p->n_requests : SAMPLE_MIN;
+    unsigned refused = (unsigned)((uint64_t)p->n_refused * 1000 / sample);
+
+    p->loss_permille = 1000 - (1000 - p->loss_permille) * (1000 - refused) / 1000;
+    if (p->loss_permille > LOSS_MAX_PERMILLE)
+        p->loss_permille = LOSS_MAX_PERMILLE;
+}
+
+static void lower_loss(struct pressure *p, uint64_t periods)
+{
+    for (; periods > 0 && p->loss_permille > 0; periods--) {
+        unsigned step = p->loss_permille / LOSS_DECAY;
+
+        step = step > LOSS_MIN_STEP ? step : LOSS_MIN_STEP;
+        p->loss_permille = p->loss_permille > step ? p->loss_permille - step : 0;
+    }
+}
+
 static void update_loss(struct pressure *p, ms_t now_ms)
 {
-    unsigned refused, before = p->loss_permille, step = before / LOSS_DECAY;
+    uint64_t periods = (now_ms - p->counted_ms) / LOSS_PERIOD_MS;
+    unsigned before = p->loss_permille;
 
-    if (now_ms - p->counted_ms < LOSS_PERIOD_MS)
+    if (periods == 0)
         return;
     if (p->n_refused > 0) {
-        /* Of what still came, this part was too much. */
-        refused = (unsigned)((uint64_t)p->n_refused * 1000 /
-                             (p->n_requests > SAMPLE_MIN ? p->n_requests : SAMPLE_MIN));
-        p->loss_permille = 1000 - (1000 - before) * (1000 - refused) / 1000;
-        if (p->loss_permille > LOSS_MAX_PERMILLE)
-            p->loss_permille = LOSS_MAX_PERMILLE;
-    } else {
-        step = step > LOSS_MIN_STEP ? step : LOSS_MIN_STEP;
-        p->loss_permille = before > step ? before - step : 0;
+        raise_loss(p);
+        periods--;
     }
+    lower_loss(p, periods);
     p->n_requests = p->n_refused = 0;
     p->counted_ms = now_ms;
     if (p->loss_permille > 0 || before > 0)
@@ -93,6 +112,8 @@ enum pressure_change pressure_note(struct pressure *p, ms_t now_ms, uint32_t wai
         learn_room(p, now_ms, waited_us);
     else if (p->limit_us < p->opts->target_us)
         recover_room(p, now_ms);
+    if (waited_us < p->limit_us / DRAINED_PART)
+        p->drained_ms = now_ms;
     if (waited_us <= p->limit_us) {
         p->above_ms = MS_NEVER;
     } else {
@@ -116,11 +137,11 @@ void pressure_count(struct pressure *p)
     p->n_requests++;
 }
 
-bool pressure_refuses(struct pressure *p, bool is_controlled)
+bool pressure_refuses(struct pressure *p, ms_t now_ms, bool is_controlled)
 {
     uint64_t limit_us = is_controlled ? (uint64_t)p->limit_us * 2 : p->limit_us;
 
-    if (!p->is_on || p->waited_us <= limit_us)
+    if (!p->is_on || p->waited_us <= limit_us || now_ms - p->drained_ms < p->opts->interval_ms)
         return false;
     p->n_refused++;
     return true;

@@ -301,6 +301,7 @@ void proxy_free(struct proxy *p)
     map_done(&p->own);
     map_done(&p->waits);
     proxy_admit_done(p);
+    proxy_neighbours_done(p);
     mem_free(p);
 }
 

@@ -199,6 +199,10 @@ static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
     bool is_by_size;
     int rc = proxy_listener_choose(p, hop, c->prefer_listener, c->req.from.listener, &copy.hop.listener);
 
+    if (rc == 0 && !proxy_may_send(b, &hop->addr)) {
+        b->is_spared = true;
+        rc = ERR_DENIED;
+    }
     if (rc == 0)
         rc = make_branch(b);
     if (rc < 0)
@@ -242,6 +246,9 @@ bool proxy_stateless_send(struct proxy_branch *b, const struct sip_hop *hops, si
         proxy_context_release(c);
     else if (rc == ERR_NOMEM)
         (void)proxy_shed(&c->req, "no memory for a transaction");
+    else if (b->is_spared)
+        (void)proxy_reply(&c->req, 503, SLICE_NULL, NULL,
+                          "the next hop wants fewer requests (RFC 7339 section 5.10)");
     else
         (void)proxy_reply(&c->req, 500, SLICE_NULL, NULL,
                           "the next hop cannot be reached (16.9, 16.7 step 6)");
@@ -294,6 +301,7 @@ bool proxy_stateless_response(struct proxy *p, struct sip_msg *response, const s
         find_way_back(p, ours, &next, from->listener, &hop) < 0 ||
         proxy_response_strip(p, response, &hop, &wire) < 0)
         return false;
+    proxy_neighbour_hear(p, &from->addr, ours);
     proxy_send_quietly(p, &hop, wire);
     wire_unref(wire);
     counter_inc(p->counters, COUNTER_RESPONSES_FORWARDED);

@@ -84,8 +84,8 @@ bool sip_oc_read(struct slice params, struct sip_oc *ret_oc)
     struct sip_oc oc = {.validity_ms = SIP_OC_VALIDITY_DEFAULT_MS};
     uint32_t loss;
     struct slice value;
-    if (!may_have(params) || !sip_param(params, SLICE("oc"), &value) ||
-        num_parse_u32(value, SIP_OC_LOSS_MAX, &loss) < 0 || !knows_loss(params))
+    if (!may_have(params) || !sip_param(params, SLICE("oc"), &value) || value.len == 0 ||
+        !knows_loss(params) || num_parse_u32(value, SIP_OC_LOSS_MAX, &loss) < 0)
         return false;
     oc.loss_percent = loss;
     if (sip_param(params, SLICE("oc-validity"), &value) &&

@@ -23,14 +23,17 @@ static void press(struct pressure *p, ms_t *now_ms, uint32_t waited_us)
 static void it_begins_when_the_shortest_wait_of_an_interval_is_above_the_target(void **state)
 {
     struct pressure p;
+    ms_t now_ms;
 
     (void)state;
     pressure_init(&p, &opts, 1000);
     assert_int_equal(pressure_note(&p, 1000, TARGET_US + 1, 0), PRESSURE_SAME);
+    now_ms = 1099;
     assert_int_equal(pressure_note(&p, 1099, 50 * TARGET_US, 0), PRESSURE_SAME);
-    assert_false(pressure_refuses(&p, false));
+    assert_false(pressure_refuses(&p, now_ms, false));
+    now_ms = 1100;
     assert_int_equal(pressure_note(&p, 1100, TARGET_US + 1, 0), PRESSURE_BEGUN);
-    assert_true(pressure_refuses(&p, false));
+    assert_true(pressure_refuses(&p, now_ms, false));
 }
 
 static void one_short_wait_begins_the_interval_again(void **state)
@@ -59,6 +62,23 @@ static void it_ends_when_nothing_has_waited_too_long_for_ten_intervals(void **st
     assert_false(pressure_is_felt(&p));
 }
 
+/* The processor was another's for a while: all that has come meanwhile has waited, and is handled at once. */
+static void a_process_that_was_kept_from_running_refuses_nothing(void **state)
+{
+    struct pressure p;
+    ms_t now_ms = 1000;
+
+    (void)state;
+    pressure_init(&p, &opts, now_ms);
+    press(&p, &now_ms, 5 * TARGET_US);
+    assert_true(pressure_refuses(&p, now_ms, false));
+    (void)pressure_note(&p, now_ms, 0, 0);
+    (void)pressure_note(&p, now_ms + 50, 5 * TARGET_US, 0);
+    assert_false(pressure_refuses(&p, now_ms + 50, false));
+    (void)pressure_note(&p, now_ms + INTERVAL_MS, 5 * TARGET_US, 0);
+    assert_true(pressure_refuses(&p, now_ms + INTERVAL_MS, false));
+}
+
 static void who_obeys_is_believed_until_twice_the_target(void **state)
 {
     struct pressure p;
@@ -67,10 +87,10 @@ static void who_obeys_is_believed_until_twice_the_target(void **state)
     (void)state;
     pressure_init(&p, &opts, now_ms);
     press(&p, &now_ms, 2 * TARGET_US);
-    assert_true(pressure_refuses(&p, false));
-    assert_false(pressure_refuses(&p, true));
+    assert_true(pressure_refuses(&p, now_ms, false));
+    assert_false(pressure_refuses(&p, now_ms, true));
     (void)pressure_note(&p, now_ms, 2 * TARGET_US + 1, 0);
-    assert_true(pressure_refuses(&p, true));
+    assert_true(pressure_refuses(&p, now_ms, true));
 }
 
 static void a_queue_that_is_full_before_the_target_makes_a_target_of_its_own(void **state)
@@ -82,13 +102,13 @@ static void a_queue_that_is_full_before_the_target_makes_a_target_of_its_own(voi
     pressure_init(&p, &opts, now_ms);
     (void)pressure_note(&p, now_ms, 2000, 1);
     press(&p, &now_ms, 1001);
-    assert_true(pressure_refuses(&p, false));
+    assert_true(pressure_refuses(&p, now_ms, false));
     (void)pressure_note(&p, now_ms, 1000, 0);
-    assert_false(pressure_refuses(&p, false));
+    assert_false(pressure_refuses(&p, now_ms, false));
     for (unsigned i = 0; i < 100; i++)
         (void)pressure_note(&p, now_ms += 10 * INTERVAL_MS, 0, 0);
     press(&p, &now_ms, TARGET_US);
-    assert_false(pressure_refuses(&p, false));
+    assert_false(pressure_refuses(&p, now_ms, false));
 }
 
 /* RFC 7339 section 7.1: in percent, of all requests. */
@@ -104,14 +124,14 @@ static void the_loss_asked_for_follows_what_is_refused(void **state)
     for (unsigned i = 0; i < 100; i++)
         pressure_count(&p);
     for (unsigned i = 0; i < 40; i++)
-        (void)pressure_refuses(&p, false);
+        (void)pressure_refuses(&p, now_ms, false);
     (void)pressure_tick(&p, now_ms += 200);
     assert_int_equal(pressure_loss_percent(&p), 40);
     /* Half of the 60 of 100 that still come. */
     for (unsigned i = 0; i < 60; i++)
         pressure_count(&p);
     for (unsigned i = 0; i < 30; i++)
-        (void)pressure_refuses(&p, false);
+        (void)pressure_refuses(&p, now_ms, false);
     (void)pressure_tick(&p, now_ms += 200);
     assert_int_equal(pressure_loss_percent(&p), 70);
     for (unsigned i = 0; i < 100; i++)
@@ -129,7 +149,7 @@ static void a_loss_never_stops_all(void **state)
     press(&p, &now_ms, TARGET_US + 1);
     for (unsigned i = 0; i < 100; i++) {
         pressure_count(&p);
-        (void)pressure_refuses(&p, false);
+        (void)pressure_refuses(&p, now_ms, false);
     }
     (void)pressure_tick(&p, now_ms += 200);
     assert_int_equal(pressure_loss_percent(&p), 95);
@@ -270,7 +290,7 @@ static void handle(struct model *m)
     if (m->now_us > RUN_US / 2 && waited_us > m->waited_max_us)
         m->waited_max_us = waited_us;
     if (msg.step == 0 && c->step == 0 && !c->is_refused)
-        c->is_refused = pressure_refuses(&m->pressure, m->obeys);
+        c->is_refused = pressure_refuses(&m->pressure, m->now_us / 1000, m->obeys);
     m->now_us += c->is_refused ? m->refusal_us : SERVICE_US;
     if (msg.step != c->step || c->is_refused)
         return;
@@ -367,6 +387,7 @@ int main(void)
         cmocka_unit_test(it_begins_when_the_shortest_wait_of_an_interval_is_above_the_target),
         cmocka_unit_test(one_short_wait_begins_the_interval_again),
         cmocka_unit_test(it_ends_when_nothing_has_waited_too_long_for_ten_intervals),
+        cmocka_unit_test(a_process_that_was_kept_from_running_refuses_nothing),
         cmocka_unit_test(who_obeys_is_believed_until_twice_the_target),
         cmocka_unit_test(a_queue_that_is_full_before_the_target_makes_a_target_of_its_own),
         cmocka_unit_test(the_loss_asked_for_follows_what_is_refused),
