@@ -120,7 +120,7 @@ static void a_via_without_them_is_left_as_it_is_and_from_others_they_are_taken(v
     static const char *const pairs[][2] = {
         {"SIP/2.0/UDP a;branch=1", "SIP/2.0/UDP a;branch=1"},
         {"SIP/2.0/UDP a;oc;branch=1;oc-algo=\"loss;oc,A\"", "SIP/2.0/UDP a;branch=1"},
-        {"SIP/2.0/UDP a;branch=1 ;oc=5; OC-Validity=9 ;oc-seq=1.1;ocx=2", "SIP/2.0/UDP a;branch=1 ;ocx=2"},
+        {"SIP/2.0/UDP a;branch=1 ;oc=5; OC-Validity=9 ;oc-seq=1.1;ocx=2", "SIP/2.0/UDP a;branch=1  ;ocx=2"},
         {"SIP/2.0/UDP a;x=\";oc\";branch=1", "SIP/2.0/UDP a;x=\";oc\";branch=1"},
     };
     struct arena_pool pool;
