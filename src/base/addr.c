@@ -1,33 +1,51 @@
 #include "base/addr.h"
 #include "base/num.h"
+#include <limits.h>
 
 #define IPV6_GROUPS 8
 
-/* "a.b.c.d". Leading zeros are refused although RFC 3261 section 25.1 would let them pass: some systems read
- * such a number as octal, so what it names is not certain (RFC 3986 section 7.4). */
-static int parse_ipv4(struct slice s, uint8_t out[4])
+static unsigned digit_at(const char *p, const char *end)
 {
-    const char *p = s.ptr, *end;
+    return p < end ? (uint8_t)*p - (unsigned)'0' : UINT_MAX;
+}
+
+/* Where a number of 0 to 255 ends, or NULL. Leading zeros are refused although RFC 3261 section 25.1 would let them pass: some
+ * systems read such a number as octal, so what it names is not certain (RFC 3986 section 7.4). */
+static const char *parse_octet(const char *p, const char *end, uint8_t *ret_octet)
+{
+    unsigned octet = digit_at(p++, end), digit;
+
+    if (octet > 9)
+        return NULL;
+    for (int i = 0; i < 2 && (digit = digit_at(p, end)) <= 9; i++, p++) {
+        if (octet == 0)
+            return NULL;
+        octet = octet * 10 + digit;
+    }
+    *ret_octet = (uint8_t)octet;
+    return octet <= UINT8_MAX ? p : NULL;
+}
+
+/* "a.b.c.d" */
+static const char *scan_ipv4(const char *p, const char *end, uint8_t out[4])
+{
     uint8_t ip[4];
 
-    /* The host of a URI that has none is no pointer to add to. */
-    if (s.len < 7 || s.len > 15)
-        return ERR_SYNTAX;
-    end = s.ptr + s.len;
     for (int i = 0; i < 4; i++) {
-        const char *from = p;
-        unsigned octet = 0, digit;
-
-        for (; p < end && (digit = (uint8_t)*p - (unsigned)'0') <= 9; p++)
-            octet = octet * 10 + digit;
-        if (p == from || p - from > 3 || octet > 255 || (p - from > 1 && *from == '0'))
-            return ERR_SYNTAX;
-        ip[i] = (uint8_t)octet;
-        if (i < 3 ? p == end || *p++ != '.' : p != end)
-            return ERR_SYNTAX;
+        if (i > 0 && (p == end || *p++ != '.'))
+            return NULL;
+        p = parse_octet(p, end, &ip[i]);
+        if (!p)
+            return NULL;
     }
     memcpy(out, ip, sizeof(ip));
-    return 0;
+    return p;
+}
+
+static int parse_ipv4(struct slice s, uint8_t out[4])
+{
+    /* The host of a URI that has none is no pointer to add to. */
+    return s.len > 0 && scan_ipv4(s.ptr, s.ptr + s.len, out) == s.ptr + s.len ? 0 : ERR_SYNTAX;
 }
 
 struct ipv6_parser {
@@ -109,26 +127,27 @@ static int parse_ipv6(struct slice s, uint8_t out[16])
     return 0;
 }
 
-int addr_parse_ipv4(struct slice s, struct addr *ret_addr)
+const char *addr_scan_ipv4(const char *p, const char *end, struct addr *ret_addr)
 {
     struct addr a = {.family = ADDR_IPV4};
-    int r = parse_ipv4(s, a.ip);
 
-    if (r == 0)
+    p = scan_ipv4(p, end, a.ip);
+    if (p)
         *ret_addr = a;
-    return r;
+    return p;
 }
 
 int addr_parse_ip(struct slice s, struct addr *ret_addr)
 {
-    struct addr a = {.family = ADDR_IPV6};
+    struct addr a = {.family = ADDR_IPV4};
 
-    if (addr_parse_ipv4(s, ret_addr) == 0)
-        return 0;
-    if (s.len >= 2 && s.ptr[0] == '[' && s.ptr[s.len - 1] == ']')
-        s = slice_sub(s, 1, s.len - 1);
-    if (slice_find(s, ':') == s.len || parse_ipv6(s, a.ip) < 0)
-        return ERR_SYNTAX;
+    if (parse_ipv4(s, a.ip) < 0) {
+        a.family = ADDR_IPV6;
+        if (s.len >= 2 && s.ptr[0] == '[' && s.ptr[s.len - 1] == ']')
+            s = slice_sub(s, 1, s.len - 1);
+        if (slice_find(s, ':') == s.len || parse_ipv6(s, a.ip) < 0)
+            return ERR_SYNTAX;
+    }
     *ret_addr = a;
     return 0;
 }
@@ -186,13 +205,25 @@ static size_t ip_bytes(const struct addr *a)
     return a->family == ADDR_IPV4 ? 4 : a->family == ADDR_IPV6 ? 16 : 0;
 }
 
+static char *put_octet(char *p, unsigned octet)
+{
+    if (octet >= 100)
+        *p++ = (char)('0' + octet / 100);
+    if (octet >= 10)
+        *p++ = (char)('0' + octet / 10 % 10);
+    *p++ = (char)('0' + octet % 10);
+    return p;
+}
+
 static void format_ipv4(const uint8_t ip[4], struct buf *out)
 {
-    for (int i = 0; i < 4; i++) {
-        if (i > 0)
-            buf_putc(out, '.');
-        buf_u64(out, ip[i]);
+    char text[sizeof("255.255.255.255")], *p = put_octet(text, ip[0]);
+
+    for (int i = 1; i < 4; i++) {
+        *p++ = '.';
+        p = put_octet(p, ip[i]);
     }
+    buf_put(out, slice_make(text, (size_t)(p - text)));
 }
 
 static void format_group(unsigned value, struct buf *out)

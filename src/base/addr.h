@@ -21,8 +21,8 @@ struct addr {
 /* IPv4 dotted quad, or IPv6 with or without [brackets]; no port, no zone. The whole slice.
  * Also takes the three-colon form that RFC 5118 section 4.10 asks to tolerate. */
 MUST_USE int addr_parse_ip(struct slice s, struct addr *ret_addr);
-/* IPv4 dotted quad alone. */
-MUST_USE int addr_parse_ipv4(struct slice s, struct addr *ret_addr);
+/* The IPv4 dotted quad that begins at p: its end, or NULL with ret_addr untouched. */
+const char *addr_scan_ipv4(const char *p, const char *end, struct addr *ret_addr);
 /* "192.0.2.1:5060", "[2001:db8::1]:5060", or without a port (then 0). */
 MUST_USE int addr_parse(struct slice s, struct addr *ret_addr);
 /* IP only; IPv6 in its RFC 5952 form, in brackets when asked for. */

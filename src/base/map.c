@@ -121,16 +121,6 @@ struct map_node *map_next(const struct map_node *n)
     return seek(n->next, n->hash);
 }
 
-void map_prefetch_bucket(const struct map *map, uint64_t hash)
-{
-    __builtin_prefetch(bucket_of(map, hash));
-}
-
-void map_prefetch_first(const struct map *map, uint64_t hash)
-{
-    __builtin_prefetch(*bucket_of(map, hash));
-}
-
 static void each_in(struct map_node **buckets, size_t from, size_t to,
                     void (*visit)(struct map_node *node, void *ctx), void *ctx)
 {

@@ -5,14 +5,6 @@
 
 #define VALUE_BYTES 12 /* "=" and a number of 32 bits */
 
-/* Before anything is parsed again: most Vias do not know the word. */
-bool proxy_keep_is_asked(const struct sip_via *via)
-{
-    struct slice value;
-
-    return sip_param(via->params, SLICE("keep"), &value);
-}
-
 /* "keep" alone asks; with a value it has been answered, by who added that to the Via before it came to us. */
 static bool find_question(struct slice via_text, size_t *ret_end)
 {

@@ -262,9 +262,7 @@ int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports, st
     list_init(&p->backups);
     for (size_t i = 0; i < PROXY_LOG_KINDS; i++)
         p->limiters[i].per_second = PROXY_LOG_PER_SECOND;
-    rc = proxy_admit_init(p);
-    if (rc == 0)
-        rc = init_tables(p);
+    rc = init_tables(p);
     if (rc < 0)
         goto out;
     arena_pool_init(&p->requests, opts->arena_budget_bytes);
@@ -273,9 +271,8 @@ int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports, st
     pool_init(&p->links, sizeof(struct proxy_link), opts->max_transactions);
     pool_init(&p->owns, sizeof(struct proxy_own), opts->max_transactions);
     *ret_proxy = p;
-    return 0;
+    p = NULL;
 out:
-    proxy_admit_done(p);
     mem_free(p);
     return rc;
 }
@@ -300,8 +297,6 @@ void proxy_free(struct proxy *p)
     pool_done(&p->owns);
     map_done(&p->own);
     map_done(&p->waits);
-    proxy_admit_done(p);
-    proxy_neighbours_done(p);
     mem_free(p);
 }
 
@@ -336,7 +331,6 @@ void proxy_advance(struct proxy *p, ms_t now_ms, unix_s_t now_s)
     p->now_s = now_s;
     run_timers(p, now_ms);
     timer_wheel_advance(&p->wheel, now_ms);
-    proxy_admit_tick(p);
 }
 
 ms_t proxy_next_ms(const struct proxy *p)
@@ -391,14 +385,9 @@ static void begin(struct proxy *p, const struct proxy_arrival *arrival, bool is_
 {
     struct proxy_context *c;
 
-    pressure_count(&p->pressure);
-    if (begins_something(arrival->msg)) {
-        if (p->draining) {
-            proxy_reply_unavailable(p, arrival, "draining (21.5.4)");
-            return;
-        }
-        if (!proxy_admit(p, arrival))
-            return;
+    if (p->draining && begins_something(arrival->msg)) {
+        proxy_reply_unavailable(p, arrival, "draining (21.5.4)");
+        return;
     }
     c = proxy_context_new(p, arrival, is_stateless);
     if (!c) {
@@ -426,10 +415,8 @@ static int arrive(struct proxy *p, struct sip_msg *msg, const struct sip_hop *fr
         return rc;
     sip_via_route_reply(via, from, &arrival.reply_hop);
     rc = sip_via_route_tag(via, &from->addr, &p->scratch, &arrival.top_via);
-    if (rc == 0 && proxy_keep_is_asked(via))
+    if (rc == 0 && via->has_keep)
         rc = proxy_keep_answer(p, &arrival.top_via);
-    if (rc == 0)
-        rc = proxy_oc_arrive(p, via, &arrival);
     if (rc == 0)
         *ret_arrival = arrival;
     return rc;

@@ -65,8 +65,6 @@ struct sip_field sip_field_cut_rest(const char *from, const char *at, const char
 static struct slice trim_value(const char *p, const char *end)
 {
     const char *colon_end = p;
-    if (end - p >= 4 && *p == ' ' && (uint8_t)p[1] > ' ' && (uint8_t)end[-3] > ' ' && end[-2] == '\r')
-        return slice_make(p + 1, (size_t)(end - 2 - (p + 1))); /* as nearly always */
     while (p < end && (is_wsp(*p) || *p == '\r' || *p == '\n'))
         p++;
     while (end > p && (is_wsp(end[-1]) || end[-1] == '\r' || end[-1] == '\n'))
@@ -75,33 +73,16 @@ static struct slice trim_value(const char *p, const char *end)
 }
 
 /* HCOLON = *( SP / HTAB ) ":" SWS */
-static bool split_any(struct slice line, enum sip_hdr_id *ret_id, struct slice *ret_name,
-                      struct slice *ret_value)
+struct sip_field_parts sip_field_split_any(struct slice line)
 {
+    struct sip_field_parts none = {.name_len = 0};
     struct sip_scan s = sip_scan_of(line);
     struct slice name = sip_scan_token(&s);
     if (name.len == 0)
-        return false;
+        return none;
     while (s.p < s.end && is_wsp(*s.p))
         s.p++;
     if (!sip_scan_take(&s, ':'))
-        return false;
-    *ret_id = sip_hdr_from_name(name);
-    *ret_name = name;
-    *ret_value = trim_value(s.p, s.end);
-    return true;
-}
-
-/* A name that is known and written as in the RFC, as nearly all are, is a token: only its colon has to be found. */
-bool sip_field_split(struct slice line, enum sip_hdr_id *ret_id, struct slice *ret_name,
-                     struct slice *ret_value)
-{
-    size_t name_len;
-    enum sip_hdr_id id = sip_hdr_at(line, &name_len);
-    if (id == SIP_HDR_OTHER)
-        return split_any(line, ret_id, ret_name, ret_value);
-    *ret_id = id;
-    *ret_name = slice_make(line.ptr, name_len);
-    *ret_value = trim_value(line.ptr + name_len + 1, line.ptr + line.len);
-    return true;
+        return none;
+    return (struct sip_field_parts){sip_hdr_from_name(name), name.len, trim_value(s.p, s.end)};
 }

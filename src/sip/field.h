@@ -33,9 +33,26 @@ static inline struct sip_field sip_field_cut(const char *p, const char *end, boo
     return sip_field_cut_rest(p, at, end, fold);
 }
 
-/* message-header = header-name HCOLON header-value CRLF. False when there is no token or no colon. The value
- * is without surrounding white space; the name is also given by its number. */
-bool sip_field_split(struct slice line, enum sip_hdr_id *ret_id, struct slice *ret_name,
-                     struct slice *ret_value);
+/* message-header = header-name HCOLON header-value CRLF */
+struct sip_field_parts {
+    enum sip_hdr_id id;
+    size_t name_len;    /* the name begins the line; 0: there is no token, or no colon */
+    struct slice value; /* without surrounding white space */
+};
+
+struct sip_field_parts sip_field_split_any(struct slice line);
+
+/* A name that is known and written as in the RFC, as nearly all are, is a token; and one space and the line end are all the white
+ * space that most values have around them. */
+static inline struct sip_field_parts sip_field_split(struct slice line)
+{
+    struct sip_hdr_at at = sip_hdr_at(line);
+    const char *p = line.ptr + at.name_len + 1, *end = line.ptr + line.len;
+    if (at.id == SIP_HDR_OTHER || end - p < 4 || *p != ' ' || (uint8_t)p[1] <= ' ' ||
+        (uint8_t)end[-3] <= ' ' || end[-2] != '\r')
+        return sip_field_split_any(line);
+    return (struct sip_field_parts){(enum sip_hdr_id)at.id, at.name_len,
+                                    slice_make(p + 1, (size_t)(end - 2 - (p + 1)))};
+}
 
 #endif

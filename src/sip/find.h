@@ -15,6 +15,9 @@
 
 #define SIP_EACH_OCTET(c) ((uint64_t)(c)*0x0101010101010101ULL)
 
+/* These are the inner loops of the parser: a call would cost more than most of them do. */
+#define SIP_INLINE static inline __attribute__((always_inline))
+
 /* The octets of a word that are zero have their high bit set in the result; so may some above the first of
  * them, which does not matter. */
 static inline uint64_t sip_zero_octets(uint64_t word)
@@ -67,8 +70,16 @@ static inline const char *sip_find_any_of_3_portable(const char *p, const char *
     return p;
 }
 
+/* The first octet that is SP or below it, or end. */
+static inline const char *sip_find_blank_portable(const char *p, const char *end)
+{
+    while (p < end && (uint8_t)*p > ' ')
+        p++;
+    return p;
+}
+
 /* The first octet that is of none of these classes, or end. */
-static inline const char *sip_find_not(const char *p, const char *end, unsigned classes)
+SIP_INLINE const char *sip_find_not(const char *p, const char *end, unsigned classes)
 {
     for (; end - p >= 4; p += 4) {
         if (!sip_char_is(p[0], classes))
@@ -148,13 +159,25 @@ static inline __m128i sip_block_token(__m128i block)
     return _mm_or_si128(_mm_or_si128(letters, digits), _mm_or_si128(quotes, others));
 }
 
-/* `found`, an expression of `block`, has a bit for each octet that ends the search. */
+/* `found`, an expression of `block`, has a bit for each octet that ends the search. The last block ends where the text does,
+ * and begins among octets that have been looked at. */
 #define SIP_FIND_IN_BLOCKS(p, end, found)                                                                    \
-    for (; (end) - (p) >= SIP_BLOCK_BYTES; (p) += SIP_BLOCK_BYTES) {                                         \
-        __m128i block = sip_block_at(p);                                                                     \
-        unsigned bits = (found);                                                                             \
-        if (bits)                                                                                            \
-            return (p) + __builtin_ctz(bits);                                                                \
+    if ((end) - (p) >= SIP_BLOCK_BYTES) {                                                                    \
+        const char *const last = (end)-SIP_BLOCK_BYTES;                                                      \
+        __m128i block;                                                                                       \
+        unsigned bits;                                                                                       \
+        do {                                                                                                 \
+            block = sip_block_at(p);                                                                         \
+            bits = (found);                                                                                  \
+            if (bits)                                                                                        \
+                return (p) + __builtin_ctz(bits);                                                            \
+            (p) += SIP_BLOCK_BYTES;                                                                          \
+        } while ((p) <= last);                                                                               \
+        if ((p) == (end))                                                                                    \
+            return (end);                                                                                    \
+        block = sip_block_at(last);                                                                          \
+        bits = (found);                                                                                      \
+        return bits ? last + __builtin_ctz(bits) : (end);                                                    \
     }
 #else
 #define SIP_FIND_IN_BLOCKS(p, end, found)
@@ -165,6 +188,13 @@ static inline const char *sip_find_control(const char *p, const char *end)
 {
     SIP_FIND_IN_BLOCKS(p, end, sip_block_not_bits(sip_block_ge(block, ' ')))
     return sip_find_control_portable(p, end);
+}
+
+/* The first octet that is SP or below it, or end. */
+static inline const char *sip_find_blank(const char *p, const char *end)
+{
+    SIP_FIND_IN_BLOCKS(p, end, sip_block_not_bits(sip_block_ge(block, ' ' + 1)))
+    return sip_find_blank_portable(p, end);
 }
 
 /* The first of three octets, or end. */

@@ -63,16 +63,15 @@ static enum sip_frame_result find_length(struct sip_framer *f, struct slice byte
 {
     const char *p = bytes.ptr, *end = bytes.ptr + f->header_len - 2;
     bool found = false;
-    enum sip_hdr_id id;
-    struct slice name, value;
     struct sip_field field = sip_field_cut(p, end, false); /* the start line */
     for (p += field.line.len; p < end; p += field.line.len) {
         uint64_t length;
         field = sip_field_cut(p, end, true);
-        if (!sip_field_split(field.line, &id, &name, &value) || id != SIP_HDR_CONTENT_LENGTH)
+        struct sip_field_parts parts = sip_field_split(field.line);
+        if (parts.id != SIP_HDR_CONTENT_LENGTH)
             continue;
         size_t offset = (size_t)(p - bytes.ptr);
-        if (num_parse_u64(value, UINT32_MAX, &length) < 0)
+        if (num_parse_u64(parts.value, UINT32_MAX, &length) < 0)
             return bad(f, bytes, 400, "Bad Content-Length", SIP_HDR_CONTENT_LENGTH, offset);
         if (found && length != *ret_length)
             return bad(f, bytes, 400, "Duplicate Content-Length", SIP_HDR_CONTENT_LENGTH, offset);

@@ -18,7 +18,6 @@ struct sip_hop {
                            by its number in net/names.h; 0: none. The core keeps it and does not look inside. */
     uint16_t listener; /* index of the local listener it came to or leaves from */
     uint8_t transport; /* enum sip_transport */
-    bool wants_oc;     /* it sends less when told so in the Via of a response (RFC 7339) */
     bool
         is_trusted; /* it came from a peer that has proved to be one of those the configuration trusts by name */
     bool

@@ -148,52 +148,70 @@ unsigned sip_msg_answer_status(const struct sip_msg *msg, unsigned status)
     return status;
 }
 
-/* Every slice of a sip_msg that points into its octets. One that is not filled is absent. */
-#define MEMBER(member) offsetof(struct sip_msg, member)
-
-static const uint16_t slice_members[] = {
-    MEMBER(method_name),
-    MEMBER(ruri),
-    MEMBER(version),
-    MEMBER(reason),
-    MEMBER(top_via.text),
-    MEMBER(top_via.transport_text),
-    MEMBER(top_via.host),
-    MEMBER(top_via.params),
-    MEMBER(top_via.branch),
-    MEMBER(top_via.received),
-    MEMBER(top_via.maddr),
-    MEMBER(top_via.ttl),
-    MEMBER(top_via.rport_text),
-    MEMBER(from.text),
-    MEMBER(from.display),
-    MEMBER(from.uri_text),
-    MEMBER(from.params),
-    MEMBER(from_tag),
-    MEMBER(to.text),
-    MEMBER(to.display),
-    MEMBER(to.uri_text),
-    MEMBER(to.params),
-    MEMBER(to_tag),
-    MEMBER(cseq.method_name),
-    MEMBER(ruri_parsed.text),
-    MEMBER(ruri_parsed.scheme_text),
-    MEMBER(ruri_parsed.user),
-    MEMBER(ruri_parsed.password),
-    MEMBER(ruri_parsed.host),
-    MEMBER(ruri_parsed.params),
-    MEMBER(ruri_parsed.headers),
-    MEMBER(ruri_parsed.transport_text),
-    MEMBER(ruri_parsed.maddr),
+/* From the octets of a message to those of its copy. */
+struct move {
+    const char *from, *to;
 };
 
-static void move_slices(struct sip_msg *msg, const char *old_bytes)
+/* A slice that is absent, or not yet filled, stays so. */
+static void move(struct slice *s, struct move by)
 {
-    for (size_t i = 0; i < sizeof(slice_members) / sizeof(slice_members[0]); i++) {
-        struct slice *s = (struct slice *)(void *)((char *)msg + slice_members[i]);
-        if (s->ptr)
-            s->ptr = msg->bytes + (s->ptr - old_bytes);
-    }
+    if (s->ptr)
+        s->ptr = by.to + (s->ptr - by.from);
+}
+
+static void move_via(struct sip_via *via, struct move by)
+{
+    move(&via->text, by);
+    move(&via->transport_text, by);
+    move(&via->host, by);
+    move(&via->params, by);
+    move(&via->branch, by);
+    move(&via->received, by);
+    move(&via->maddr, by);
+    move(&via->ttl, by);
+    move(&via->rport_text, by);
+}
+
+static void move_party(struct sip_name_addr *na, struct slice *tag, struct move by)
+{
+    move(&na->text, by);
+    move(&na->display, by);
+    move(&na->uri_text, by);
+    move(&na->params, by);
+    move(tag, by);
+}
+
+static void move_uri(struct sip_uri *uri, struct move by)
+{
+    move(&uri->text, by);
+    move(&uri->scheme_text, by);
+    move(&uri->user, by);
+    move(&uri->password, by);
+    move(&uri->host, by);
+    move(&uri->params, by);
+    move(&uri->headers, by);
+    move(&uri->transport_text, by);
+    move(&uri->maddr, by);
+}
+
+/* Every slice of a sip_msg points into its octets. */
+static void move_slices(struct sip_msg *msg, struct move by)
+{
+    move(&msg->method_name, by);
+    move(&msg->ruri, by);
+    move(&msg->version, by);
+    move(&msg->reason, by);
+    if (msg->have & SIP_HAVE_TOP_VIA)
+        move_via(&msg->top_via, by);
+    if (msg->have & SIP_HAVE_FROM)
+        move_party(&msg->from, &msg->from_tag, by);
+    if (msg->have & SIP_HAVE_TO)
+        move_party(&msg->to, &msg->to_tag, by);
+    if (msg->have & SIP_HAVE_CSEQ)
+        move(&msg->cseq.method_name, by);
+    if (msg->have & SIP_HAVE_RURI)
+        move_uri(&msg->ruri_parsed, by);
 }
 
 int sip_msg_keep(const struct sip_msg *msg, struct arena *arena, struct sip_msg *ret_kept)
@@ -207,6 +225,6 @@ int sip_msg_keep(const struct sip_msg *msg, struct arena *arena, struct sip_msg 
     *ret_kept = *msg;
     ret_kept->bytes = bytes.ptr;
     ret_kept->hdrs = hdrs;
-    move_slices(ret_kept, msg->bytes);
+    move_slices(ret_kept, (struct move){.from = msg->bytes, .to = bytes.ptr});
     return 0;
 }

@@ -50,6 +50,7 @@ struct sip_via {
     struct slice received; /* absent when not there */
     struct slice maddr;
     struct slice ttl;
+    bool has_keep; /* RFC 6223 */
     bool has_rport;
     struct slice rport_text; /* ";rport" or ";rport=123" as written, for editing */
     uint16_t rport;          /* 0: present without value, or absent */

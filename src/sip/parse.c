@@ -25,8 +25,9 @@ struct indexer {
     int rc;
     struct sip_error error;
     unsigned capacity;
+    uint32_t header_bytes; /* the most that a field may have */
     uint32_t list_bytes;
-    uint16_t last[SIP_HDR_COUNT];
+    uint16_t last[SIP_HDR_COUNT]; /* of an id that has a first */
 };
 
 static void fail(struct indexer *ix, int rc, unsigned status, const char *phrase, enum sip_hdr_id hdr,
@@ -126,8 +127,6 @@ static const char *index_start_line(struct indexer *ix)
 static bool grow(struct indexer *ix)
 {
     struct sip_msg *msg = ix->msg;
-    if (msg->n_hdrs < ix->capacity)
-        return true;
     unsigned capacity = ix->capacity > 0 ? ix->capacity * 2 : FIRST_HEADERS;
     struct sip_hdr *hdrs = arena_alloc(ix->arena, capacity * sizeof(*hdrs));
     if (!hdrs)
@@ -139,59 +138,63 @@ static bool grow(struct indexer *ix)
     return true;
 }
 
-static void chain(struct indexer *ix, uint16_t index)
+/* Puts a header where the next one has its place. */
+static void chain(struct indexer *ix, const struct sip_hdr *hdr)
 {
     struct sip_msg *msg = ix->msg;
-    uint16_t id = msg->hdrs[index].id;
+    uint16_t index = msg->n_hdrs++;
+    enum sip_hdr_id id = hdr->id;
+    msg->hdrs[index] = *hdr;
     if (id == SIP_HDR_OTHER)
         return;
+    unsigned flags = sip_hdr_flags(id);
     if (msg->first[id] == SIP_HDR_NONE) {
         msg->first[id] = index;
     } else {
         msg->hdrs[ix->last[id]].next = index;
-        msg->have |= SIP_HAVE_REPEATED;
+        if (flags & SIP_HDRF_SINGLE)
+            msg->have |= SIP_HAVE_REPEATED;
     }
     ix->last[id] = index;
+    if (flags & SIP_HDRF_LIST)
+        ix->list_bytes += hdr->value_len;
 }
 
 /* A field with a fault is reported and left out, so that no answer can repeat its octets. */
-static int index_field(struct indexer *ix, const struct sip_field *field)
+static int index_field(struct indexer *ix, struct sip_field field)
 {
-    struct sip_msg *msg = ix->msg;
-    enum sip_hdr_id id;
-    struct slice name, value;
-    if (field->fault != SIP_FIELD_GOOD) {
-        fail(ix, ERR_SYNTAX, 400, fault_phrases[field->fault], SIP_HDR_OTHER, field->line.ptr);
+    if (field.fault != SIP_FIELD_GOOD) {
+        fail(ix, ERR_SYNTAX, 400, fault_phrases[field.fault], SIP_HDR_OTHER, field.line.ptr);
         return 0;
     }
-    if (!sip_field_split(field->line, &id, &name, &value)) {
-        fail(ix, ERR_SYNTAX, 400, "Bad Header Line", SIP_HDR_OTHER, field->line.ptr);
+    struct sip_field_parts parts = sip_field_split(field.line);
+    if (parts.name_len == 0) {
+        fail(ix, ERR_SYNTAX, 400, "Bad Header Line", SIP_HDR_OTHER, field.line.ptr);
         return 0;
     }
-    if (field->line.len > ix->limits->header_bytes || field->line.len > HEADER_BYTES_MAX) {
-        fail(ix, ERR_LIMIT, 513, "Header Too Long", id, field->line.ptr);
+    if (field.line.len > ix->header_bytes) {
+        fail(ix, ERR_LIMIT, 513, "Header Too Long", parts.id, field.line.ptr);
         return 0;
     }
-    if (!grow(ix))
+    if (ix->msg->n_hdrs == ix->capacity && !grow(ix))
         return ERR_NOMEM;
-    uint16_t index = msg->n_hdrs++;
-    msg->hdrs[index] = (struct sip_hdr){
-        .id = (uint16_t)id,
+    struct sip_hdr hdr = {
+        .id = (uint16_t)parts.id,
         .next = SIP_HDR_NONE,
-        .name_len = (uint16_t)name.len,
-        .line_off = (uint32_t)(field->line.ptr - msg->bytes),
-        .line_len = (uint32_t)field->line.len,
-        .value_off = (uint32_t)(value.ptr - msg->bytes),
-        .value_len = (uint32_t)value.len,
+        .name_len = (uint16_t)parts.name_len,
+        .line_off = (uint32_t)(field.line.ptr - ix->msg->bytes),
+        .line_len = (uint32_t)field.line.len,
+        .value_off = (uint32_t)(parts.value.ptr - ix->msg->bytes),
+        .value_len = (uint32_t)parts.value.len,
     };
-    chain(ix, index);
-    if (sip_hdr_flags(id) & SIP_HDRF_LIST)
-        ix->list_bytes += (uint32_t)value.len;
+    chain(ix, &hdr);
     return 0;
 }
 
 static bool at_line_end(const char *p, const char *end, size_t *ret_len)
 {
+    if (p < end && (uint8_t)*p > '\r')
+        return false;
     if (end - p >= 2 && p[0] == '\r' && p[1] == '\n')
         *ret_len = 2;
     else if (end > p && p[0] == '\n')
@@ -214,7 +217,7 @@ static int index_headers(struct indexer *ix, const char *p)
             break;
         }
         struct sip_field field = sip_field_cut(p, ix->end, true);
-        int rc = index_field(ix, &field);
+        int rc = index_field(ix, field);
         if (rc < 0)
             return rc;
         p = field.line.ptr + field.line.len;
@@ -290,10 +293,24 @@ static void check_values_limits(struct indexer *ix)
     }
 }
 
+/* What a typed header says is there only when `have` says so. */
 static void begin(struct sip_msg *msg, struct slice bytes)
 {
-    *msg = (struct sip_msg){.bytes = bytes.ptr};
+    memset(msg, 0, offsetof(struct sip_msg, first));
     memset(msg->first, 0xff, sizeof(msg->first));
+    msg->bytes = bytes.ptr;
+    msg->have = 0;
+}
+
+static void begin_index(struct indexer *ix, struct sip_msg *msg, struct slice head,
+                        const struct sip_limits *limits, struct arena *arena)
+{
+    memset(ix, 0, offsetof(struct indexer, last));
+    ix->msg = msg;
+    ix->limits = limits;
+    ix->arena = arena;
+    ix->end = head.ptr + head.len;
+    ix->header_bytes = limits->header_bytes < HEADER_BYTES_MAX ? limits->header_bytes : HEADER_BYTES_MAX;
 }
 
 int sip_msg_parse(struct slice bytes, bool datagram, const struct sip_limits *limits, struct arena *arena,
@@ -301,7 +318,8 @@ int sip_msg_parse(struct slice bytes, bool datagram, const struct sip_limits *li
 {
     bytes = sip_scan_skip_empty_lines(bytes);
     struct slice head = slice_sub(bytes, 0, limits->message_bytes);
-    struct indexer ix = {.msg = ret_msg, .limits = limits, .arena = arena, .end = head.ptr + head.len};
+    struct indexer ix;
+    begin_index(&ix, ret_msg, head, limits, arena);
     begin(ret_msg, bytes);
     if (head.len == 0) {
         *ret_error = (struct sip_error){.phrase = "Empty Message"};

@@ -51,10 +51,11 @@ static struct slice find_value(struct slice bytes, struct slice name, char compa
 
 static size_t find_lws(struct slice s)
 {
-    size_t at = 0;
-    while (at < s.len && !is_lws(s.ptr[at]))
-        at++;
-    return at;
+    struct sip_scan scan = sip_scan_of(s);
+    const char *p = sip_find_blank(scan.p, scan.end);
+    while (p < scan.end && !is_lws(*p))
+        p = sip_find_blank(p + 1, scan.end);
+    return (size_t)(p - scan.p);
 }
 
 struct slice sip_peek_call_id(struct slice bytes)

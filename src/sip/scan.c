@@ -14,12 +14,11 @@ const char *sip_lws_end(const char *p, const char *end)
     return p;
 }
 
-/* p is at the opening quote. NULL: there is no closing one.
- * quoted-string = SWS DQUOTE *(qdtext / quoted-pair ) DQUOTE
+/* quoted-string = SWS DQUOTE *(qdtext / quoted-pair ) DQUOTE
  * quoted-pair   = "\" (%x00-09 / %x0B-0C / %x0E-7F)
  * What qdtext may be is not looked at: nothing here depends on it, and header lines have no stray CR or LF
  * left. */
-static const char *quoted_end(const char *p, const char *end)
+const char *sip_quoted_end(const char *p, const char *end)
 {
     for (p++; (p = sip_find_any_of_3(p, end, '"', '\\', '\\')) < end; p++) {
         if (*p++ == '"')
@@ -32,7 +31,7 @@ static const char *quoted_end(const char *p, const char *end)
 
 bool sip_scan_quoted(struct sip_scan *s)
 {
-    const char *end = sip_scan_is(s, '"') ? quoted_end(s->p, s->end) : NULL;
+    const char *end = sip_scan_is(s, '"') ? sip_quoted_end(s->p, s->end) : NULL;
     if (!end)
         return false;
     s->p = end;
@@ -93,6 +92,24 @@ static bool hostname_is_good(struct slice name)
     }
 }
 
+static bool scan_hostname(struct sip_scan *s)
+{
+    struct slice name = sip_scan_run(s, SIP_CHAR_HOST);
+    return name.len > 0 && hostname_is_good(name);
+}
+
+/* An address ends where a name would. */
+static bool scan_ipv4(struct sip_scan *s, struct addr *ret_addr)
+{
+    struct addr addr;
+    const char *end = addr_scan_ipv4(s->p, s->end, &addr);
+    if (!end || (end < s->end && sip_char_is(*end, SIP_CHAR_HOST)))
+        return false;
+    s->p = end;
+    *ret_addr = addr;
+    return true;
+}
+
 /* host = hostname / IPv4address / IPv6reference */
 int sip_scan_host(struct sip_scan *s, struct slice *ret_host, struct addr *ret_addr)
 {
@@ -101,12 +118,8 @@ int sip_scan_host(struct sip_scan *s, struct slice *ret_host, struct addr *ret_a
     if (sip_scan_is(s, '[')) {
         if (scan_ipv6_reference(s, &addr) < 0)
             return ERR_SYNTAX;
-    } else {
-        struct slice host = sip_scan_run(s, SIP_CHAR_HOST);
-        if (host.len == 0)
-            return ERR_SYNTAX;
-        if (addr_parse_ipv4(host, &addr) < 0 && !hostname_is_good(host))
-            return ERR_SYNTAX;
+    } else if (!scan_ipv4(s, &addr) && !scan_hostname(s)) {
+        return ERR_SYNTAX;
     }
     *ret_host = sip_scan_since(s, from);
     *ret_addr = addr;
@@ -127,41 +140,5 @@ int sip_scan_port(struct sip_scan *s, uint16_t *ret_port)
     if (port == 0)
         return ERR_SYNTAX;
     *ret_port = (uint16_t)port;
-    return 0;
-}
-
-/* generic-param = token [ EQUAL gen-value ]
- * gen-value     = token / host / quoted-string
- * An unquoted value is any run without white space, quotes, brackets and separators, and may be empty: who
- * uses the parameter looks closer (RFC 3261 section 16.3 item 1: the rest is ignored). */
-int sip_scan_param(struct sip_scan *s, struct sip_scan_param *ret_param)
-{
-    const char *end = s->end, *from = sip_sws_end(s->p, end);
-    if (from == end)
-        return ERR_NOTFOUND;
-    if (*from != ';')
-        return ERR_SYNTAX;
-    const char *name = sip_sws_end(from + 1, end), *p = sip_find_token_end(name, end);
-    if (p == name)
-        return ERR_SYNTAX;
-    struct sip_scan_param param = {.name = slice_make(name, (size_t)(p - name))};
-    const char *equal = sip_sws_end(p, end);
-    if (equal < end && *equal == '=') {
-        const char *value = sip_sws_end(equal + 1, end);
-        if (value < end && *value == '"') {
-            p = quoted_end(value, end);
-            if (!p)
-                return ERR_SYNTAX;
-        } else {
-            /* Most values are tokens. */
-            const char *token_end = sip_find_token_end(value, end);
-            p = sip_find_value_end(token_end, end);
-            param.is_token = p == token_end && p > value;
-        }
-        param.value = slice_make(value, (size_t)(p - value));
-    }
-    param.text = slice_make(from, (size_t)(p - from));
-    s->p = p;
-    *ret_param = param;
     return 0;
 }

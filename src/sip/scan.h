@@ -56,7 +56,7 @@ static inline struct slice sip_scan_since(const struct sip_scan *s, const char *
 }
 
 /* The longest run of octets of these classes; empty when there is none. */
-static inline struct slice sip_scan_run(struct sip_scan *s, unsigned classes)
+SIP_INLINE struct slice sip_scan_run(struct sip_scan *s, unsigned classes)
 {
     const char *from = s->p;
     s->p = sip_find_not(from, s->end, classes);
@@ -110,7 +110,9 @@ static inline bool sip_scan_separator(struct sip_scan *s, char c)
     return true;
 }
 
-/* True for DQUOTE *(qdtext / quoted-pair) DQUOTE; quotes included. False, with the cursor anywhere, when
+/* The end of the quoted string that begins at p, quotes included; NULL when it has none. */
+const char *sip_quoted_end(const char *p, const char *end);
+/* True for DQUOTE *(qdtext / quoted-pair) DQUOTE; quotes included. False, and the cursor stays, when
  * unbalanced. */
 bool sip_scan_quoted(struct sip_scan *s);
 
@@ -130,7 +132,41 @@ struct sip_scan_param {
     bool is_token;      /* the value is a token, and so neither quoted nor empty */
 };
 
-/* *( SEMI generic-param ): 0, ERR_NOTFOUND at the end, ERR_SYNTAX. */
-MUST_USE int sip_scan_param(struct sip_scan *s, struct sip_scan_param *ret_param);
+/* *( SEMI generic-param ): 0, ERR_NOTFOUND at the end, ERR_SYNTAX.
+ * generic-param = token [ EQUAL gen-value ]
+ * gen-value     = token / host / quoted-string
+ * An unquoted value is any run without white space, quotes, brackets and separators, and may be empty: who
+ * uses the parameter looks closer (RFC 3261 section 16.3 item 1: the rest is ignored). */
+SIP_INLINE MUST_USE int sip_scan_param(struct sip_scan *s, struct sip_scan_param *ret_param)
+{
+    const char *end = s->end, *from = sip_sws_end(s->p, end);
+    if (from == end)
+        return ERR_NOTFOUND;
+    if (*from != ';')
+        return ERR_SYNTAX;
+    const char *name = sip_sws_end(from + 1, end), *p = sip_find_not(name, end, SIP_CHAR_TOKEN);
+    if (p == name)
+        return ERR_SYNTAX;
+    struct sip_scan_param param = {.name = slice_make(name, (size_t)(p - name))};
+    const char *equal = sip_sws_end(p, end);
+    if (equal < end && *equal == '=') {
+        const char *value = sip_sws_end(equal + 1, end);
+        if (value < end && *value == '"') {
+            p = sip_quoted_end(value, end);
+            if (!p)
+                return ERR_SYNTAX;
+        } else {
+            /* Most values are tokens. */
+            const char *token_end = sip_find_token_end(value, end);
+            p = sip_find_value_end(token_end, end);
+            param.is_token = p == token_end && p > value;
+        }
+        param.value = slice_make(value, (size_t)(p - value));
+    }
+    param.text = slice_make(from, (size_t)(p - from));
+    s->p = p;
+    *ret_param = param;
+    return 0;
+}
 
 #endif

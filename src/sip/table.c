@@ -100,29 +100,28 @@ enum sip_hdr_id sip_hdr_from_name(struct slice name)
 
 #ifdef SIP_BLOCK_BYTES
 /* Names of less than a block, in lines of at least one. */
-enum sip_hdr_id sip_hdr_at(struct slice line, size_t *ret_name_len)
+struct sip_hdr_at sip_hdr_at(struct slice line)
 {
+    static const struct sip_hdr_at unknown = {.id = SIP_HDR_OTHER};
     if (line.len < SIP_BLOCK_BYTES)
-        return SIP_HDR_OTHER;
+        return unknown;
     __m128i block = sip_block_at(line.ptr);
     unsigned colons = sip_block_bits(sip_block_eq(block, ':'));
     if (colons == 0 || (colons & 1))
-        return SIP_HDR_OTHER; /* none, or nothing before it */
+        return unknown; /* none, or nothing before it */
     unsigned len = (unsigned)__builtin_ctz(colons);
     enum sip_hdr_id id = header_candidate(line.ptr, len);
     const struct header_row *row = &headers[id];
     unsigned same = sip_block_bits(_mm_cmpeq_epi8(block, sip_block_at(row->name)));
     if (row->len != len || (~same & ((1U << len) - 1)) != 0)
-        return SIP_HDR_OTHER;
-    *ret_name_len = len;
-    return id;
+        return unknown;
+    return (struct sip_hdr_at){.id = (uint16_t)id, .name_len = (uint16_t)len};
 }
 #else
-enum sip_hdr_id sip_hdr_at(struct slice line, size_t *ret_name_len)
+struct sip_hdr_at sip_hdr_at(struct slice line)
 {
     (void)line;
-    (void)ret_name_len;
-    return SIP_HDR_OTHER;
+    return (struct sip_hdr_at){.id = SIP_HDR_OTHER};
 }
 #endif
 

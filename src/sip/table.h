@@ -47,7 +47,11 @@ enum sip_transport {
 enum sip_hdr_id sip_hdr_from_name(struct slice name);
 /* The header whose long name, as the RFC writes it, and a colon right behind it begin the line. OTHER says nothing: the name may be
  * known all the same, and is then for sip_hdr_from_name. For a parser that wants the common case quickly. */
-enum sip_hdr_id sip_hdr_at(struct slice line, size_t *ret_name_len);
+struct sip_hdr_at {
+    uint16_t id;
+    uint16_t name_len;
+};
+struct sip_hdr_at sip_hdr_at(struct slice line);
 struct slice sip_hdr_name(enum sip_hdr_id id); /* long form; empty for OTHER */
 unsigned sip_hdr_flags(enum sip_hdr_id id);
 

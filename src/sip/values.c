@@ -6,24 +6,23 @@ struct sip_values sip_values_of(const struct sip_msg *msg, enum sip_hdr_id id)
     return (struct sip_values){.msg = msg, .hdr = SIP_HDR_NONE, .next_hdr = msg->first[id]};
 }
 
-/* Moves the cursor to the next COMMA that separates elements, or to the end. Quoted strings and <> are jumped
- * over. Parentheses are not: section 25.1 has comments only in fields that define them, and none of those is
- * a list. */
-static int scan_element(struct sip_scan *s)
+static const char *bracket_end(const char *p, const char *end)
+{
+    const char *close = memchr(p, '>', (size_t)(end - p));
+    return close ? close + 1 : NULL;
+}
+
+/* The next COMMA that separates elements, or the end. Quoted strings and <> are jumped over; NULL: one does not end.
+ * Parentheses are not: section 25.1 has comments only in fields that define them, and none of those is a list. */
+static const char *element_end(const char *p, const char *end)
 {
     for (;;) {
-        s->p = sip_find_any_of_3(s->p, s->end, ',', '"', '<');
-        if (s->p == s->end || *s->p == ',')
-            return 0;
-        if (*s->p == '"') {
-            if (!sip_scan_quoted(s))
-                return ERR_SYNTAX;
-        } else {
-            const char *close = memchr(s->p, '>', (size_t)(s->end - s->p));
-            if (!close)
-                return ERR_SYNTAX;
-            s->p = close + 1;
-        }
+        p = sip_find_any_of_3(p, end, ',', '"', '<');
+        if (p == end || *p == ',')
+            return p;
+        p = *p == '"' ? sip_quoted_end(p, end) : bracket_end(p, end);
+        if (!p)
+            return NULL;
     }
 }
 
@@ -55,15 +54,15 @@ int sip_values_next(struct sip_values *it, struct slice *ret_element)
         it->next_hdr = h->next;
     }
     struct slice value = sip_hdr_value(it->msg, h);
-    struct sip_scan s = {value.ptr + it->off, value.ptr + value.len};
-    const char *from = s.p;
-    if (scan_element(&s) < 0)
+    const char *from = value.ptr + it->off, *end = value.ptr + value.len;
+    const char *comma = element_end(from, end);
+    if (!comma)
         return ERR_SYNTAX;
-    struct slice element = slice_trim(sip_scan_since(&s, from));
+    struct slice element = slice_trim(slice_make(from, (size_t)(comma - from)));
     if (element.len == 0)
         return ERR_SYNTAX;
-    if (sip_scan_take(&s, ','))
-        it->off = (uint32_t)(s.p - value.ptr);
+    if (comma < end)
+        it->off = (uint32_t)(comma + 1 - value.ptr);
     else
         it->next_hdr = h->next;
     *ret_element = element;

@@ -61,6 +61,8 @@ static int set_param(struct sip_via *via, const struct sip_scan_param *param)
         return param->is_token ? set_once(&via->branch, param->value) : ERR_SYNTAX;
     if (slice_eq_nocase(param->name, SLICE("rport")))
         return set_rport(via, param);
+    if (slice_eq_nocase(param->name, SLICE("keep")))
+        via->has_keep = true;
     if (slice_eq_nocase(param->name, SLICE("received")))
         return set_once(&via->received, param->value);
     if (slice_eq_nocase(param->name, SLICE("maddr")))

@@ -14,6 +14,11 @@ static bool is_control(char c)
     return (uint8_t)c < ' ';
 }
 
+static bool is_blank(char c)
+{
+    return (uint8_t)c <= ' ';
+}
+
 static const char *find_separator(const char *p, const char *end)
 {
     return sip_find_any_of_3(p, end, ',', '"', '<');
@@ -45,6 +50,7 @@ OF_CLASS(value, SIP_CHAR_VALUE)
 
 static const struct search searches[] = {
     {"control", sip_find_control, sip_find_control_portable, is_control},
+    {"blank", sip_find_blank, sip_find_blank_portable, is_blank},
     {"any of 3", find_separator, find_separator_portable, is_separator},
     {"token", sip_find_token_end, find_token_portable, is_no_token},
     {"URI", sip_find_uri_end, find_uri_portable, is_no_uri},

@@ -162,7 +162,7 @@ static void parameters_come_one_by_one(void **state)
     (void)state;
     struct guarded g = guarded_copy(SLICE(" ; a ;b = c\r\n ;d=\"x;\\\"y\" ; e=;f"));
     struct sip_scan s = sip_scan_of(g.copy);
-    struct sip_scan_param p;
+    struct sip_scan_param p = {0};
     assert_int_equal(sip_scan_param(&s, &p), 0);
     assert_slice(p.name, "a");
     assert_true(slice_is_null(p.value));
@@ -190,7 +190,7 @@ static void a_parameter_list_that_is_none_is_an_error(void **state)
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct guarded g = guarded_copy(cstr(rows[i]));
         struct sip_scan s = sip_scan_of(g.copy);
-        struct sip_scan_param p;
+        struct sip_scan_param p = {0};
         int rc;
         while ((rc = sip_scan_param(&s, &p)) == 0)
             ;
