@@ -18,10 +18,10 @@ struct sip_hop {
                            by its number in net/names.h; 0: none. The core keeps it and does not look inside. */
     uint16_t listener; /* index of the local listener it came to or leaves from */
     uint8_t transport; /* enum sip_transport */
+    /* It came from a peer that has proved to be one of those the configuration trusts by name. */
+    bool is_trusted : 1;
     bool
-        is_trusted; /* it came from a peer that has proved to be one of those the configuration trusts by name */
-    bool
-        flow_only; /* by this very connection, from this very peer (if addr says who), or not at all: where a client is reached that
+        flow_only : 1; /* by this very connection, from this very peer (if addr says who), or not at all: where a client is reached that
                           nobody could connect to (RFC 5626 section 5.3.1). Without a connection it changes nothing. */
 };
 
