@@ -1,4 +1,5 @@
 /* viaduct-bench: loads a SIP server and says what a call costs it. */
+#include "commits.h"
 #include "crypto/crypto.h"
 #include "forward.h"
 #include "load.h"
@@ -28,12 +29,15 @@ static const char usage[] =
     "Usage: viaduct-bench load [OPTION...] SERVER\n"
     "       viaduct-bench forward LISTEN LEFT RIGHT\n"
     "       viaduct-bench tls-server LISTEN CERTIFICATE KEY\n"
+    "       viaduct-bench commits DATABASE ROWS BATCH SECONDS\n"
     "\n"
     "load plays callers and callees against the SIP server at the address SERVER and prints, as JSON, what "
     "was completed,\n"
     "what failed, and what it cost. The others are yardsticks: forward sends each datagram of LEFT to RIGHT "
     "and the other\n"
-    "way, and looks into none of them; tls-server takes TLS connections and does nothing with them.\n"
+    "way, and looks into none of them; tls-server takes TLS connections and does nothing with them; commits "
+    "writes BATCH of\n"
+    "ROWS bindings anew in each transaction, as a registrar does, into a new SQLite DATABASE.\n"
     "\n"
     "  -w, --workload WHAT     options (through the server), ping (to the server), call, cancel (a call that "
     "is\n"
@@ -329,6 +333,18 @@ static int tls_server_main(int argc, char **argv)
     return tls_server_run(&listen, argv[2], argv[3], &stop);
 }
 
+static int commits_main(int argc, char **argv)
+{
+    if (argc != 5)
+        refuse("commits needs DATABASE ROWS BATCH SECONDS", argc > 1 ? argv[argc - 1] : "");
+    const struct commits_opts o = {.path = argv[1],
+                                   .rows = (size_t)number(argv[2], 1, 1e8),
+                                   .batch = (size_t)number(argv[3], 1, 1e6),
+                                   .seconds = number(argv[4], 0.1, 86400),
+                                   .stop = &stop};
+    return commits_run(&o);
+}
+
 static int forward_main(int argc, char **argv)
 {
     if (argc != 4)
@@ -351,6 +367,8 @@ int main(int argc, char **argv)
         return load_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "forward") == 0)
         return forward_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "commits") == 0)
+        return commits_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "tls-server") == 0)
         return tls_server_main(argc - 1, argv + 1);
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {

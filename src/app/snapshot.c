@@ -172,6 +172,8 @@ static void add_names(struct snapshot *s)
     }
     for (size_t i = 0; i < s->config->n_aliases; i++)
         s->aliases[i] = slice_from_cstr(s->config->aliases[i]);
+    for (size_t i = 0; i < s->config->overload.n_emergency_numbers; i++)
+        s->emergency_numbers[i] = slice_from_cstr(s->config->overload.emergency_numbers[i]);
     for (size_t i = 0; i < s->config->tls.n_trusted_peers; i++)
         s->trusted_peers[i] = slice_from_cstr(s->config->tls.trusted_peers[i]);
 }
@@ -260,6 +262,12 @@ static void set_options(struct snapshot *s, unsigned n_workers)
         .path_mtu_bytes = c->proxy.path_mtu_bytes,
         .flow_timer_s = c->registrar.flow_timer_s,
         .retry_after_s = c->stop.retry_after_s,
+        .pressure = {.is_off = !c->overload.admission,
+                     .target_us = (uint32_t)c->overload.target_ms * 1000,
+                     .interval_ms = c->overload.interval_ms},
+        .emergency_numbers = s->emergency_numbers,
+        .n_emergency_numbers = c->overload.n_emergency_numbers,
+        .is_oc_off = !c->overload.control,
         .max_transactions = per_worker(c->limits.transactions, n_workers),
         .arena_budget_bytes = per_worker(c->limits.memory_bytes, n_workers),
         .server_name = slice_from_cstr(c->proxy.server_name),
@@ -307,12 +315,14 @@ int snapshot_new(const struct config *config, unsigned n_workers, struct snapsho
     s->texts = mem_zalloc(SNAPSHOT_LISTENERS_MAX * HOST_TEXT_BYTES);
     s->domains = mem_zalloc((config->n_domains + 1) * sizeof(*s->domains));
     s->aliases = mem_zalloc((config->n_aliases + 1) * sizeof(*s->aliases));
+    s->emergency_numbers =
+        mem_zalloc((config->overload.n_emergency_numbers + 1) * sizeof(*s->emergency_numbers));
     s->trusted_peers = mem_zalloc((config->tls.n_trusted_peers + 1) * sizeof(*s->trusted_peers));
     s->origins = mem_zalloc((config->websocket.n_origins + 2 * config->n_domains + 1) * sizeof(*s->origins));
     s->origin_texts = mem_zalloc((2 * config->n_domains + 1) * ORIGIN_TEXT_BYTES);
     bool complete = s->listeners != NULL && s->sockets != NULL && s->pings != NULL && s->texts != NULL &&
                     s->domains != NULL && s->aliases != NULL && s->trusted_peers != NULL &&
-                    s->origins != NULL && s->origin_texts != NULL;
+                    s->emergency_numbers != NULL && s->origins != NULL && s->origin_texts != NULL;
     int rc = complete ? add_listeners(s) : ERR_NOMEM;
     if (rc != 0) {
         snapshot_free(s);
@@ -341,6 +351,7 @@ void snapshot_free(struct snapshot *s)
     mem_free(s->domains);
     mem_free(s->aliases);
     mem_free(s->trusted_peers);
+    mem_free(s->emergency_numbers);
     mem_free(s->origins);
     mem_free(s->origin_texts);
     mem_free(s->edge_route);

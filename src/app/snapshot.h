@@ -16,6 +16,7 @@ struct snapshot {
     struct proxy_domain *domains;
     struct slice *aliases;
     struct slice *trusted_peers;
+    struct slice *emergency_numbers;
     struct slice *origins; /* whose pages may open a WebSocket */
     char *origin_texts;    /* of those made here */
     struct net_upgrade_policy websockets;

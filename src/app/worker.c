@@ -36,7 +36,8 @@ struct worker {
     struct dns_resolver *resolver;
     struct proxy *proxy;
     struct counters counters;
-    ms_t told_ms; /* the time the core has been told */
+    ms_t told_ms;       /* the time the core has been told */
+    uint32_t waited_us; /* what comes from the transport now */
     _Atomic size_t pending;
     bool stopping;
 };
@@ -127,6 +128,14 @@ static void receive(struct worker *w, struct slice bytes, const struct sip_hop *
 
 /* ---- from the transport ---- */
 
+static void on_waited(void *ctx, uint32_t waited_us, uint32_t lost)
+{
+    struct worker *w = ctx;
+    tell_time(w);
+    w->waited_us = waited_us;
+    proxy_waited(w->proxy, waited_us, lost);
+}
+
 static void on_receive(void *ctx, struct slice bytes, const struct sip_hop *from, bool datagram)
 {
     struct worker *w = ctx;
@@ -142,6 +151,7 @@ static void on_receive(void *ctx, struct slice bytes, const struct sip_hop *from
         mail->hop = *from;
         mail->datagram = datagram;
         mail->mark = mark_of(subject);
+        mail->came_us = net_loop_now_us(w->loop) - w->waited_us;
     }
     (void)hand_over(w, owner, mail);
 }
@@ -199,6 +209,7 @@ static int on_other_worker(void *ctx, unsigned worker, const struct sip_hop *hop
 }
 
 static const struct transport_ops transport_ops = {
+    .waited = on_waited,
     .receive = on_receive,
     .bad = on_bad,
     .send_failed = on_send_failed,
@@ -340,11 +351,18 @@ static void send_for_other(struct worker *w, const struct mail *mail)
         on_send_failed(w, mail->token);
 }
 
+static uint32_t age_us(const struct worker *w, const struct mail *mail)
+{
+    uint64_t now_us = net_loop_now_us(w->loop);
+    return now_us > mail->came_us ? (uint32_t)(now_us - mail->came_us) : 0;
+}
+
 static void read_mail(struct worker *w, struct mail *mail)
 {
     tell_time(w);
     switch (mail->kind) {
     case MAIL_RECEIVE:
+        proxy_waited(w->proxy, age_us(w, mail), 0);
         receive(w, mail_slice(mail), &mail->hop, mail->datagram, mail->mark);
         break;
     case MAIL_SEND:

@@ -11,6 +11,10 @@ typedef int64_t unix_s_t;
 #define MS_NEVER UINT64_MAX
 
 ms_t clock_monotonic_ms(void);
+/* The same in microseconds, for measuring. */
+uint64_t clock_monotonic_us(void);
 unix_s_t clock_unix_s(void);
+/* Of the calendar too, and it may go backward: the clock that the kernel stamps datagrams by. */
+uint64_t clock_unix_us(void);
 
 #endif

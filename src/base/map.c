@@ -211,6 +211,20 @@ struct map_node *map_next(const struct map_node *n)
     return seek(n->next, n->hash);
 }
 
+void map_prefetch_bucket(const struct map *map, uint64_t hash)
+{
+    __builtin_prefetch(bucket_of(map, hash));
+}
+
+void map_prefetch_first(const struct map *map, uint64_t hash)
+{
+    const struct map_bucket *b = bucket_of(map, hash);
+    unsigned slot = find_tag(b, tag_of(hash));
+
+    if (slot < SLOTS)
+        __builtin_prefetch(b->slots[slot]);
+}
+
 static void each_in_chain(struct map_node *n, void (*visit)(struct map_node *node, void *ctx), void *ctx)
 {
     while (n) {

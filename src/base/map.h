@@ -38,6 +38,9 @@ void map_remove(struct map *map, struct map_node *node);
 /* First entry with exactly this hash, and the next one with the hash of n. */
 struct map_node *map_first(const struct map *map, uint64_t hash);
 struct map_node *map_next(const struct map_node *n);
+/* For who knows now what he will look for soon: has the bucket brought from memory, and later, from there, its first entry. */
+void map_prefetch_bucket(const struct map *map, uint64_t hash);
+void map_prefetch_first(const struct map *map, uint64_t hash);
 /* Calls visit for each entry; visit may remove the entry it is given and no other. */
 void map_each(struct map *map, void (*visit)(struct map_node *node, void *ctx), void *ctx);
 

@@ -275,6 +275,14 @@ struct config_log {
     enum log_format format;
 };
 
+struct config_overload {
+    bool admission;
+    ms_t target_ms, interval_ms;
+    const char *const *emergency_numbers;
+    size_t n_emergency_numbers;
+    bool control; /* RFC 7339 */
+};
+
 struct config_stop {
     ms_t grace_ms;
     uint32_t retry_after_s;
@@ -305,6 +313,7 @@ struct config {
     struct config_limits limits;
     struct config_dns dns;
     struct config_log log;
+    struct config_overload overload;
     struct config_stop stop;
 };
 

@@ -90,6 +90,21 @@ int location_record_new(struct slice aor, const struct location_binding *binding
     return 0;
 }
 
+int location_record_join(const struct location_record *a, const struct location_record *b,
+                         struct location_record **ret_record)
+{
+    struct location_binding all[LOCATION_CONTACTS_MAX];
+    size_t count = 0;
+
+    if (a->count + b->count > LOCATION_CONTACTS_MAX)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < a->count; i++)
+        all[count++] = location_record_get(a, i);
+    for (size_t i = 0; i < b->count; i++)
+        all[count++] = location_record_get(b, i);
+    return location_record_new(location_record_aor(a), all, count, ret_record);
+}
+
 struct location_record *location_record_copy_to(const struct location_record *record, void *memory)
 {
     struct location_record *copy = memory;

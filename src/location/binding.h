@@ -65,6 +65,9 @@ struct location_record {
  * ERR_NOMEM. */
 MUST_USE int location_record_new(struct slice aor, const struct location_binding *bindings, size_t count,
                                  struct location_record **ret_record);
+/* The bindings of both, a's before b's, under the address of a. ERR_LIMIT: too many; ERR_NOMEM. */
+MUST_USE int location_record_join(const struct location_record *a, const struct location_record *b,
+                                  struct location_record **ret_record);
 /* The same again; NULL without memory. */
 MUST_USE struct location_record *location_record_dup(const struct location_record *record);
 /* The same again in memory of record->bytes octets, aligned to 8. */

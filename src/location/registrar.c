@@ -209,7 +209,7 @@ static enum proxy_verdict accept(const struct location_registrar *r, struct prox
     struct sip_uri uri;
     char aor[LOCATION_REGISTRAR_AOR_BYTES], date[LOCATION_DATE_BYTES], digits[NUMBER_BYTES];
     struct sip_extra extra[8] = {0};
-    struct slice contacts;
+    struct slice contacts, today = location_date_format(proxy_now_s(req->proxy), date);
     struct listing l = {.req = req, .r = r, .owner = &owner};
     size_t n = 0;
 
@@ -226,8 +226,7 @@ static enum proxy_verdict accept(const struct location_registrar *r, struct prox
         extra[n++] = (struct sip_extra){.id = SIP_HDR_SERVICE_ROUTE, .value = r->opts.service_route};
     n += put_outbound(r, req, reg, digits, &extra[n]);
     extra[n++] = (struct sip_extra){.id = SIP_HDR_SUPPORTED, .value = SUPPORTED};
-    extra[n++] =
-        (struct sip_extra){.id = SIP_HDR_DATE, .value = location_date_format(proxy_now_s(req->proxy), date)};
+    extra[n++] = (struct sip_extra){.id = SIP_HDR_DATE, .value = today};
     counter_inc(proxy_get_counters(req->proxy), COUNTER_REGISTRATIONS);
     return proxy_reply(req, 200, SLICE_NULL, extra, why);
 }

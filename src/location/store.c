@@ -185,6 +185,64 @@ void location_store_remove(struct location_store *store, struct slice aor)
     location_store_update(store, aor, change_to, NULL);
 }
 
+/* ---- Filling ---- */
+
+static int settle(struct location_store_fill *fill, const struct location_store_waiting *w)
+{
+    struct shard *shard = shard_of(fill->store, w->hash);
+    struct location_record *old = find(shard, w->hash, location_record_aor(w->record)), *both;
+    int rc;
+
+    if (!old) {
+        swap(fill->store, shard, w->hash, NULL, w->record);
+        return 0;
+    }
+    rc = location_record_join(old, w->record, &both);
+    location_record_free(w->record);
+    if (rc == 0) {
+        swap(fill->store, shard, w->hash, old, both);
+        location_record_free(old);
+    }
+    fill->skipped += rc == ERR_LIMIT;
+    return rc == ERR_LIMIT ? 0 : rc;
+}
+
+/* The oldest that waits, if any; its place is free then. */
+static int settle_next(struct location_store_fill *fill)
+{
+    struct location_store_waiting *w = &fill->waiting[fill->next % LOCATION_STORE_AHEAD];
+    int rc = w->record ? settle(fill, w) : 0;
+
+    w->record = NULL;
+    return rc;
+}
+
+int location_store_fill_add(struct location_store_fill *fill, struct location_record *record)
+{
+    uint64_t hash = hash_of(fill->store, location_record_aor(record));
+    const struct location_store_waiting *half =
+        &fill->waiting[(fill->next + LOCATION_STORE_AHEAD / 2) % LOCATION_STORE_AHEAD];
+    int rc = settle_next(fill);
+
+    map_prefetch_bucket(&shard_of(fill->store, hash)->records, hash);
+    if (half->record)
+        map_prefetch_first(&shard_of(fill->store, half->hash)->records, half->hash);
+    fill->waiting[fill->next++ % LOCATION_STORE_AHEAD] = (struct location_store_waiting){record, hash};
+    return rc;
+}
+
+int location_store_fill_end(struct location_store_fill *fill)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < LOCATION_STORE_AHEAD; i++, fill->next++) {
+        int settled = settle_next(fill);
+
+        rc = rc == 0 ? settled : rc;
+    }
+    return rc;
+}
+
 struct each_visit {
     location_store_visit_fn *visit;
     void *ctx;

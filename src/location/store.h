@@ -45,6 +45,24 @@ typedef void location_store_visit_fn(const struct location_record *record, void 
 void location_store_each(struct location_store *store, unsigned shard, location_store_visit_fn *visit,
                          void *ctx);
 
+/* Fills a store that nobody else knows yet with very many records. Where each belongs is far from the one before, so what
+ * has to be read of the table is asked for some records ahead. Begins as {.store = store}. */
+#define LOCATION_STORE_AHEAD 16
+struct location_store_fill {
+    struct location_store *store;
+    size_t next;    /* of waiting, used in turn */
+    size_t skipped; /* records that did not fit to those of their address-of-record before them */
+    struct location_store_waiting {
+        struct location_record *record;
+        uint64_t hash;
+    } waiting[LOCATION_STORE_AHEAD];
+};
+
+/* Adds the bindings of record to those that its address-of-record has; the record is taken in any case. ERR_NOMEM, as
+ * location_store_fill_end(), which must be called at the end. */
+MUST_USE int location_store_fill_add(struct location_store_fill *fill, struct location_record *record);
+MUST_USE int location_store_fill_end(struct location_store_fill *fill);
+
 /* How many there are now; never waits. */
 size_t location_store_count_aors(const struct location_store *store);
 size_t location_store_count_bindings(const struct location_store *store);

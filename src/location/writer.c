@@ -346,29 +346,10 @@ void location_writer_purge(struct location_writer *w, struct location_record *co
 
 struct load {
     struct location_writer *writer;
+    struct location_store_fill fill;
     unix_s_t now_s;
     size_t dead;
 };
-
-/* A row on its way into the store. */
-struct loaded {
-    struct slice aor;
-    const struct location_binding *binding;
-    int rc;
-};
-
-static bool add_loaded(const struct location_record *old, void *ctx, struct location_record **ret_record)
-{
-    struct loaded *l = ctx;
-    struct location_binding all[LOCATION_CONTACTS_MAX + 1];
-    size_t count = 0;
-
-    for (; old && count < old->count; count++)
-        all[count] = location_record_get(old, count);
-    all[count++] = *l->binding;
-    l->rc = location_record_new(l->aor, all, count, ret_record);
-    return l->rc == 0;
-}
 
 /* No connection is older than the process; those there are have nothing to do with what is loaded. */
 static const struct location_flows no_flows;
@@ -376,18 +357,19 @@ static const struct location_flows no_flows;
 static int load_binding(void *ctx, struct slice aor, const struct location_binding *binding)
 {
     struct load *l = ctx;
-    struct loaded loaded = {.aor = aor, .binding = binding};
+    struct location_record *record;
+    int rc;
 
     l->writer->last_row = binding->row;
     if (!location_binding_is_live(binding, l->now_s) || location_binding_is_cut(binding, &no_flows)) {
         l->dead++;
         return 0;
     }
-    location_store_update(l->writer->store, aor, add_loaded, &loaded);
-    if (loaded.rc != ERR_LIMIT)
-        return loaded.rc;
-    log_event(LOG_WARN, "storage.row_skipped", log_u64("row", binding->row), log_slice("aor", aor));
-    return 0;
+    rc = location_record_new(aor, binding, 1, &record);
+    l->fill.skipped += rc == ERR_LIMIT;
+    if (rc != 0)
+        return rc == ERR_LIMIT ? 0 : rc;
+    return location_store_fill_add(&l->fill, record);
 }
 
 static int load_secret(struct location_writer *w)
@@ -422,9 +404,16 @@ int location_writer_open(struct location_writer *w, struct location_why *ret_why
 
 int location_writer_load(struct location_writer *w, struct location_why *ret_why)
 {
-    struct load l = {.writer = w, .now_s = clock_unix_s()};
+    struct load l = {.writer = w, .fill = {.store = w->store}, .now_s = clock_unix_s()};
     int rc = location_table_load(&w->table, load_binding, &l);
+    int ended = location_store_fill_end(&l.fill);
 
+    if (rc == SQLITE_OK)
+        rc = ended;
+    if (l.fill.skipped > 0)
+        log_event(LOG_WARN, "storage.rows_skipped", log_cstr("path", w->path),
+                  log_u64("count", l.fill.skipped),
+                  log_cstr("why", "longer, or more of one user, than is let in"));
     if (rc == SQLITE_OK && l.dead > 0)
         rc = location_table_remove_dead(&w->table, l.now_s);
     return explain(w, rc, ret_why);

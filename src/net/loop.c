@@ -14,6 +14,8 @@ struct net_loop {
     struct net_watch wake;
     unsigned watches;
     ms_t now_ms;
+    uint64_t now_us;
+    uint32_t worked_us;
     bool again;
     struct list hooks, once; /* struct net_hook */
     struct timer_wheel wheel;
@@ -41,7 +43,9 @@ int net_loop_new(struct net_loop **ret_loop)
 
     if (!loop)
         return ERR_NOMEM;
-    loop->now_ms = clock_monotonic_ms();
+    loop->now_us = clock_monotonic_us();
+    loop->now_ms = loop->now_us / 1000;
+    loop->worked_us = 0;
     loop->again = false;
     loop->watches = 0;
     loop->n_events = loop->next_event = 0;
@@ -165,9 +169,9 @@ static void run_hooks(struct list *hooks, struct list *keep)
     }
 }
 
-static int wait_timeout_ms(const struct net_loop *loop, ms_t until_ms)
+static int wait_timeout_ms(const struct net_loop *loop, ms_t until_ms, ms_t now_ms)
 {
-    ms_t timer_ms = timer_wheel_next_ms(&loop->wheel), now_ms;
+    ms_t timer_ms = timer_wheel_next_ms(&loop->wheel);
 
     if (loop->again || !list_is_empty(&loop->once))
         return 0;
@@ -175,7 +179,6 @@ static int wait_timeout_ms(const struct net_loop *loop, ms_t until_ms)
         until_ms = timer_ms;
     if (until_ms == MS_NEVER)
         return -1;
-    now_ms = clock_monotonic_ms();
     if (until_ms <= now_ms)
         return 0;
     return until_ms - now_ms < INT_MAX ? (int)(until_ms - now_ms) : INT_MAX;
@@ -183,10 +186,14 @@ static int wait_timeout_ms(const struct net_loop *loop, ms_t until_ms)
 
 void net_loop_turn(struct net_loop *loop, ms_t until_ms)
 {
-    int n = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_TURN, wait_timeout_ms(loop, until_ms));
+    uint64_t now_us = clock_monotonic_us(), worked_us = now_us - loop->now_us;
+    int n = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_TURN,
+                       wait_timeout_ms(loop, until_ms, now_us / 1000));
 
     assert(n >= 0 || errno == EINTR);
-    loop->now_ms = clock_monotonic_ms();
+    loop->worked_us = worked_us < UINT32_MAX ? (uint32_t)worked_us : UINT32_MAX;
+    loop->now_us = clock_monotonic_us();
+    loop->now_ms = loop->now_us / 1000;
     loop->n_events = n > 0 ? n : 0;
     loop->next_event = 0;
     while (loop->next_event < loop->n_events) {
@@ -205,6 +212,16 @@ void net_loop_turn(struct net_loop *loop, ms_t until_ms)
 ms_t net_loop_now_ms(const struct net_loop *loop)
 {
     return loop->now_ms;
+}
+
+uint64_t net_loop_now_us(const struct net_loop *loop)
+{
+    return loop->now_us;
+}
+
+uint32_t net_loop_worked_us(const struct net_loop *loop)
+{
+    return loop->worked_us;
 }
 
 struct timer_wheel *net_loop_wheel(struct net_loop *loop)

@@ -59,6 +59,11 @@ void net_hook_remove(struct net_loop *loop, struct net_hook *hook);
 void net_loop_turn(struct net_loop *loop, ms_t until_ms);
 /* clock_monotonic_ms, asked once per turn. */
 ms_t net_loop_now_ms(const struct net_loop *loop);
+/* The same in microseconds. */
+uint64_t net_loop_now_us(const struct net_loop *loop);
+/* How long the turn before this one took: what could not be read before its end, and can be now, has waited for no
+ * longer. */
+uint32_t net_loop_worked_us(const struct net_loop *loop);
 /* Timers that the loop itself keeps: a turn ends its wait for them. */
 struct timer_wheel *net_loop_wheel(struct net_loop *loop);
 

@@ -25,6 +25,7 @@ struct net_stream {
     struct wire_queue queue;
     size_t limit_bytes;
     uint64_t queued_bytes, written_bytes;
+    uint64_t behind_us; /* since when each read has left some for the next; 0: the last one left none */
     uint32_t lingered_bytes;
     uint8_t state;    /* enum state */
     bool paused;      /* by the user */
@@ -246,6 +247,16 @@ static void on_octets(struct net_stream *s, struct slice data)
         die(s, 0);
 }
 
+/* A read that filled the memory has left something behind it. */
+static void take_octets(struct net_stream *s, struct slice data)
+{
+    if (data.len < NET_LOOP_SCRATCH_BYTES)
+        s->behind_us = 0;
+    else if (s->behind_us == 0)
+        s->behind_us = net_loop_now_us(s->loop);
+    on_octets(s, data);
+}
+
 /* Once for an event: what is left brings another, after everybody else had a turn. */
 static void read_some(struct net_stream *s)
 {
@@ -253,7 +264,7 @@ static void read_some(struct net_stream *s)
     ssize_t got = read_octets(s, memory, NET_LOOP_SCRATCH_BYTES);
 
     if (got > 0)
-        on_octets(s, slice_make(memory, (size_t)got));
+        take_octets(s, slice_make(memory, (size_t)got));
     else if (got == 0)
         on_peer_ended(s);
     else if (errno != EAGAIN && errno != EWOULDBLOCK)
@@ -272,6 +283,13 @@ static void on_flush(struct net_hook *hook)
         update_events(s);
     }
     leave(s);
+}
+
+uint32_t net_stream_waited_us(const struct net_stream *s)
+{
+    uint64_t behind_us = s->behind_us > 0 ? net_loop_now_us(s->loop) - s->behind_us : 0;
+
+    return behind_us < UINT32_MAX / 2 ? (uint32_t)behind_us + net_loop_worked_us(s->loop) : UINT32_MAX;
 }
 
 /* ---- events ---- */

@@ -68,6 +68,10 @@ struct net_stream_ops {
     void (*closed)(void *ctx, struct net_stream *stream, int error);
 };
 
+/* During `receive`: for how long the octets may have waited to be read: since the turn before, or since a read last left
+ * nothing for the next. */
+uint32_t net_stream_waited_us(const struct net_stream *stream);
+
 /* From an accepted fd, non-blocking, the stream's from then on. On failure fd is closed. ERR_NOMEM, or ERR_IO
  * with errno. queue_bytes: how much may wait to be written, payload and bookkeeping (16 octets for a
  * message). */

@@ -1,4 +1,5 @@
 #include "net/udp.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "net/sockaddr.h"
 #include "net/train.h"
@@ -25,6 +26,9 @@
 /* As much of a datagram as routers quote (RFC 1812 section 4.3.2.3), with some to spare. */
 #define QUOTE_BYTES 1024
 
+/* A datagram that seems to have waited longer has not: the calendar was set. */
+#define WAITED_MAX_US (60u * 1000 * 1000)
+
 #define ERRORS_PER_TURN 64
 #define ATTEMPTS_MAX    8
 #define FIRST_SLOTS     64
@@ -35,9 +39,11 @@
 #define CAR_BYTES_MAX   (1500 - 40 - 8)
 #define CARS_MAX        64
 
+/* With a datagram that is received: when it came, how many were dropped before it, where it was sent to. With one that is
+ * sent: where from, and how long the cars of a train are. */
 struct control {
-    _Alignas(
-        struct cmsghdr) char octets[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t))];
+    _Alignas(struct cmsghdr) char octets[CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(uint32_t)) +
+                                         CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
 struct outgoing {
@@ -69,6 +75,7 @@ struct outgoing_batch {
 /* A datagram being handled may make others leave, so the two directions share nothing. */
 struct net_udp_batch {
     struct incoming_batch in;
+    bool has_wildcard; /* one of the sockets wants to know where each datagram was sent to */
     struct outgoing_batch out;
     uint32_t mark;
     char data[NET_UDP_BATCH * STRIDE_BYTES];
@@ -90,6 +97,7 @@ struct net_udp {
     const struct net_udp_ops *ops;
     void *ctx;
     struct addr addr, received_at;
+    uint32_t lost; /* as the kernel last counted */
     struct queue queue;
     size_t car_bytes_max; /* longer ones have been refused as a train; 0: no trains */
     unsigned
@@ -103,11 +111,15 @@ struct net_udp {
 
 /* ---- batch ---- */
 
-/* What the kernel overwrites when it receives. */
-static void ready_to_receive(struct incoming_batch *in, unsigned i)
+/* What the kernel overwrites when it receives. Only one datagram of a batch is asked when it came: that costs for each,
+ * and the others came after it. */
+static void ready_to_receive(struct net_udp_batch *batch, unsigned i)
 {
-    in->headers[i].msg_hdr.msg_namelen = sizeof(in->names[i]);
-    in->headers[i].msg_hdr.msg_controllen = sizeof(in->controls[i].octets);
+    struct incoming_batch *in = &batch->in;
+    struct msghdr *m = &in->headers[i].msg_hdr;
+
+    m->msg_namelen = sizeof(in->names[i]);
+    m->msg_controllen = i == 0 || batch->has_wildcard ? sizeof(in->controls[i].octets) : 0;
 }
 
 int net_udp_batch_new(struct net_udp_batch **ret_batch)
@@ -116,6 +128,7 @@ int net_udp_batch_new(struct net_udp_batch **ret_batch)
 
     if (!batch)
         return ERR_NOMEM;
+    batch->has_wildcard = false;
     for (unsigned i = 0; i < NET_UDP_BATCH; i++) {
         struct incoming_batch *in = &batch->in;
 
@@ -125,7 +138,7 @@ int net_udp_batch_new(struct net_udp_batch **ret_batch)
                                                  .msg_iov = &in->pieces[i],
                                                  .msg_iovlen = 1,
                                                  .msg_control = in->controls[i].octets};
-        ready_to_receive(in, i);
+        ready_to_receive(batch, i);
     }
     batch->mark = 0;
     *ret_batch = batch;
@@ -535,6 +548,34 @@ int net_udp_send(struct net_udp *udp, const struct addr *to, struct wire *wire, 
 
 /* ---- receiving ---- */
 
+/* 0 where the calendar was set meanwhile. */
+static uint32_t age_us(const struct timespec *stamp)
+{
+    uint64_t came_us = (uint64_t)stamp->tv_sec * 1000000 + (uint64_t)stamp->tv_nsec / 1000;
+    uint64_t now_us = clock_unix_us();
+
+    return now_us > came_us && now_us - came_us < WAITED_MAX_US ? (uint32_t)(now_us - came_us) : 0;
+}
+
+static void tell_waited(struct net_udp *udp, struct msghdr *first)
+{
+    uint32_t waited_us = 0, lost = udp->lost;
+    struct timespec stamp;
+    const void *found = find_control(first, SOL_SOCKET, SCM_TIMESTAMPNS, sizeof(stamp));
+
+    if (found) {
+        memcpy(&stamp, found, sizeof(stamp));
+        waited_us = age_us(&stamp);
+    }
+    found = find_control(first, SOL_SOCKET, SO_RXQ_OVFL, sizeof(lost));
+    if (found)
+        memcpy(&lost, found, sizeof(lost));
+    counter_add(udp->counters, COUNTER_RX_LOST, lost - udp->lost);
+    if (udp->ops->waited)
+        udp->ops->waited(udp->ctx, udp, waited_us, lost - udp->lost);
+    udp->lost = lost;
+}
+
 static void receive_batch(struct net_udp *udp)
 {
     struct incoming_batch *in = &udp->batch->in;
@@ -545,6 +586,8 @@ static void receive_batch(struct net_udp *udp)
     while (n < 0 && errno == EINTR);
     /* Any other failure is an ICMP error, which comes from the error queue, or of the moment: epoll asks
      * again. */
+    if (n > 0)
+        tell_waited(udp, &in->headers[0].msg_hdr);
     for (unsigned i = 0; (int)i < n; i++) {
         struct slice data = slice_make(in->pieces[i].iov_base, in->headers[i].msg_len);
         struct addr from;
@@ -554,7 +597,7 @@ static void receive_batch(struct net_udp *udp)
                 note_received_at(udp, &in->headers[i].msg_hdr);
             udp->ops->receive(udp->ctx, udp, data, &from);
         }
-        ready_to_receive(in, i);
+        ready_to_receive(udp->batch, i);
     }
 }
 
@@ -634,6 +677,8 @@ static int set_options(int fd, bool v4, bool wildcard)
         {IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT, !v4},
         {IPPROTO_IP, IP_PKTINFO, 1, v4 && wildcard},
         {IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, !v4 && wildcard},
+        {SOL_SOCKET, SO_TIMESTAMPNS, 1, true},
+        {SOL_SOCKET, SO_RXQ_OVFL, 1, true},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -678,6 +723,11 @@ int net_udp_new(const struct net_udp_opts *opts, struct net_udp **ret_udp)
                             .ctx = opts->ctx,
                             .queue.limit_bytes = opts->queue_bytes,
                             .wildcard = addr_is_any(&opts->addr)};
+    if (udp->wildcard && !udp->batch->has_wildcard) {
+        udp->batch->has_wildcard = true;
+        for (unsigned i = 0; i < NET_UDP_BATCH; i++)
+            ready_to_receive(udp->batch, i);
+    }
     net_hook_init(&udp->flush, on_flush);
     r = open_socket(opts, udp);
     if (r < 0) {

@@ -28,6 +28,9 @@ struct
 
 /* Any of these may send, and may free the socket. */
 struct net_udp_ops {
+    /* Datagrams follow of which the first has waited in the kernel for so long; lost: since this was last called the
+     * kernel has dropped so many for want of room. NULL: nobody wants to know. */
+    void (*waited)(void *ctx, struct net_udp *udp, uint32_t waited_us, uint32_t lost);
     /* data lives only during the call. */
     void (*receive)(void *ctx, struct net_udp *udp, struct slice data, const struct addr *from);
     /* The kernel refused this datagram for good (EMSGSIZE, ENETUNREACH, EPERM ...). Never called from within

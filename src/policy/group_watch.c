@@ -27,6 +27,10 @@ static bool is_listed(const struct policy_group *g, unsigned status)
 /* Whom nobody answers is called by nobody else on his behalf: once it has rung, a 408 is an answer. */
 static bool goes_on(const struct policy_group *g, const struct proxy_outcome *outcome)
 {
+    /* RFC 7339 section 5.10: "by sending some of the requests that would have gone to the overloaded element to a different
+     * destination". */
+    if (outcome->how == PROXY_TRY_SPARED)
+        return true;
     return outcome->how != PROXY_TRY_DROPPED && is_listed(g, outcome->status) &&
            !(outcome->has_rung && outcome->status == 408);
 }
@@ -56,6 +60,7 @@ static void learn(const struct policy_member *m, ms_t now_ms, const struct proxy
     case PROXY_TRY_UNREACHABLE:
         policy_note_failure(m, now_ms, "several requests in a row did not reach it");
         break;
+    case PROXY_TRY_SPARED:
     case PROXY_TRY_DROPPED:
         break;
     }

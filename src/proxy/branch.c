@@ -152,19 +152,49 @@ static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
 /* What is known of the address now being tried, to whoever keeps the health of servers. */
 static void report(const struct proxy_branch *b, enum proxy_fate fate, uint32_t retry_after_s)
 {
-    if (b->client)
-        proxy_report(proxy_of(b), txn_client_hop(b->client), fate, b->sent_ms, retry_after_s);
+    if (!b->client)
+        return;
+    proxy_report(proxy_of(b), txn_client_hop(b->client), fate, b->sent_ms, retry_after_s);
+    /* Silence after a non-INVITE may be that of who is behind the server (RFC 4320 section 4.2). */
+    if (fate != PROXY_FATE_TIMEOUT || proxy_is_invite(b->context))
+        proxy_neighbour_fared(proxy_of(b), &txn_client_hop(b->client)->addr,
+                              fate == PROXY_FATE_ANSWERED || fate == PROXY_FATE_UNAVAILABLE);
 }
 
 static void report_response(struct proxy_branch *b, struct sip_msg *response)
 {
     uint32_t retry_after_s;
 
+    if (b->client)
+        proxy_neighbour_heard(proxy_of(b), txn_client_hop(b->client), response);
     if (response->status == 503 && proxy_retry_after(response, &retry_after_s))
         report(b, PROXY_FATE_UNAVAILABLE, retry_after_s);
     else if (!b->is_heard)
         report(b, PROXY_FATE_ANSWERED, 0);
     b->is_heard = true;
+}
+
+/* RFC 7339 section 5.10.1: "INVITEs versus requests associated with existing sessions", and emergency calls. */
+static bool is_cat2(const struct proxy_context *c, struct sip_msg *request)
+{
+    return !slice_is_null(sip_msg_to_tag(request)) || proxy_is_emergency(c->req.proxy->opts, request);
+}
+
+bool proxy_may_send(struct proxy_branch *b, const struct addr *server)
+{
+    struct proxy_context *c = b->context;
+    struct sip_msg *request = &c->req.msg;
+    struct hash_state st;
+
+    if (!c->req.proxy->neighbours)
+        return true;
+    /* An ACK has no answer that could refuse it; and a CANCEL makes less work. */
+    if (request->method == SIP_METHOD_ACK || request->method == SIP_METHOD_CANCEL)
+        return true;
+    hash_begin_table(&st, &c->req.proxy->opts->secret);
+    hash_add(&st, c->req.top_via);
+    hash_add_u64(&st, server->port);
+    return proxy_neighbour_admits(c->req.proxy, server, is_cat2(c, request), hash_end64(&st));
 }
 
 static bool has_candidate(const struct proxy_branch *b)
@@ -177,8 +207,15 @@ static bool has_candidate(const struct proxy_branch *b)
 static void try_hops(struct proxy_branch *b, enum proxy_try how, unsigned status, const char *why)
 {
     while (has_candidate(b)) {
-        int rc = send_to(b, &b->hops[b->next_hop]);
+        const struct sip_hop *hop = &b->hops[b->next_hop];
+        int rc;
 
+        if (!proxy_may_send(b, &hop->addr)) {
+            b->next_hop++;
+            b->is_spared = true;
+            continue;
+        }
+        rc = send_to(b, hop);
         b->next_hop++;
         b->is_udp_forced = false;
         if (rc == 0) {
@@ -196,7 +233,10 @@ static void try_hops(struct proxy_branch *b, enum proxy_try how, unsigned status
             return;
         }
     }
-    end_way(b, how, status, why);
+    if (b->is_spared)
+        end_way(b, PROXY_TRY_SPARED, 503, "its server wants fewer requests (RFC 7339 section 5.10)");
+    else
+        end_way(b, how, status, why);
 }
 
 /* RFC 3263 section 4.3: another element of the list, unless nobody wants the answer any more. */

@@ -38,10 +38,12 @@ uint64_t proxy_wait_ticket(struct proxy_request *req)
 
 /* Birth */
 
-static bool is_trusted(const struct proxy_opts *opts, const struct addr *source)
+bool proxy_is_trusted(const struct proxy_opts *opts, const struct sip_hop *from)
 {
+    if (from->is_trusted)
+        return true;
     for (size_t i = 0; i < opts->n_trusted; i++) {
-        if (addr_prefix_has(&opts->trusted[i], source))
+        if (addr_prefix_has(&opts->trusted[i], &from->addr))
             return true;
     }
     return false;
@@ -91,7 +93,7 @@ static int fill(struct proxy_context *c, const struct proxy_arrival *arrival)
     c->received_ms = c->req.proxy->wheel.now_ms;
     c->prefer_listener = PROXY_LISTENER_NONE;
     c->max_breadth = c->req.proxy->opts->max_breadth;
-    c->req.trusted = arrival->from->is_trusted || is_trusted(c->req.proxy->opts, &arrival->from->addr);
+    c->req.trusted = proxy_is_trusted(c->req.proxy->opts, arrival->from);
     c->req.recurse_3xx = c->req.proxy->opts->recurse_3xx;
     c->req.ring_ms = c->req.proxy->opts->ring_ms;
     if (!needs_server(c))

@@ -2,6 +2,7 @@
  * the branch's. */
 #include "base/num.h"
 #include "proxy/internal.h"
+#include "sip/oc.h"
 
 #define DATAGRAM_MAX_BYTES 65507 /* section 18.1.1: 65,535 with IP and UDP headers */
 #define VIA_BYTES          96    /* all but host and further parameters */
@@ -81,8 +82,8 @@ static void set_routes(const struct proxy_copy *copy, const struct proxy_plan *p
         sip_edit_push_header(edit, SIP_HDR_ROUTE, plan->push);
 }
 
-void proxy_via_put(struct buf *out, const struct proxy_listener *l, enum sip_transport transport,
-                   struct slice branch)
+void proxy_via_put(const struct proxy_opts *opts, struct buf *out, const struct proxy_listener *l,
+                   enum sip_transport transport, struct slice branch)
 {
     buf_lit(out, "SIP/2.0/");
     buf_put(out, sip_transport_via_name(transport));
@@ -95,6 +96,10 @@ void proxy_via_put(struct buf *out, const struct proxy_listener *l, enum sip_tra
         buf_lit(out, ";rport");
     buf_lit(out, ";branch=");
     buf_put(out, branch);
+    /* RFC 7339 section 4.1: "A SIP client MUST add an "oc" parameter to the topmost Via header it inserts into every SIP
+     * request", without a value; section 4.2: and oc-algo. */
+    if (!opts->is_oc_off)
+        buf_lit(out, SIP_OC_QUESTION);
 }
 
 /* Step 8. The Via that was on top carries what section 18.2.1 and RFC 3581 section 4 add to it. */
@@ -111,7 +116,7 @@ static void push_via(const struct proxy_copy *copy, struct sip_edit *edit)
         return;
     }
     buf_init(&out, memory, cap);
-    proxy_via_put(&out, l, transport, copy->branch);
+    proxy_via_put(copy->context->req.proxy->opts, &out, l, transport, copy->branch);
     buf_put(&out, copy->via_extra);
     sip_edit_push_header(edit, SIP_HDR_VIA, buf_slice(&out));
 }

@@ -22,6 +22,7 @@
 #include "base/map.h"
 #include "base/pool.h"
 #include "proxy/branch_id.h"
+#include "proxy/pressure.h"
 #include "proxy/request.h"
 #include "sip/edit.h"
 #include "txn/txn.h"
@@ -38,7 +39,14 @@
 /* For messages of our own making, which have passed the limits before. */
 extern const struct sip_limits proxy_limits_own;
 
-enum proxy_log_kind { PROXY_LOG_BAD, PROXY_LOG_DROPPED, PROXY_LOG_REPLY, PROXY_LOG_SHED, PROXY_LOG_KINDS };
+enum proxy_log_kind {
+    PROXY_LOG_BAD,
+    PROXY_LOG_DROPPED,
+    PROXY_LOG_REPLY,
+    PROXY_LOG_SHED,
+    PROXY_LOG_OVERLOAD,
+    PROXY_LOG_KINDS
+};
 
 struct proxy {
     const struct proxy_opts *opts;
@@ -67,7 +75,13 @@ struct proxy {
     struct hash_key branch_key;
     uint32_t last_branch;
     bool draining;
-    struct sip_hop response_from; /* the response of this turn */
+    struct pressure pressure;
+    struct proxy_refusal *refusals; /* admit.c */
+    uint32_t refused_s;             /* when something last was; 0: never */
+    uint64_t n_refused;             /* since overload began */
+    struct neighbour *neighbours;   /* neighbour.c; NULL: none has spoken yet */
+    uint64_t calendar_ms;           /* what the calendar said when the clock said 0; 0: not known yet */
+    struct sip_hop response_from;   /* the response of this turn */
     struct log_limiter limiters[PROXY_LOG_KINDS];
 };
 
@@ -157,6 +171,7 @@ struct proxy_branch {
     bool is_udp_forced; /* ... and that failed: over UDP after all (section 18.1.1) */
     bool has_rung;      /* a provisional response above 100 has come */
     bool is_told;       /* the target's watch knows how it ended */
+    bool is_spared;     /* not sent: its server wants less (RFC 7339) */
     bool is_given_up;   /* still pending, but another target is tried in its place */
     ms_t heard_ms;      /* when it began, or its last provisional response came */
     bool is_switching;  /* RESOLVING once more, for another way to the same instance */
@@ -281,6 +296,44 @@ void proxy_context_abandon(struct proxy_context *c);
 /* Frees what was released. */
 void proxy_contexts_bury(struct proxy *p);
 
+/* Does it come from a source that the configuration trusts? */
+bool proxy_is_trusted(const struct proxy_opts *opts, const struct sip_hop *from);
+
+/* admit.c: who is turned away under overload. */
+
+MUST_USE int proxy_admit_init(struct proxy *p);
+void proxy_admit_done(struct proxy *p);
+/* Time went by. */
+void proxy_admit_tick(struct proxy *p);
+/* A request that begins something. False: it has been answered 503. */
+bool proxy_admit(struct proxy *p, const struct proxy_arrival *arrival);
+/* RFC 5031, or one of the numbers that are configured. */
+bool proxy_is_emergency(const struct proxy_opts *opts, struct sip_msg *request);
+
+/* oc.c: RFC 7339 toward who is upstream. Errors: no memory. */
+
+/* Notes in reply_hop that the sender of a request does as he is told, and takes what he asks by out of top_via, which
+ * goes no further (section 5.6: "a SIP proxy SHOULD strip the overload control parameters inserted by the client
+ * before proxying the request further downstream"). */
+MUST_USE int proxy_oc_arrive(struct proxy *p, const struct sip_via *via, struct proxy_arrival *arrival);
+/* What is added to the top Via of a response on its way there; empty for who does not want to know. Scratch memory. */
+struct slice proxy_oc_answer(struct proxy *p, const struct sip_hop *to);
+/* The same, added to the text of one. */
+MUST_USE int proxy_oc_fill(struct proxy *p, const struct sip_hop *to, struct slice *via_text);
+
+/* neighbour.c: RFC 7339 toward who is downstream. */
+
+void proxy_neighbours_done(struct proxy *p);
+/* A response with this Via of ours has come from there. */
+void proxy_neighbour_hear(struct proxy *p, const struct addr *server, const struct sip_via *ours);
+/* The response of this turn is to a request that was sent there. What it says counts when it has come from there. */
+void proxy_neighbour_heard(struct proxy *p, const struct sip_hop *sent_to, struct sip_msg *response);
+/* It has answered a request, or could not be reached, or has been silent. */
+void proxy_neighbour_fared(struct proxy *p, const struct addr *server, bool has_answered);
+/* May a request go there? is_cat2: there is no reason not to while others could be left out (section 7.2). lot: drawn at
+ * random, and the same for the same request. */
+bool proxy_neighbour_admits(struct proxy *p, const struct addr *server, bool is_cat2, uint64_t lot);
+
 /* order.c: which targets are tried when. */
 
 /* Starts branches as order and Max-Breadth allow; when all have ended, sends the best response and releases. */
@@ -343,8 +396,8 @@ struct proxy_copy {
 /* Steps 1 to 6, 8 and 9: the copy as it will be sent. In scratch but for the wire. */
 MUST_USE int proxy_forward_build(const struct proxy_copy *copy, struct wire **ret_wire);
 /* The Via value that leads back to a listener, but for further parameters. */
-void proxy_via_put(struct buf *out, const struct proxy_listener *l, enum sip_transport transport,
-                   struct slice branch);
+void proxy_via_put(const struct proxy_opts *opts, struct buf *out, const struct proxy_listener *l,
+                   enum sip_transport transport, struct slice branch);
 /* As above, but over TCP instead of UDP when it is too long for that (section 18.1.1): copy->hop is changed
  * then and ret_by_size is true. */
 MUST_USE int proxy_forward_build_sized(struct proxy_copy *copy, struct wire **ret_wire, bool *ret_by_size);
@@ -449,6 +502,9 @@ enum proxy_verdict proxy_stateless_forward(struct proxy_context *c);
 MUST_USE bool proxy_stateless_send(struct proxy_branch *b, const struct sip_hop *hops, size_t n_hops);
 /* A response without a transaction; false: not to be forwarded. */
 bool proxy_stateless_response(struct proxy *p, struct sip_msg *response, const struct sip_hop *from);
+
+/* branch.c: does the server there want to be sent this request? */
+bool proxy_may_send(struct proxy_branch *b, const struct addr *server);
 
 /* reply.c */
 

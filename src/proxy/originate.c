@@ -192,7 +192,7 @@ static int build(const struct proxy_origination *o, const struct sip_hop *hop, s
     buf_lit(&out, " ");
     buf_put(&out, o->uri);
     buf_lit(&out, " SIP/2.0\r\nVia: ");
-    proxy_via_put(&out, l, (enum sip_transport)hop->transport, branch);
+    proxy_via_put(o->proxy->opts, &out, l, (enum sip_transport)hop->transport, branch);
     buf_lit(&out, "\r\n");
     buf_put(&out, o->rest);
     assert(!buf_failed(&out));
@@ -273,6 +273,8 @@ void proxy_origin_response(struct proxy_user *user, struct sip_msg *response)
 {
     struct proxy_origination *o = origination_of(user);
 
+    if (o->client)
+        proxy_neighbour_heard(o->proxy, txn_client_hop(o->client), response);
     if (response->status == 503)
         fail_over(o, 503, response);
     else if (response->status >= 200)

@@ -262,7 +262,9 @@ int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports, st
     list_init(&p->backups);
     for (size_t i = 0; i < PROXY_LOG_KINDS; i++)
         p->limiters[i].per_second = PROXY_LOG_PER_SECOND;
-    rc = init_tables(p);
+    rc = proxy_admit_init(p);
+    if (rc == 0)
+        rc = init_tables(p);
     if (rc < 0)
         goto out;
     arena_pool_init(&p->requests, opts->arena_budget_bytes);
@@ -271,8 +273,9 @@ int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports, st
     pool_init(&p->links, sizeof(struct proxy_link), opts->max_transactions);
     pool_init(&p->owns, sizeof(struct proxy_own), opts->max_transactions);
     *ret_proxy = p;
-    p = NULL;
+    return 0;
 out:
+    proxy_admit_done(p);
     mem_free(p);
     return rc;
 }
@@ -297,6 +300,8 @@ void proxy_free(struct proxy *p)
     pool_done(&p->owns);
     map_done(&p->own);
     map_done(&p->waits);
+    proxy_admit_done(p);
+    proxy_neighbours_done(p);
     mem_free(p);
 }
 
@@ -331,6 +336,7 @@ void proxy_advance(struct proxy *p, ms_t now_ms, unix_s_t now_s)
     p->now_s = now_s;
     run_timers(p, now_ms);
     timer_wheel_advance(&p->wheel, now_ms);
+    proxy_admit_tick(p);
 }
 
 ms_t proxy_next_ms(const struct proxy *p)
@@ -385,9 +391,14 @@ static void begin(struct proxy *p, const struct proxy_arrival *arrival, bool is_
 {
     struct proxy_context *c;
 
-    if (p->draining && begins_something(arrival->msg)) {
-        proxy_reply_unavailable(p, arrival, "draining (21.5.4)");
-        return;
+    pressure_count(&p->pressure);
+    if (begins_something(arrival->msg)) {
+        if (p->draining) {
+            proxy_reply_unavailable(p, arrival, "draining (21.5.4)");
+            return;
+        }
+        if (!proxy_admit(p, arrival))
+            return;
     }
     c = proxy_context_new(p, arrival, is_stateless);
     if (!c) {
@@ -417,6 +428,8 @@ static int arrive(struct proxy *p, struct sip_msg *msg, const struct sip_hop *fr
     rc = sip_via_route_tag(via, &from->addr, &p->scratch, &arrival.top_via);
     if (rc == 0 && via->has_keep)
         rc = proxy_keep_answer(p, &arrival.top_via);
+    if (rc == 0)
+        rc = proxy_oc_arrive(p, via, &arrival);
     if (rc == 0)
         *ret_arrival = arrival;
     return rc;

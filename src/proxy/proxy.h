@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "proxy/chain.h"
 #include "proxy/ports.h"
+#include "proxy/pressure.h"
 #include "sip/limits.h"
 #include "sip/msg.h"
 #include "txn/txn.h"
@@ -90,7 +91,12 @@ struct proxy_opts {
                                 max_breadth * max_spirals requests come of it (order.c) */
     unsigned path_mtu_bytes; /* section 18.1.1: 1500 when unknown: over 1300 octets goes by TCP */
     uint32_t flow_timer_s;   /* RFC 5626 section 5.4: Flow-Timer; 0: none */
-    unsigned retry_after_s;  /* in the 503 while draining or shedding */
+    unsigned
+        retry_after_s; /* in the 503 while draining or shedding; under overload the mean of what is drawn */
+    struct pressure_opts pressure;         /* when new requests are refused for overload */
+    const struct slice *emergency_numbers; /* user parts of a Request-URI that never are */
+    size_t n_emergency_numbers;
+    bool is_oc_off; /* nothing is asked or told by RFC 7339 */
     size_t max_transactions;
     size_t arena_budget_bytes;
     struct slice server_name; /* Server header of our responses; empty: none */
@@ -129,6 +135,9 @@ void proxy_advance(struct proxy *proxy, ms_t now_ms, unix_s_t now_s);
 /* When proxy_advance must be called again at the latest; MS_NEVER when nothing waits. */
 ms_t proxy_next_ms(const struct proxy *proxy);
 
+/* What is received from now on has waited for so long between the time when it was there to be read and now; lost:
+ * so many more than when it was last said found no room before they could be read. Never said: nothing waits. */
+void proxy_waited(struct proxy *proxy, uint32_t waited_us, uint64_t lost);
 /* One whole message: a datagram, or a frame of a stream. from: the peer, the listener it came to and the flow
  * it came by. bytes need to live only during the call. */
 void proxy_receive(struct proxy *proxy, struct slice bytes, const struct sip_hop *from, bool datagram);

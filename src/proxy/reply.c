@@ -22,7 +22,7 @@ static bool is_extra(const struct sip_extra *extra)
     return extra && (extra->id != SIP_HDR_OTHER || !slice_is_null(extra->name));
 }
 
-static int build(const struct proxy *p, struct sip_msg *request, struct slice top_via,
+static int build(struct proxy *p, struct sip_msg *request, struct slice top_via, const struct sip_hop *to,
                  const struct local_response *r, struct wire **ret_wire)
 {
     struct sip_extra extra[PROXY_EXTRAS_MAX + 2] = {0};
@@ -36,7 +36,10 @@ static int build(const struct proxy *p, struct sip_msg *request, struct slice to
         .top_via = top_via,
     };
     size_t n = 0;
+    int rc = proxy_oc_fill(p, to, &args.top_via);
 
+    if (rc < 0)
+        return rc;
     for (const struct sip_extra *e = r->extra; is_extra(e); e++) {
         assert(n < PROXY_EXTRAS_MAX);
         extra[n++] = *e;
@@ -80,7 +83,7 @@ static int build_for_arrival(struct proxy *p, const struct proxy_arrival *arriva
 {
     char to_tag[PROXY_TO_TAG_BYTES];
     const struct local_response response = {status, phrase, to_tag_of(p, arrival->msg, to_tag), extra};
-    int rc = build(p, arrival->msg, arrival->top_via, &response, ret_wire);
+    int rc = build(p, arrival->msg, arrival->top_via, &arrival->reply_hop, &response, ret_wire);
 
     if (rc == 0)
         counter_inc(p->counters, COUNTER_RESPONSES_LOCAL);
@@ -136,7 +139,7 @@ static int respond(struct proxy_context *c, const struct local_response *r)
 {
     struct proxy *p = c->req.proxy;
     struct wire *wire;
-    int rc = build(p, &c->req.msg, c->req.top_via, r, &wire);
+    int rc = build(p, &c->req.msg, c->req.top_via, &c->reply_hop, r, &wire);
 
     if (rc < 0)
         return rc;

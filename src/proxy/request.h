@@ -61,6 +61,7 @@ enum proxy_try {
     PROXY_TRY_ANSWERED,    /* by a final response */
     PROXY_TRY_SILENT,      /* nothing came in time, or nothing more than provisional responses */
     PROXY_TRY_UNREACHABLE, /* it has no address, or the network did not take the request (section 16.9) */
+    PROXY_TRY_SPARED,      /* it has asked for less than there is to send (RFC 7339) */
     PROXY_TRY_DROPPED,     /* that says nothing about the target: cancelled, no memory here */
 };
 

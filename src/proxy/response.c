@@ -3,6 +3,7 @@
  * never rewritten: where the two sides differ there are two of them (RFC 5658 section 5). */
 #include "proxy/best.h"
 #include "proxy/internal.h"
+#include "sip/oc.h"
 
 /* Steps 3 and 9 */
 
@@ -24,6 +25,8 @@ int proxy_response_strip(struct proxy *p, struct sip_msg *response, const struct
     is_for_us_alone = !sip_edit_pop_values(&edit, SIP_HDR_VIA, 1);
     if (is_for_us_alone)
         return ERR_NOTFOUND;
+    if (!p->opts->is_oc_off)
+        sip_oc_replace(&edit, proxy_oc_answer(p, to));
     proxy_response_edit(p, response, to, &edit);
     if (sip_transport_is_reliable((enum sip_transport)to->transport))
         sip_edit_fix_content_length(&edit);
@@ -277,6 +280,13 @@ static const char *why_best(const struct proxy_context *c)
     return c->best.why ? c->best.why : "no final response (16.7 step 6)";
 }
 
+/* RFC 7339 section 5.10: "reject these requests with a "503 (Service Unavailable)" response without the Retry-After
+ * header". */
+static bool is_spared(const struct proxy_context *c)
+{
+    return !c->best.wire && c->best.from && c->best.from->is_spared;
+}
+
 void proxy_response_send_best(struct proxy_context *c)
 {
     struct proxy_request *req = &c->req;
@@ -290,7 +300,7 @@ void proxy_response_send_best(struct proxy_context *c)
     else if (status == 430 && req->domain)
         /* RFC 5626 section 11.5: "Endpoints should never receive a 430 response." */
         (void)proxy_reply(req, 480, SLICE_NULL, NULL, "no way to the client is left (RFC 5626 section 7)");
-    else if (status == 503)
+    else if (status == 503 && !is_spared(c))
         /* "SHOULD NOT forward it upstream ... the proxy SHOULD generate a 500 response and forward that
          * upstream." */
         (void)proxy_reply(req, 500, SLICE_NULL, NULL, why_best(c));

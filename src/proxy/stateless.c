@@ -3,7 +3,9 @@
  * request came by, travels in a parameter of our Via (section 16.1; RFC 3581 section 4 suggests as much),
  * signed:
  *
- *     ;vd=LLFFFFFFFFFFFFFFFF-SSSSSSSSSSSSSSSS     listener, flow, signature */
+ *     ;vd=LLFFFFFFFFFFFFFFFF-SSSSSSSSSSSSSSSS     listener, flow, signature
+ *
+ * An `o` in place of the dash: who is upstream wants to hear of overload (RFC 7339). */
 #include "base/num.h"
 #include "proxy/internal.h"
 #include "sip/via_route.h"
@@ -18,6 +20,7 @@
 struct way_back {
     uint16_t listener;
     uint64_t flow;
+    bool wants_oc;
     struct addr addr; /* where the next Via leads: signed, not written */
 };
 
@@ -30,6 +33,7 @@ static uint64_t sign(const struct proxy *p, struct slice branch, const struct wa
     hash_add_nocase(&st, branch);
     hash_add_u64(&st, way->listener);
     hash_add_u64(&st, way->flow);
+    hash_add_u64(&st, way->wants_oc);
     if (way->flow == SIP_FLOW_NONE) {
         hash_add(&st, slice_make((const char *)way->addr.ip, sizeof(way->addr.ip)));
         hash_add_u64(&st, way->addr.port);
@@ -47,7 +51,7 @@ static struct slice format_param(const struct proxy *p, struct slice branch, con
     *at++ = digits[way->listener >> 4 & 15];
     *at++ = digits[way->listener & 15];
     num_format_hex64(way->flow, at);
-    at[FLOW_CHARS] = '-';
+    at[FLOW_CHARS] = way->wants_oc ? 'o' : '-';
     num_format_hex64(sign(p, branch, way), at + FLOW_CHARS + 1);
     return slice_make(out, PARAM_BYTES);
 }
@@ -65,7 +69,7 @@ static bool read_param(const struct proxy *p, const struct sip_via *via, const s
         num_parse_hex64(slice_sub(value, LISTENER_CHARS, LISTENER_CHARS + FLOW_CHARS), &flow) < 0 ||
         num_parse_hex64(slice_sub(value, LISTENER_CHARS + FLOW_CHARS + 1, VALUE_BYTES), &signature) < 0)
         return false;
-    way = (struct way_back){(uint16_t)listener, flow, *addr};
+    way = (struct way_back){(uint16_t)listener, flow, value.ptr[LISTENER_CHARS + FLOW_CHARS] == 'o', *addr};
     if (signature != sign(p, via->branch, &way) || way.listener >= p->opts->n_listeners)
         return false;
     *ret_way = way;
@@ -187,13 +191,18 @@ static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
 {
     struct proxy_context *c = b->context;
     struct proxy *p = c->req.proxy;
-    const struct way_back way = {c->reply_hop.listener, c->reply_hop.flow, c->reply_hop.addr};
+    const struct way_back way = {c->reply_hop.listener, c->reply_hop.flow, c->reply_hop.wants_oc,
+                                 c->reply_hop.addr};
     struct proxy_copy copy = {.context = c, .target = b->target, .hop = *hop, .max_breadth = b->breadth};
     char param[PARAM_BYTES];
     struct wire *wire;
     bool is_by_size;
     int rc = proxy_listener_choose(p, hop, c->prefer_listener, c->req.from.listener, &copy.hop.listener);
 
+    if (rc == 0 && !proxy_may_send(b, &hop->addr)) {
+        b->is_spared = true;
+        rc = ERR_DENIED;
+    }
     if (rc == 0)
         rc = make_branch(b);
     if (rc < 0)
@@ -237,6 +246,9 @@ bool proxy_stateless_send(struct proxy_branch *b, const struct sip_hop *hops, si
         proxy_context_release(c);
     else if (rc == ERR_NOMEM)
         (void)proxy_shed(&c->req, "no memory for a transaction");
+    else if (b->is_spared)
+        (void)proxy_reply(&c->req, 503, SLICE_NULL, NULL,
+                          "the next hop wants fewer requests (RFC 7339 section 5.10)");
     else
         (void)proxy_reply(&c->req, 500, SLICE_NULL, NULL,
                           "the next hop cannot be reached (16.9, 16.7 step 6)");
@@ -262,6 +274,7 @@ static int find_way_back(struct proxy *p, const struct sip_via *ours, const stru
         hop.listener = way.listener;
         hop.transport = proxy_listener_at(p, way.listener)->transport;
         hop.flow = way.flow;
+        hop.wants_oc = way.wants_oc;
         if (hop.flow != SIP_FLOW_NONE)
             rc = 0;
     } else if (!proxy_listener_at(p, came_to)->stateless) {
@@ -288,6 +301,7 @@ bool proxy_stateless_response(struct proxy *p, struct sip_msg *response, const s
         find_way_back(p, ours, &next, from->listener, &hop) < 0 ||
         proxy_response_strip(p, response, &hop, &wire) < 0)
         return false;
+    proxy_neighbour_hear(p, &from->addr, ours);
     proxy_send_quietly(p, &hop, wire);
     wire_unref(wire);
     counter_inc(p->counters, COUNTER_RESPONSES_FORWARDED);

@@ -20,6 +20,7 @@ struct sip_hop {
     uint8_t transport; /* enum sip_transport */
     /* It came from a peer that has proved to be one of those the configuration trusts by name. */
     bool is_trusted : 1;
+    bool wants_oc : 1; /* it sends less when told so in the Via of a response (RFC 7339) */
     bool
         flow_only : 1; /* by this very connection, from this very peer (if addr says who), or not at all: where a client is reached that
                           nobody could connect to (RFC 5626 section 5.3.1). Without a connection it changes nothing. */

@@ -197,9 +197,10 @@ void connection_shut(struct connection *c)
 static void on_receive(void *ctx, struct net_stream *stream, struct slice data)
 {
     struct connection *c = ctx;
-    (void)stream;
     if (c->doomed || c->closing)
         return;
+    if (c->owner->ops->waited != NULL)
+        c->owner->ops->waited(c->owner->ctx, net_stream_waited_us(stream), 0);
     c->last_octet_ms = connection_now_ms(c);
     c->framing->receive(c, data);
 }

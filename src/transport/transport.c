@@ -426,6 +426,14 @@ static void on_stun(struct listener *listener, struct slice data, const struct a
     wire_unref(wire);
 }
 
+static void on_waited(void *ctx, struct net_udp *udp, uint32_t waited_us, uint32_t lost)
+{
+    struct listener *listener = ctx;
+    (void)udp;
+    if (listener->transport->opts.ops->waited != NULL)
+        listener->transport->opts.ops->waited(listener->transport->opts.ctx, waited_us, lost);
+}
+
 static void on_datagram(void *ctx, struct net_udp *udp, struct slice data, const struct addr *from)
 {
     struct listener *listener = ctx;
@@ -466,8 +474,10 @@ static void on_datagram_refused(void *ctx, struct net_udp *udp, const struct add
     listener->transport->opts.ops->refused(listener->transport->opts.ctx, head);
 }
 
-static const struct net_udp_ops udp_ops = {
-    .receive = on_datagram, .send_failed = on_datagram_failed, .refused = on_datagram_refused};
+static const struct net_udp_ops udp_ops = {.waited = on_waited,
+                                           .receive = on_datagram,
+                                           .send_failed = on_datagram_failed,
+                                           .refused = on_datagram_refused};
 static const struct net_tcp_listener_ops tcp_ops = {.accept = on_accept};
 
 /* ---- life ---- */

@@ -80,7 +80,8 @@ def test_a_phone_at_home_and_one_at_the_edge(home_and_edge):
 def test_a_closed_connection_is_480_at_once_and_the_phone_comes_back(chain, home_and_edge, phone):
     home, edge = chain
     alice, bob = home_and_edge
-    bob.stream().part()
+    bob.stream().close()
+    edge.catch_up()
     began = time.monotonic()
     assert alice.final(alice.invite(bob.aor)).status == 480
     assert time.monotonic() - began < patience(2)
@@ -98,7 +99,8 @@ def test_two_flows_the_second_takes_over(chain, phone):
     register(first, 1)
     time.sleep(1.1)
     register(second, 2)
-    second.stream().part()
+    second.stream().close()
+    edge.catch_up()
     hang_up(*call(alice, first))
 
 

@@ -62,7 +62,8 @@ def test_a_callee_who_registered_over_tcp_is_called_by_a_new_connection_when_his
     caller, callee = new_phone(), new_phone(transport="tcp")
     assert callee.register().status == 200
     first = callee.stream()
-    first.part()
+    first.close()
+    callee.proxy.catch_up()
     invite = caller.invite(callee.aor)
     arrived = callee.expect("INVITE")
     assert arrived.source[0] == "tcp" and arrived.source[1] is not first
@@ -74,7 +75,8 @@ def test_a_call_survives_the_loss_of_the_callers_connection(new_phone):
     caller, callee = new_phone(transport="tcp"), new_phone(transport="tcp")
     callee.register()
     near, far = call(caller, callee)
-    caller.stream().part()
+    caller.stream().close()
+    caller.proxy.catch_up()
     hang_up(far, near)
 
 

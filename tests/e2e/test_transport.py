@@ -56,7 +56,8 @@ def test_18_2_2_a_response_to_a_closed_connection_goes_to_the_sent_by_port_by_a_
     callee.register()
     invite = caller.invite(callee.aor)
     arrived = callee.expect("INVITE")
-    caller.stream().part()
+    caller.stream().close()
+    caller.proxy.catch_up()
     callee.reply(arrived, 486)
     refusal = caller.expect(486, branch=invite.branch)
     assert refusal.source[1] is not caller._outgoing

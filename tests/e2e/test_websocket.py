@@ -4,9 +4,11 @@ import time
 
 import pytest
 
+from harness import proxy as proxies
 from harness import sip
 from harness.env import patience, poll, slow_ms
 from harness.phone import Phone, answer, call, cancel, hang_up, ring
+from harness.ports import Ports
 from harness.proxy import Listener, loopback_listeners
 from harness.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Refused, WebPhone, certificate, frame, route_uris
 
@@ -15,18 +17,26 @@ pytestmark = pytest.mark.viaduct
 KINDS = ["ws", "wss"]
 
 
+def web_options(ports, folder, limits=None, **websocket):
+    extra = {"websocket": websocket, "tls": certificate(folder), "limits": limits}
+    listeners = loopback_listeners(ports) + [Listener(transport, "127.0.0.1", ports.take()) for transport in KINDS]
+    return {"listeners": listeners, "extra": {key: value for key, value in extra.items() if value}}
+
+
 @pytest.fixture
 def web_proxy(start_proxy, ports, folder):
     """web_proxy(**settings of websocket:) also listens with ws and wss."""
+    return lambda **settings: start_proxy(**web_options(ports, folder, **settings))
 
-    def start(limits=None, **websocket):
-        listeners = loopback_listeners(ports)
-        listeners += [Listener(transport, "127.0.0.1", ports.take()) for transport in KINDS]
-        extra = {"websocket": websocket, "tls": certificate(folder), "limits": limits}
-        extra = {key: value for key, value in extra.items() if value}
-        return start_proxy(listeners=listeners, extra=extra)
 
-    return start
+@pytest.fixture(scope="module")
+def choosy_proxy(module_folder):
+    """One proxy for all that it is to refuse."""
+    held = Ports()
+    made = proxies.make(proxies.Options(**web_options(held, module_folder, path="/sip")), module_folder).set_up().start()
+    yield made
+    made.stop()
+    held.close()
 
 
 @pytest.fixture
@@ -247,7 +257,7 @@ def test_18_2_2_the_answer_to_a_page_that_is_gone_is_not_sent_elsewhere(web_prox
 
 
 def test_7118_6_a_page_that_says_nothing_is_pinged_and_lives_on(web_proxy, web_phone, phone):
-    proxy = web_proxy(ping_interval="300ms", ping_timeout=slow_ms(1000))
+    proxy = web_proxy(ping_interval="300ms", ping_timeout=slow_ms(400))
     alice, bob = web_phone(proxy, "alice"), phone(proxy, "bob")
     alice.register(), bob.register()
     assert poll(lambda: alice.pump(0.1) or alice.stream().count(PING) >= 3, 5)
@@ -339,8 +349,8 @@ def test_a_page_that_does_not_read_is_cut_off_and_nobody_waits_for_it(web_proxy,
     ],
     ids=lambda value: "" if isinstance(value, int) else "-".join(map(str, value)),
 )
-def test_6455_4_2_1_a_bad_handshake_is_refused_and_closed(web_proxy, web_phone, transport, request_, status):
-    alice = web_phone(web_proxy(path="/sip"), "alice", transport=transport, path="/sip")
+def test_6455_4_2_1_a_bad_handshake_is_refused_and_closed(choosy_proxy, web_phone, transport, request_, status):
+    alice = web_phone(choosy_proxy, "alice", transport=transport, path="/sip")
     with pytest.raises(Refused) as refused:
         alice.connect(**request_)
     assert refused.value.status == status

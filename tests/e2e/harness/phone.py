@@ -501,14 +501,6 @@ class Stream:
         self.closed = True
         self.sock.close()
 
-    def part(self):
-        """Ends it, and waits until the proxy has noticed and ended its side."""
-        with contextlib.suppress(ConnectionError):
-            self.sock.shutdown(socket.SHUT_WR)
-            while self.sock.recv(1 << 16):
-                pass
-        self.close()
-
     def reset(self):
         """Ends it at once, for both directions."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, self._RESET)

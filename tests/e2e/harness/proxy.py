@@ -157,6 +157,11 @@ class Proxy:
             except OSError:
                 return False
 
+    def catch_up(self):
+        """Each of its workers has seen what has happened up to now: a connection that was closed, say. One of these many
+        requests is its own, by the Call-ID or by the port."""
+        assert all([self.answers_options() for _ in range(16)])
+
     def rss_kb(self):
         """Resident memory of the process in KiB."""
         with open(f"/proc/{self.process.pid}/status") as status:

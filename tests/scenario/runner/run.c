@@ -1,5 +1,6 @@
 #include "run.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -405,6 +406,19 @@ static bool run_drain(struct run *run, const struct stmt *stmt)
     return true;
 }
 
+/* What comes from now on has waited for so long. */
+static bool run_waited(struct run *run, const struct stmt *stmt)
+{
+    ms_t waited_ms;
+    uint64_t lost = 0;
+
+    if (stmt->n_words < 2 || !setup_parse_ms(stmt->words[1].text, &waited_ms) ||
+        (stmt->n_words > 2 && num_parse_u64(stmt->words[2].text, UINT32_MAX, &lost) < 0))
+        return run_bad_script(run, stmt, "waited TIME [LOST]");
+    proxy_waited(run->world.proxy, (uint32_t)waited_ms * 1000, lost);
+    return true;
+}
+
 /* The process dies and comes back: all is forgotten but the configuration, its secret and the stored
  * bindings. */
 static bool run_restart(struct run *run, const struct stmt *stmt)
@@ -448,6 +462,7 @@ static const struct {
     {"close", run_close},
     {"resolve", run_resolve},
     {"drain", run_drain},
+    {"waited", run_waited},
     {"restart", run_restart},
     {"hold", run_hold},
     {"release", run_release},

@@ -9,6 +9,7 @@
 #define ICMP_QUOTED_BYTES    548 /* what RFC 1812 section 4.3.2.3 lets a router quote */
 
 static const struct proxy_ports ports;
+static const struct slice emergency_numbers[] = {{"112", 3}, {"911", 3}};
 
 void world_init(struct world *w, uint64_t seed)
 {
@@ -27,6 +28,9 @@ void world_init(struct world *w, uint64_t seed)
         .path_mtu_bytes = 1500,
         .retry_after_s = 10,
         .max_transactions = 10000,
+        .pressure = {.target_us = 10000, .interval_ms = 100},
+        .emergency_numbers = emergency_numbers,
+        .n_emergency_numbers = sizeof(emergency_numbers) / sizeof(emergency_numbers[0]),
         .arena_budget_bytes = 64u << 20,
         .server_name = SLICE(""),
         .secret = {0x0123456789abcdef, 0xfedcba9876543210},

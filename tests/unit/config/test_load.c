@@ -237,12 +237,12 @@ static void each_mistake_names_file_line_key_and_remedy(void **state)
         {"auth: { algorithms: [] }\n", "c.yaml:10: auth.algorithms: is an empty list; give at least one\n"},
         {"1: 2\n", "c.yaml:10: 1: unknown key; the keys here are workers, listeners, domains, aliases, "
                    "trusted, tls, websocket, groups, routes, store, "
-                   "registrar, edge, auth, proxy, timers, limits, dns, log, stop\n"},
+                   "registrar, edge, auth, proxy, timers, limits, overload, dns, log, stop\n"},
         {"\"a\\nb\\e\": 2\n",
          "c.yaml:10: \"a\\x0Ab\\x1B\": unknown key; the keys here are workers, listeners, domains, "
          "aliases, trusted, tls, websocket, groups, routes, store, registrar, edge, auth, proxy, timers, "
          "limits, "
-         "dns, log, stop\n"},
+         "overload, dns, log, stop\n"},
     };
 
     (void)state;
@@ -312,7 +312,7 @@ static void the_whole_must_be_a_mapping_with_listeners(void **state)
          "listeners, domains, aliases, trusted, tls, websocket, groups, routes, store, registrar, edge, "
          "auth, "
          "proxy, timers, "
-         "limits, dns, log, "
+         "limits, overload, dns, log, "
          "stop\n"},
         {"listeners: [ { address: 192.0.2.1 } ]\ndomains: [ { name: a.example } ]\n",
          "c.yaml:1: listeners[0]: has no \"transport\"; add it: write one of udp, tcp, tls, ws, wss\n"},

@@ -206,6 +206,84 @@ static void test_readers_see_whole_records_while_they_change(void **state)
     assert_int_equal(mem_held_bytes(), 0);
 }
 
+static struct location_record *contact_new(unsigned user, unsigned contact)
+{
+    char uri[32];
+    struct location_binding b = {.call_id = SLICE("c"), .cseq = contact};
+    struct location_record *record;
+    struct user u;
+
+    snprintf(uri, sizeof(uri), "sip:%u@h", contact);
+    b.uri = slice_from_cstr(uri);
+    assert_int_equal(location_record_new(aor_of(user, &u), &b, 1, &record), 0);
+    return record;
+}
+
+/* As the rows of a database come: those of one address-of-record near to or far from each other, and more of them than the table
+ * was made for. */
+static void test_filling_joins_the_bindings_of_an_address_in_order(void **state)
+{
+    struct location_store_fill fill = {0};
+    struct user u;
+
+    (void)state;
+    assert_int_equal(location_store_new(&key, 0, &fill.store), 0);
+    for (unsigned contact = 0; contact < 3; contact++)
+        for (unsigned i = 0; i < USERS; i++)
+            assert_int_equal(location_store_fill_add(&fill, contact_new(i, contact)), 0);
+    for (unsigned contact = 3; contact < 6; contact++)
+        assert_int_equal(location_store_fill_add(&fill, contact_new(7, contact)), 0);
+    assert_int_equal(location_store_fill_end(&fill), 0);
+    assert_int_equal(fill.skipped, 0);
+    assert_int_equal(location_store_count_aors(fill.store), USERS);
+    assert_int_equal(location_store_count_bindings(fill.store), 3 * USERS + 3);
+    for (unsigned i = 0; i < USERS; i++) {
+        const struct location_record *record = location_store_peek(fill.store, aor_of(i, &u));
+
+        assert_non_null(record);
+        assert_int_equal(record->count, i == 7 ? 6 : 3);
+        for (unsigned k = 0; k < record->count; k++)
+            assert_int_equal(location_record_get(record, k).cseq, k);
+    }
+    location_store_free(fill.store);
+    assert_int_equal(mem_held_bytes(), 0);
+}
+
+static void test_filling_leaves_out_what_is_too_much_of_one_address(void **state)
+{
+    struct location_store_fill fill = {0};
+
+    (void)state;
+    assert_int_equal(location_store_new(&key, 0, &fill.store), 0);
+    for (unsigned i = 0; i < LOCATION_CONTACTS_MAX + 5; i++)
+        assert_int_equal(location_store_fill_add(&fill, contact_new(1, i)), 0);
+    assert_int_equal(location_store_fill_add(&fill, contact_new(2, 0)), 0);
+    assert_int_equal(location_store_fill_end(&fill), 0);
+    assert_int_equal(fill.skipped, 5);
+    assert_int_equal(location_store_count_bindings(fill.store), LOCATION_CONTACTS_MAX + 1);
+    location_store_free(fill.store);
+    assert_int_equal(mem_held_bytes(), 0);
+}
+
+static void test_filling_without_memory_keeps_what_there_is(void **state)
+{
+    struct location_store_fill fill = {0};
+    struct location_record *second;
+    struct user u;
+
+    (void)state;
+    assert_int_equal(location_store_new(&key, 0, &fill.store), 0);
+    assert_int_equal(location_store_fill_add(&fill, contact_new(1, 0)), 0);
+    second = contact_new(1, 1);
+    assert_int_equal(location_store_fill_add(&fill, second), 0);
+    mem_fail_after(0);
+    assert_int_equal(location_store_fill_end(&fill), ERR_NOMEM);
+    mem_fail_after(-1);
+    assert_int_equal(location_store_peek(fill.store, aor_of(1, &u))->count, 1);
+    location_store_free(fill.store);
+    assert_int_equal(mem_held_bytes(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +292,9 @@ int main(void)
         cmocka_unit_test(test_a_full_arena_is_told),
         cmocka_unit_test(test_no_memory_for_a_store_leaks_nothing),
         cmocka_unit_test(test_readers_see_whole_records_while_they_change),
+        cmocka_unit_test(test_filling_joins_the_bindings_of_an_address_in_order),
+        cmocka_unit_test(test_filling_leaves_out_what_is_too_much_of_one_address),
+        cmocka_unit_test(test_filling_without_memory_keeps_what_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,8 @@ static inline void turn_for_ms(struct net_loop *loop, ms_t duration_ms)
 
     while (clock_monotonic_ms() < end_ms)
         net_loop_turn(loop, end_ms);
+    for (int i = 0; i < 3; i++) /* whatever there is, however long this process did not run */
+        net_loop_turn(loop, 0);
 }
 
 static inline bool ipv6_is_here(void)

@@ -156,11 +156,10 @@ static void without_file_descriptors_it_rests_instead_of_spinning_and_then_goes_
     kernel.error = EMFILE;
     kernel.failures = 1;
     fd = call(net_tcp_listener_addr(host.listener));
-    turn_for_ms(loop, 200);
-    assert_int_equal(kernel.calls, 1);
-    assert_int_equal(host.accepted, 0);
     turn_until(loop, host.accepted == 1);
     assert_true(clock_monotonic_ms() - start_ms >= NET_TCP_ACCEPT_REST_MS);
+    assert_in_range(kernel.calls, 2,
+                    3); /* in vain, and after the rest; a third finds that there are no more */
     close(fd);
     host_close(&host);
 }

@@ -358,7 +358,10 @@ static void s18_4_only_unreachable_and_parameter_problem_are_failures(void **sta
         kernel.icmp_type = cases[i].type;
         kernel.icmp_code = cases[i].code;
         send_text(&client, &nobody, SLICE("lost"), 5);
-        turn_for_ms(loop, 20);
+        if (cases[i].is_failure)
+            turn_until(loop, client.refused);
+        else
+            turn_for_ms(loop, 20);
         kernel.icmp_type = 0;
         if (client.refused != cases[i].is_failure)
             fail_msg("ICMP type %u code %u to %s", cases[i].type, cases[i].code, cases[i].address);

@@ -166,10 +166,11 @@ static int rig_default(void **state)
     return 0;
 }
 
-/* Turns the loop until the condition holds; fails after five seconds. */
+/* Turns the loop until the condition holds. */
+#define PATIENCE_MS 20000
 #define WAIT_FOR(condition)                                                                                  \
     do {                                                                                                     \
-        ms_t give_up = clock_monotonic_ms() + 5000;                                                          \
+        ms_t give_up = clock_monotonic_ms() + PATIENCE_MS;                                                   \
         while (!(condition)) {                                                                               \
             assert_true(clock_monotonic_ms() < give_up);                                                     \
             net_loop_turn(rig->loop, clock_monotonic_ms() + 5);                                              \
@@ -180,6 +181,8 @@ static void turn_for(ms_t ms)
 {
     for (ms_t end = clock_monotonic_ms() + ms; clock_monotonic_ms() < end;)
         net_loop_turn(rig->loop, clock_monotonic_ms() + 2);
+    for (int i = 0; i < 3; i++) /* whatever there is, however long this process did not run */
+        net_loop_turn(rig->loop, 0);
 }
 
 static int peer_connect(void)
@@ -202,7 +205,7 @@ static size_t peer_read(int fd, char *out, size_t want, bool *ret_end)
 {
     size_t got = 0;
     *ret_end = false;
-    for (ms_t give_up = clock_monotonic_ms() + 5000; got < want && clock_monotonic_ms() < give_up;) {
+    for (ms_t give_up = clock_monotonic_ms() + PATIENCE_MS; got < want && clock_monotonic_ms() < give_up;) {
         net_loop_turn(rig->loop, clock_monotonic_ms() + 2);
         ssize_t n = read(fd, out + got, want - got);
         if (n == 0 || (n < 0 && errno == ECONNRESET)) {
@@ -631,10 +634,26 @@ static int rig_small(void **state)
     (void)state;
     struct transport_limits limits = default_limits;
     limits.connections = 2;
-    limits.idle_ms = 150;
-    limits.partial_ms = 50;
     limits.input_buffer_bytes = 1000;
     limits.output_queue_bytes = 32 * 1024;
+    rig_start(limits, 8);
+    return 0;
+}
+
+static int rig_idle(void **state)
+{
+    (void)state;
+    struct transport_limits limits = default_limits;
+    limits.idle_ms = 150;
+    rig_start(limits, 8);
+    return 0;
+}
+
+static int rig_unfinished(void **state)
+{
+    (void)state;
+    struct transport_limits limits = default_limits;
+    limits.partial_ms = 50; /* and far less than what is idle has */
     rig_start(limits, 8);
     return 0;
 }
@@ -730,11 +749,11 @@ static void test_18_4_what_went_before_an_orderly_end_is_none(void **state)
 static void test_unfinished_message_closes(void **state)
 {
     (void)state;
-    int fd = peer_connect();
     ms_t start = clock_monotonic_ms();
+    int fd = peer_connect();
     peer_write(fd, options, 20);
     assert_true(peer_is_closed(fd));
-    assert_true(clock_monotonic_ms() - start < 150); /* before it would have been idle */
+    assert_true(clock_monotonic_ms() - start >= 50);
     close(fd);
 }
 
@@ -828,9 +847,9 @@ int main(void)
         TEST(test_connection_limit, rig_small),
         TEST(test_connection_limit_of_all_workers, rig_two_in_all),
         TEST(test_connection_limit_per_source, rig_one_per_source),
-        TEST(test_idle_connection_closes, rig_small),
-        TEST(test_18_4_what_went_before_an_orderly_end_is_none, rig_small),
-        TEST(test_unfinished_message_closes, rig_small),
+        TEST(test_idle_connection_closes, rig_idle),
+        TEST(test_18_4_what_went_before_an_orderly_end_is_none, rig_idle),
+        TEST(test_unfinished_message_closes, rig_unfinished),
         TEST(test_input_buffer_limit, rig_small),
         TEST(test_peer_that_does_not_read, rig_small),
         TEST(test_a_port_in_use_is_named, rig_default),

@@ -1,0 +1,174 @@
+/* Who is turned away under overload: requests that begin something, by a 503 without state. Never what belongs to
+ * something begun (a To tag, ACK, CANCEL, responses, retransmissions of what was taken), which would make the work
+ * already done useless; and never an emergency call. A REGISTER begins something: all phones of a site that
+ * register again at once are what overload mostly is (RFC 5390). */
+#include "base/mem.h"
+#include "base/num.h"
+#include "proxy/internal.h"
+
+#define REFUSALS          (1u << 14) /* remembered; a power of two */
+#define SECOND            1000u
+#define RETRY_AFTER_BYTES 20
+
+/* What was refused, so that another copy of it is refused as well, which may wait in the queue behind the first: its
+ * client has ended that transaction by then, and nobody would take the call. A newer one may take the place of
+ * an older. */
+struct proxy_refusal {
+    uint32_t check, at_s;
+};
+
+int proxy_admit_init(struct proxy *p)
+{
+    pressure_init(&p->pressure, &p->opts->pressure, p->wheel.now_ms);
+    p->refusals = mem_zalloc(REFUSALS * sizeof(*p->refusals));
+    return p->refusals ? 0 : ERR_NOMEM;
+}
+
+void proxy_admit_done(struct proxy *p)
+{
+    mem_free(p->refusals);
+}
+
+static void tell_change(struct proxy *p, enum pressure_change change)
+{
+    if (change == PRESSURE_BEGUN) {
+        counter_inc(p->counters, COUNTER_OVERLOADS);
+        p->n_refused = 0;
+        log_limited(&p->limiters[PROXY_LOG_OVERLOAD], LOG_WARN, "overload.begun",
+                    log_u64("worker", p->opts->worker), log_u64("waited_us", p->pressure.waited_us),
+                    log_cstr("effect", "new requests get 503, calls in progress go on"));
+    } else if (change == PRESSURE_ENDED) {
+        log_limited(&p->limiters[PROXY_LOG_OVERLOAD], LOG_WARN, "overload.ended",
+                    log_u64("worker", p->opts->worker), log_u64("refused", p->n_refused));
+    }
+}
+
+void proxy_waited(struct proxy *p, uint32_t waited_us, uint64_t lost)
+{
+    tell_change(p, pressure_note(&p->pressure, p->wheel.now_ms, waited_us, lost));
+}
+
+void proxy_admit_tick(struct proxy *p)
+{
+    if (pressure_is_felt(&p->pressure))
+        tell_change(p, pressure_tick(&p->pressure, p->wheel.now_ms));
+}
+
+/* RFC 5031 section 4.2: "sos" and what is below it. A URN's namespace and the service labels are compared without
+ * case (RFC 8141 section 3.1, RFC 5031 section 4.1). */
+static bool is_sos(struct slice ruri)
+{
+    const struct slice sos = SLICE("urn:service:sos");
+
+    return slice_starts_with_nocase(ruri, sos) && (ruri.len == sos.len || ruri.ptr[sos.len] == '.');
+}
+
+/* What is called: a user part, or the number of a tel URI, without the parameters that either may have (RFC 3966 section 3). */
+static struct slice number_of(struct sip_msg *request)
+{
+    const struct slice tel = SLICE("tel:");
+    const struct sip_uri *uri;
+    struct slice text = SLICE_NULL;
+
+    if (slice_starts_with_nocase(request->ruri, tel))
+        text = slice_sub(request->ruri, tel.len, request->ruri.len);
+    else if (sip_msg_ruri(request, &uri) == 0)
+        text = uri->user;
+    return slice_sub(text, 0, slice_find(text, ';'));
+}
+
+bool proxy_is_emergency(const struct proxy_opts *opts, struct sip_msg *request)
+{
+    struct slice number;
+
+    if (is_sos(request->ruri))
+        return true;
+    number = number_of(request);
+    for (size_t i = 0; i < opts->n_emergency_numbers; i++) {
+        if (slice_eq(number, opts->emergency_numbers[i]))
+            return true;
+    }
+    return false;
+}
+
+static struct proxy_refusal *place_of(struct proxy *p, uint64_t hash)
+{
+    return &p->refusals[hash & (REFUSALS - 1)];
+}
+
+/* 0 stands for "never". */
+static uint32_t now_s(const struct proxy *p)
+{
+    return (uint32_t)(p->wheel.now_ms / SECOND) + 1;
+}
+
+static bool is_copy_of_refused(struct proxy *p, uint64_t hash)
+{
+    const struct proxy_refusal *r = place_of(p, hash);
+
+    return r->at_s != 0 && r->check == (uint32_t)(hash >> 32) &&
+           now_s(p) - r->at_s <= 64 * p->opts->times.t1_ms / SECOND;
+}
+
+/* Copies of a request have the same top Via, others another (section 8.1.1.7). */
+static uint64_t hash_of(const struct proxy *p, struct sip_msg *request)
+{
+    const struct sip_via *via;
+
+    return sip_msg_top_via(request, &via) < 0 ? 0 : hash_siphash64(&p->branch_key, via->text);
+}
+
+/* Refused by this worker not long ago? Then there may be copies. */
+static bool may_be_copy(const struct proxy *p)
+{
+    return p->refused_s != 0 && now_s(p) - p->refused_s <= 64 * p->opts->times.t1_ms / SECOND;
+}
+
+static bool comes_by_proxy(const struct sip_msg *request)
+{
+    struct sip_values it = sip_values_of(request, SIP_HDR_VIA);
+    struct slice element;
+
+    return sip_values_next(&it, &element) == 0 && sip_values_next(&it, &element) == 0;
+}
+
+/* RFC 7339 section 5.10.2: "a 503 (Service Unavailable) response without the Retry-After header": to a server, for which
+ * the header would mean to send nothing at all for so long (section 21.5.4), in step with all others. A user agent that
+ * asked for itself is told when to ask again, each another time. */
+static bool has_retry_after(const struct proxy *p, const struct proxy_arrival *arrival)
+{
+    return p->opts->retry_after_s > 0 && !arrival->reply_hop.wants_oc && !comes_by_proxy(arrival->msg) &&
+           !proxy_is_trusted(p->opts, arrival->from);
+}
+
+static void refuse(struct proxy *p, const struct proxy_arrival *arrival, uint64_t hash)
+{
+    uint32_t mean_s = p->opts->retry_after_s;
+    uint64_t retry_after_s = mean_s - mean_s / 2 + hash % (mean_s + 1);
+    char digits[RETRY_AFTER_BYTES];
+    const struct sip_extra extra[] = {
+        {.id = SIP_HDR_RETRY_AFTER, .value = slice_make(digits, num_format_u64(retry_after_s, digits))},
+        {.id = SIP_HDR_OTHER}};
+
+    *place_of(p, hash) = (struct proxy_refusal){(uint32_t)(hash >> 32), now_s(p)};
+    p->refused_s = now_s(p);
+    p->n_refused++;
+    counter_inc(p->counters, COUNTER_OVERLOAD_REFUSED);
+    proxy_reply_stateless(p, arrival, 503, SLICE_NULL, has_retry_after(p, arrival) ? extra : NULL,
+                          "overload (21.5.4, RFC 7339 section 5.10.2)");
+}
+
+bool proxy_admit(struct proxy *p, const struct proxy_arrival *arrival)
+{
+    uint64_t hash;
+
+    if (!p->pressure.is_on && !may_be_copy(p))
+        return true;
+    hash = hash_of(p, arrival->msg);
+    if (!is_copy_of_refused(p, hash) &&
+        (proxy_is_emergency(p->opts, arrival->msg) ||
+         !pressure_refuses(&p->pressure, p->wheel.now_ms, arrival->reply_hop.wants_oc)))
+        return true;
+    refuse(p, arrival, hash);
+    return false;
+}

@@ -1,0 +1,62 @@
+/* Is this worker late? What waits tells: the time from when a message was there to be read until it is handled.
+ * A queue that has not been short for an interval is no burst, it is overload (the idea of CoDel, RFC 8289): then
+ * what begins something new and has waited for longer than the target is refused, and what is refused costs so
+ * little that the queue stays as long as the target says and all else goes to calls that will be completed. A process
+ * that is kept from running finds a queue, too, but one that it empties each time; nothing is refused then.
+ *
+ *     pressure_note(&pressure, now_ms, waited_us, lost)    before messages that came together are handled
+ *     pressure_count(&pressure)                            each request
+ *     pressure_refuses(&pressure, is_controlled)           each that begins something
+ *
+ * Without a clock: told the time, so the same calls give the same answers. */
+#ifndef PROXY_PRESSURE_H
+#define PROXY_PRESSURE_H
+
+#include "base/clock.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pressure_opts {
+    bool is_off;
+    uint32_t target_us; /* longer than this, messages ought not to wait */
+    ms_t interval_ms;   /* unless it is for a moment, shorter than this */
+};
+
+struct pressure {
+    const struct pressure_opts *opts;
+    uint32_t waited_us; /* what is being handled now */
+    uint32_t limit_us;  /* the target, or less where the kernel's queue holds less than the target */
+    bool is_on;         /* overloaded */
+    ms_t drained_ms;    /* when the queue was last as good as empty */
+    ms_t above_ms;      /* since when nothing has waited less than the limit; MS_NEVER: something has */
+    ms_t last_above_ms; /* when something last waited longer */
+    ms_t recovered_ms;  /* when limit_us was last raised */
+    ms_t counted_ms;    /* since when is counted: */
+    uint32_t n_requests, n_refused;
+    unsigned loss_permille; /* of all requests: how many fewer should come (RFC 7339 section 5.3) */
+    ms_t loss_ms;           /* since when loss_permille is so */
+};
+
+/* What pressure_note changed. */
+enum pressure_change { PRESSURE_SAME, PRESSURE_BEGUN, PRESSURE_ENDED };
+
+void pressure_init(struct pressure *pressure, const struct pressure_opts *opts, ms_t now_ms);
+/* Messages are handled from now on that have waited so long; lost: so many more than before found no room in the
+ * queue at all. */
+enum pressure_change pressure_note(struct pressure *pressure, ms_t now_ms, uint32_t waited_us, uint64_t lost);
+/* Time goes by, with messages or without. */
+enum pressure_change pressure_tick(struct pressure *pressure, ms_t now_ms);
+void pressure_count(struct pressure *pressure);
+/* Is what begins something new to be refused now? Counted, if so. is_controlled: it comes from a neighbour who
+ * sends less when told so (RFC 7339): he is believed until messages wait for twice the target. */
+bool pressure_refuses(struct pressure *pressure, ms_t now_ms, bool is_controlled);
+/* Overload, or the end of it, of which neighbours still hear. */
+static inline bool pressure_is_felt(const struct pressure *pressure)
+{
+    return pressure->is_on || pressure->loss_permille > 0;
+}
+/* The loss that is asked of neighbours, in percent. */
+unsigned pressure_loss_percent(const struct pressure *pressure);
+
+#endif

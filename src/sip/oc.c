@@ -1,0 +1,182 @@
+#include "sip/oc.h"
+#include "base/num.h"
+#include "sip/scan.h"
+
+#define SEQ_DIGITS_MAX 12 /* before the point */
+#define SEQ_PARTS_MAX  5  /* and behind it */
+
+/* Most Vias have none of it: looked for by the first letters, before anything is parsed. */
+static bool may_have(struct slice text)
+{
+    const char *p = text.ptr, *end = text.ptr + text.len;
+    while ((p = memchr(p, ';', (size_t)(end - p))) != NULL) {
+        for (p++; p < end && (uint8_t)*p <= ' '; p++)
+            ;
+        if (end - p > 1 && (p[0] | 0x20) == 'o' && (p[1] | 0x20) == 'c')
+            return true;
+        if (p == end)
+            break;
+    }
+    return false;
+}
+
+static bool is_algo(const struct sip_scan_param *param)
+{
+    return slice_eq_nocase(param->name, SLICE("oc-algo"));
+}
+
+static bool is_feedback(const struct sip_scan_param *param)
+{
+    return slice_eq_nocase(param->name, SLICE("oc")) || slice_eq_nocase(param->name, SLICE("oc-validity")) ||
+           slice_eq_nocase(param->name, SLICE("oc-seq"));
+}
+
+static struct slice unquote(struct slice value)
+{
+    bool is_quoted = value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"';
+    return is_quoted ? slice_sub(value, 1, value.len - 1) : value;
+}
+
+/* oc-algo = "oc-algo" EQUAL DQUOTE algo-list *(COMMA algo-list) DQUOTE */
+static bool has_loss(struct slice algorithms)
+{
+    struct slice rest = unquote(algorithms);
+    while (rest.len > 0) {
+        size_t end = slice_find(rest, ',');
+        if (slice_eq_nocase(slice_trim(slice_sub(rest, 0, end)), SLICE("loss")))
+            return true;
+        rest = slice_sub(rest, end + 1, rest.len);
+    }
+    return false;
+}
+
+static bool knows_loss(struct slice params)
+{
+    struct slice value;
+    return sip_param(params, SLICE("oc-algo"), &value) && has_loss(value);
+}
+
+bool sip_oc_is_asked(struct slice params)
+{
+    struct slice value;
+    return may_have(params) && sip_param(params, SLICE("oc"), &value) && value.len == 0 && knows_loss(params);
+}
+
+/* oc-seq = "oc-seq" EQUAL 1*12DIGIT "." 1*5DIGIT. As a fraction: .5 is more than .25. Section 4.4 calls the whole an
+ * "unsigned integer value", and one without a point is taken as such. */
+static bool read_seq(struct slice text, uint64_t *ret_seq)
+{
+    size_t point = slice_find(text, '.');
+    struct slice head = slice_sub(text, 0, point), parts = slice_sub(text, point + 1, text.len);
+    uint64_t number, part = 0;
+    if (head.len > SEQ_DIGITS_MAX || num_parse_u64(head, UINT64_MAX, &number) < 0)
+        return false;
+    if (point < text.len && (parts.len > SEQ_PARTS_MAX || num_parse_u64(parts, UINT64_MAX, &part) < 0))
+        return false;
+    for (size_t i = point < text.len ? parts.len : SEQ_PARTS_MAX; i < SEQ_PARTS_MAX; i++)
+        part *= 10;
+    *ret_seq = number * SIP_OC_SEQ_PARTS + part;
+    return true;
+}
+
+bool sip_oc_read(struct slice params, struct sip_oc *ret_oc)
+{
+    struct sip_oc oc = {.validity_ms = SIP_OC_VALIDITY_DEFAULT_MS};
+    uint32_t loss;
+    struct slice value;
+    if (!may_have(params) || !sip_param(params, SLICE("oc"), &value) || value.len == 0 ||
+        !knows_loss(params) || num_parse_u32(value, SIP_OC_LOSS_MAX, &loss) < 0)
+        return false;
+    oc.loss_percent = loss;
+    if (sip_param(params, SLICE("oc-validity"), &value) &&
+        num_parse_u32_saturate(value, UINT32_MAX, &oc.validity_ms) < 0)
+        return false;
+    if (sip_param(params, SLICE("oc-seq"), &value)) {
+        if (!read_seq(value, &oc.seq))
+            return false;
+        oc.has_seq = true;
+    }
+    *ret_oc = oc;
+    return true;
+}
+
+void sip_oc_put(const struct sip_oc *oc, struct buf *out)
+{
+    buf_lit(out, ";oc=");
+    buf_u64(out, oc->loss_percent);
+    buf_lit(out, ";oc-algo=\"loss\";oc-validity=");
+    buf_u64(out, oc->validity_ms);
+    if (oc->has_seq)
+        buf_printf(out, ";oc-seq=%llu.%05u", (unsigned long long)(oc->seq / SIP_OC_SEQ_PARTS),
+                   (unsigned)(oc->seq % SIP_OC_SEQ_PARTS));
+}
+
+static int find_params(struct slice via_text, struct sip_scan *ret_scan)
+{
+    struct sip_via via;
+    int rc = may_have(via_text) ? sip_via_parse(via_text, &via) : ERR_NOTFOUND;
+    if (rc == 0)
+        *ret_scan = sip_scan_of(via.params);
+    return rc;
+}
+
+int sip_oc_strip(struct slice via_text, struct arena *arena, struct slice *ret_text)
+{
+    struct sip_scan scan;
+    struct sip_scan_param param;
+    struct buf out;
+    char *memory;
+    const char *from = via_text.ptr;
+    *ret_text = via_text;
+    if (find_params(via_text, &scan) < 0)
+        return 0;
+    memory = arena_alloc(arena, via_text.len + 1);
+    if (memory == NULL)
+        return ERR_NOMEM;
+    buf_init(&out, memory, via_text.len + 1);
+    while (sip_scan_param(&scan, &param) == 0) {
+        if (!is_algo(&param) && !is_feedback(&param))
+            continue;
+        buf_put(&out, slice_make(from, (size_t)(param.text.ptr - from)));
+        from = param.text.ptr + param.text.len;
+    }
+    buf_put(&out, slice_make(from, (size_t)(via_text.ptr + via_text.len - from)));
+    *ret_text = buf_slice(&out);
+    return 0;
+}
+
+static void cut(struct sip_edit *edit, struct slice element, bool with_algo)
+{
+    struct sip_scan scan;
+    struct sip_scan_param param;
+    if (find_params(element, &scan) < 0)
+        return;
+    while (sip_scan_param(&scan, &param) == 0) {
+        if (is_feedback(&param) || (with_algo && is_algo(&param)))
+            sip_edit_replace(edit, param.text, slice_make("", 0));
+    }
+}
+
+static bool has_any(const struct sip_msg *msg)
+{
+    for (uint16_t i = msg->first[SIP_HDR_VIA]; i != SIP_HDR_NONE; i = msg->hdrs[i].next) {
+        if (may_have(sip_hdr_value(msg, &msg->hdrs[i])))
+            return true;
+    }
+    return false;
+}
+
+void sip_oc_replace(struct sip_edit *edit, struct slice answer)
+{
+    struct sip_values it = sip_values_of(edit->msg, SIP_HDR_VIA);
+    struct slice element;
+    if (answer.len == 0 && !has_any(edit->msg))
+        return;
+    if (sip_values_next(&it, &element) < 0)
+        return;
+    for (bool is_second = true; sip_values_next(&it, &element) == 0; is_second = false) {
+        cut(edit, element, is_second && answer.len > 0);
+        if (is_second && answer.len > 0)
+            sip_edit_replace(edit, slice_make(element.ptr + element.len, 0), answer);
+    }
+}
