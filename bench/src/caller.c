@@ -210,6 +210,7 @@ void caller_begin(struct load *l, struct call *call, struct slice credentials)
     if (buf_failed(&out))
         abort(); /* see put_or_abort */
     call->request_len = (uint16_t)out.len;
+    l->result->request_bytes = out.len;
     send_request(l, call, is_invite ? CALL_INVITE : CALL_OTHER);
 }
 
@@ -417,8 +418,11 @@ void caller_receive(void *ctx, size_t line, struct slice message)
         l->result->strays += l->is_warm;
         return;
     }
-    if (status >= 200)
-        on_final(l, call, message, status);
-    else
+    if (status < 200) {
         on_provisional(l, call, status);
+        return;
+    }
+    l->result->finals += l->is_warm;
+    l->result->final_bytes += l->is_warm ? message.len : 0;
+    on_final(l, call, message, status);
 }

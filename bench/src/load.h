@@ -58,9 +58,11 @@ struct load_result {
     double seconds;
     uint64_t completed, failed, refused; /* refused: a 503; its call is not among the failed */
     uint64_t not_started, timeouts, retransmissions, strays, unexpected, dropped;
-    uint64_t messages;      /* that came back */
-    uint64_t statuses[7];   /* of finals that failed a call, by class */
-    struct latency latency; /* from a call's first request to the answer to it: 200 */
+    uint64_t messages;            /* that came back */
+    uint64_t request_bytes;       /* of the first request of the last call */
+    uint64_t finals, final_bytes; /* that callers got */
+    uint64_t statuses[7];         /* of finals that failed a call, by class */
+    struct latency latency;       /* from a call's first request to the answer to it: 200 */
     uint64_t own_cpu_ns;
     struct process_cost server_before, server_after;
     uint64_t server_pss_first_bytes;   /* before the first message or connection */

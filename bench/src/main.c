@@ -251,12 +251,19 @@ static void print_result(const struct load_opts *o, const struct load_result *r)
     const struct {
         const char *name;
         uint64_t value;
-    } counts[] = {{"completed", r->completed},     {"failed", r->failed},
-                  {"refused", r->refused},         {"timeouts", r->timeouts},
-                  {"not_started", r->not_started}, {"retransmissions", r->retransmissions},
-                  {"strays", r->strays},           {"unexpected", r->unexpected},
-                  {"dropped", r->dropped},         {"in_progress_max", r->in_progress_max},
-                  {"messages", r->messages}};
+    } counts[] = {{"completed", r->completed},
+                  {"failed", r->failed},
+                  {"refused", r->refused},
+                  {"timeouts", r->timeouts},
+                  {"not_started", r->not_started},
+                  {"retransmissions", r->retransmissions},
+                  {"strays", r->strays},
+                  {"unexpected", r->unexpected},
+                  {"dropped", r->dropped},
+                  {"in_progress_max", r->in_progress_max},
+                  {"messages", r->messages},
+                  {"request_bytes", r->request_bytes},
+                  {"final_bytes", r->finals > 0 ? r->final_bytes / r->finals : 0}};
     printf("{\n  \"workload\": \"%s\",\n  \"transport\": \"%s\",\n", workload_names[o->workload],
            kind_names[o->kind]);
     if (o->kind != PORT_UDP)
@@ -353,6 +360,14 @@ static int forward_main(int argc, char **argv)
     return forward_run(&listen, &left, &right, &stop);
 }
 
+static const struct {
+    const char *name;
+    int (*main)(int argc, char **argv);
+} commands[] = {{"load", load_main},
+                {"forward", forward_main},
+                {"tls-server", tls_server_main},
+                {"commits", commits_main}};
+
 int main(int argc, char **argv)
 {
     /* Without SA_RESTART, so that a call that waits ends. */
@@ -363,14 +378,9 @@ int main(int argc, char **argv)
         fputs("viaduct-bench: OpenSSL cannot be started\n", stderr);
         return EX_SOFTWARE;
     }
-    if (argc > 1 && strcmp(argv[1], "load") == 0)
-        return load_main(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "forward") == 0)
-        return forward_main(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "commits") == 0)
-        return commits_main(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "tls-server") == 0)
-        return tls_server_main(argc - 1, argv + 1);
+    for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].main(argc - 1, argv + 1);
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         fputs(usage, stdout);
         return EX_OK;
