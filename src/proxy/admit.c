@@ -118,8 +118,7 @@ static uint64_t hash_of(const struct proxy *p, struct sip_msg *request)
     return sip_msg_top_via(request, &via) < 0 ? 0 : hash_siphash64(&p->branch_key, via->text);
 }
 
-/* Refused by this worker not long ago? Then there may be copies. */
-static bool may_be_copy(const struct proxy *p)
+bool proxy_admit_has_refused(const struct proxy *p)
 {
     return p->refused_s != 0 && now_s(p) - p->refused_s <= 64 * p->opts->times.t1_ms / SECOND;
 }
@@ -141,19 +140,35 @@ static bool has_retry_after(const struct proxy *p, const struct proxy_arrival *a
            !proxy_is_trusted(p->opts, arrival->from);
 }
 
-static void refuse(struct proxy *p, const struct proxy_arrival *arrival, uint64_t hash)
+uint64_t proxy_admit_retry_after_s(const struct proxy *p, uint64_t hash)
 {
     uint32_t mean_s = p->opts->retry_after_s;
-    uint64_t retry_after_s = mean_s - mean_s / 2 + hash % (mean_s + 1);
-    char digits[RETRY_AFTER_BYTES];
-    const struct sip_extra extra[] = {
-        {.id = SIP_HDR_RETRY_AFTER, .value = slice_make(digits, num_format_u64(retry_after_s, digits))},
-        {.id = SIP_HDR_OTHER}};
 
+    return mean_s - mean_s / 2 + hash % (mean_s + 1);
+}
+
+bool proxy_admit_is_refused(struct proxy *p, uint64_t hash, bool is_controlled)
+{
+    return is_copy_of_refused(p, hash) || pressure_refuses(&p->pressure, p->wheel.now_ms, is_controlled);
+}
+
+void proxy_admit_note_refused(struct proxy *p, uint64_t hash)
+{
     *place_of(p, hash) = (struct proxy_refusal){(uint32_t)(hash >> 32), now_s(p)};
     p->refused_s = now_s(p);
     p->n_refused++;
     counter_inc(p->counters, COUNTER_OVERLOAD_REFUSED);
+}
+
+static void refuse(struct proxy *p, const struct proxy_arrival *arrival, uint64_t hash)
+{
+    char digits[RETRY_AFTER_BYTES];
+    const struct sip_extra extra[] = {
+        {.id = SIP_HDR_RETRY_AFTER,
+         .value = slice_make(digits, num_format_u64(proxy_admit_retry_after_s(p, hash), digits))},
+        {.id = SIP_HDR_OTHER}};
+
+    proxy_admit_note_refused(p, hash);
     proxy_reply_stateless(p, arrival, 503, SLICE_NULL, has_retry_after(p, arrival) ? extra : NULL,
                           "overload (21.5.4, RFC 7339 section 5.10.2)");
 }
@@ -162,12 +177,12 @@ bool proxy_admit(struct proxy *p, const struct proxy_arrival *arrival)
 {
     uint64_t hash;
 
-    if (!p->pressure.is_on && !may_be_copy(p))
+    if (!p->pressure.is_on && !proxy_admit_has_refused(p))
         return true;
     hash = hash_of(p, arrival->msg);
-    if (!is_copy_of_refused(p, hash) &&
-        (proxy_is_emergency(p->opts, arrival->msg) ||
-         !pressure_refuses(&p->pressure, p->wheel.now_ms, arrival->reply_hop.wants_oc)))
+    if (!is_copy_of_refused(p, hash) && proxy_is_emergency(p->opts, arrival->msg))
+        return true;
+    if (!proxy_admit_is_refused(p, hash, arrival->reply_hop.wants_oc))
         return true;
     refuse(p, arrival, hash);
     return false;

@@ -305,10 +305,22 @@ MUST_USE int proxy_admit_init(struct proxy *p);
 void proxy_admit_done(struct proxy *p);
 /* Time went by. */
 void proxy_admit_tick(struct proxy *p);
+/* Is a request with this hash of its top Via refused at this time, or has it been? is_controlled: see pressure.h. */
+bool proxy_admit_is_refused(struct proxy *p, uint64_t hash, bool is_controlled);
+/* Has anything been, not long ago? Then there may be copies and ACKs of it. */
+bool proxy_admit_has_refused(const struct proxy *p);
+/* It has been. */
+void proxy_admit_note_refused(struct proxy *p, uint64_t hash);
+/* Half to one and a half times what is configured, the same for the same request. */
+uint64_t proxy_admit_retry_after_s(const struct proxy *p, uint64_t hash);
 /* A request that begins something. False: it has been answered 503. */
 bool proxy_admit(struct proxy *p, const struct proxy_arrival *arrival);
 /* RFC 5031, or one of the numbers that are configured. */
 bool proxy_is_emergency(const struct proxy_opts *opts, struct sip_msg *request);
+
+/* refuse.c: under overload, before a message is parsed. True: it was a request that is refused now, or the ACK of one that has
+ * been, and that is that. */
+bool proxy_refuse_early(struct proxy *p, struct slice bytes, const struct sip_hop *from);
 
 /* oc.c: RFC 7339 toward who is upstream. Errors: no memory. */
 

@@ -22,6 +22,7 @@ void pressure_init(struct pressure *p, const struct pressure_opts *opts, ms_t no
     *p = (struct pressure){.opts = opts,
                            .limit_us = opts->target_us,
                            .above_ms = MS_NEVER,
+                           .noted_ms = now_ms,
                            .drained_ms = now_ms,
                            .recovered_ms = now_ms,
                            .counted_ms = now_ms,
@@ -103,6 +104,12 @@ static enum pressure_change settle(struct pressure *p, ms_t now_ms)
     return PRESSURE_SAME;
 }
 
+/* Did it come when all before it had been handled? The clock counts in whole milliseconds. */
+static bool was_empty(const struct pressure *p, ms_t now_ms, uint32_t waited_us)
+{
+    return now_ms - p->noted_ms > waited_us / 1000 + 1;
+}
+
 enum pressure_change pressure_note(struct pressure *p, ms_t now_ms, uint32_t waited_us, uint64_t lost)
 {
     if (p->opts->is_off)
@@ -112,8 +119,11 @@ enum pressure_change pressure_note(struct pressure *p, ms_t now_ms, uint32_t wai
         learn_room(p, now_ms, waited_us);
     else if (p->limit_us < p->opts->target_us)
         recover_room(p, now_ms);
-    if (waited_us < p->limit_us / DRAINED_PART)
+    if (waited_us < p->limit_us / DRAINED_PART || was_empty(p, now_ms, waited_us)) {
         p->drained_ms = now_ms;
+        p->above_ms = MS_NEVER;
+    }
+    p->noted_ms = now_ms;
     if (waited_us <= p->limit_us) {
         p->above_ms = MS_NEVER;
     } else {
@@ -137,11 +147,16 @@ void pressure_count(struct pressure *p)
     p->n_requests++;
 }
 
-bool pressure_refuses(struct pressure *p, ms_t now_ms, bool is_controlled)
+bool pressure_is_pressing(const struct pressure *p, ms_t now_ms, bool is_controlled)
 {
     uint64_t limit_us = is_controlled ? (uint64_t)p->limit_us * 2 : p->limit_us;
 
-    if (!p->is_on || p->waited_us <= limit_us || now_ms - p->drained_ms < p->opts->interval_ms)
+    return p->is_on && p->waited_us > limit_us && now_ms - p->drained_ms >= p->opts->interval_ms;
+}
+
+bool pressure_refuses(struct pressure *p, ms_t now_ms, bool is_controlled)
+{
+    if (!pressure_is_pressing(p, now_ms, is_controlled))
         return false;
     p->n_refused++;
     return true;

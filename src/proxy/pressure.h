@@ -2,7 +2,8 @@
  * A queue that has not been short for an interval is no burst, it is overload (the idea of CoDel, RFC 8289): then
  * what begins something new and has waited for longer than the target is refused, and what is refused costs so
  * little that the queue stays as long as the target says and all else goes to calls that will be completed. A process
- * that is kept from running finds a queue, too, but one that it empties each time; nothing is refused then.
+ * that is kept from running finds a queue, too, but one that it empties each time; nothing is refused then. And what came
+ * after the message before it was handled had an empty queue before it, however long it waited.
  *
  *     pressure_note(&pressure, now_ms, waited_us, lost)    before messages that came together are handled
  *     pressure_count(&pressure)                            each request
@@ -28,6 +29,7 @@ struct pressure {
     uint32_t waited_us; /* what is being handled now */
     uint32_t limit_us;  /* the target, or less where the kernel's queue holds less than the target */
     bool is_on;         /* overloaded */
+    ms_t noted_ms;      /* when pressure_note was last called */
     ms_t drained_ms;    /* when the queue was last as good as empty */
     ms_t above_ms;      /* since when nothing has waited less than the limit; MS_NEVER: something has */
     ms_t last_above_ms; /* when something last waited longer */
@@ -48,8 +50,10 @@ enum pressure_change pressure_note(struct pressure *pressure, ms_t now_ms, uint3
 /* Time goes by, with messages or without. */
 enum pressure_change pressure_tick(struct pressure *pressure, ms_t now_ms);
 void pressure_count(struct pressure *pressure);
-/* Is what begins something new to be refused now? Counted, if so. is_controlled: it comes from a neighbour who
+/* Is what begins something new to be refused now? is_controlled: it comes from a neighbour who
  * sends less when told so (RFC 7339): he is believed until messages wait for twice the target. */
+bool pressure_is_pressing(const struct pressure *pressure, ms_t now_ms, bool is_controlled);
+/* The same, counted if so. */
 bool pressure_refuses(struct pressure *pressure, ms_t now_ms, bool is_controlled);
 /* Overload, or the end of it, of which neighbours still hear. */
 static inline bool pressure_is_felt(const struct pressure *pressure)

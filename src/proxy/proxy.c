@@ -495,13 +495,12 @@ static void receive_malformed(struct proxy *p, struct sip_msg *msg, const struct
                     log_cstr("why", error->phrase ? error->phrase : "no message"));
 }
 
-void proxy_receive(struct proxy *p, struct slice bytes, const struct sip_hop *from, bool datagram)
+static void receive(struct proxy *p, struct slice bytes, const struct sip_hop *from, bool datagram)
 {
     struct sip_error error = {0};
     struct sip_msg msg;
     int rc = sip_msg_parse(bytes, datagram, &p->opts->limits, &p->scratch, &msg, &error);
 
-    assert(from->listener < p->opts->n_listeners);
     if (rc == 0)
         rc = sip_msg_check(&msg, &error);
     if (rc == ERR_NOMEM)
@@ -512,6 +511,13 @@ void proxy_receive(struct proxy *p, struct slice bytes, const struct sip_hop *fr
         receive_request(p, &msg, from);
     else
         receive_response(p, &msg, from);
+}
+
+void proxy_receive(struct proxy *p, struct slice bytes, const struct sip_hop *from, bool datagram)
+{
+    assert(from->listener < p->opts->n_listeners);
+    if (!p->pressure.is_on || !proxy_refuse_early(p, bytes, from))
+        receive(p, bytes, from, datagram);
     turn_finish(p);
 }
 

@@ -406,17 +406,24 @@ static bool run_drain(struct run *run, const struct stmt *stmt)
     return true;
 }
 
-/* What comes from now on has waited for so long. */
+/* What comes from now on has waited for so long; with `for`, what comes in each millisecond until then. */
 static bool run_waited(struct run *run, const struct stmt *stmt)
 {
-    ms_t waited_ms;
-    uint64_t lost = 0;
+    const struct slice *length = script_option(run->heap, stmt, 2, "for"),
+                       *lost = script_option(run->heap, stmt, 2, "lost");
+    ms_t waited_ms, length_ms = 0, end_ms;
+    uint64_t n_lost = 0;
 
     if (stmt->n_words < 2 || !setup_parse_ms(stmt->words[1].text, &waited_ms) ||
-        (stmt->n_words > 2 && num_parse_u64(stmt->words[2].text, UINT32_MAX, &lost) < 0))
-        return run_bad_script(run, stmt, "waited TIME [LOST]");
-    proxy_waited(run->world.proxy, (uint32_t)waited_ms * 1000, lost);
-    return true;
+        (length && !setup_parse_ms(*length, &length_ms)) ||
+        (lost && num_parse_u64(*lost, UINT32_MAX, &n_lost) < 0))
+        return run_bad_script(run, stmt, "waited TIME [for=TIME] [lost=N]");
+    for (end_ms = run->world.now_ms + length_ms;; world_advance(&run->world, run->world.now_ms + 1)) {
+        proxy_waited(run->world.proxy, (uint32_t)waited_ms * 1000, n_lost);
+        if (run->world.now_ms >= end_ms)
+            return true;
+        n_lost = 0;
+    }
 }
 
 /* The process dies and comes back: all is forgotten but the configuration, its secret and the stored

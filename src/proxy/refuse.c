@@ -1,0 +1,154 @@
+/* The short way of a refusal under overload, before the parser: a server that spends its time on refusing has none for
+ * the calls it takes. It does what receive_request() and proxy_admit() do, octet for octet, or leaves it to them. */
+#include "base/num.h"
+#include "proxy/internal.h"
+#include "proxy/token.h"
+#include "sip/oc.h"
+#include "sip/outline.h"
+#include "sip/via_route.h"
+
+#define RETRY_AFTER_BYTES 20
+
+struct refusal {
+    const struct sip_outline *outline;
+    struct slice top_via, to_tag, retry_after, server_name;
+};
+
+static struct slice to_tag_of(const struct proxy *p, const struct sip_outline *o,
+                              char out[PROXY_TO_TAG_BYTES])
+{
+    return proxy_to_tag_format(&p->opts->secret, o->call_id, o->from_tag, o->cseq_number, out);
+}
+
+/* In it there may be a number that is no such call's: the long way finds out. */
+static bool may_be_emergency(const struct proxy_opts *opts, struct slice ruri)
+{
+    if (slice_starts_with_nocase(ruri, SLICE("urn:")))
+        return true;
+    for (size_t i = 0; i < opts->n_emergency_numbers; i++) {
+        struct slice number = opts->emergency_numbers[i];
+
+        if (memmem(ruri.ptr, ruri.len, number.ptr, number.len))
+            return true;
+    }
+    return false;
+}
+
+static size_t length_of(const struct refusal *r)
+{
+    const struct sip_outline *o = r->outline;
+    size_t len =
+        sizeof("SIP/2.0 503 Service Unavailable\r\nVia: \r\nFrom: \r\nTo: ;tag=\r\nCall-ID: \r\nCSeq: \r\n"
+               "Retry-After: \r\nServer: \r\nContent-Length: 0\r\n\r\n");
+
+    for (unsigned i = 1; i < o->n_vias; i++)
+        len += sizeof("Via: \r\n") + o->vias[i].len;
+    return len + r->top_via.len + o->from.len + o->to.len + r->to_tag.len + o->call_id.len + o->cseq.len +
+           r->retry_after.len + r->server_name.len;
+}
+
+/* Section 8.2.6.2 */
+static void put(const struct refusal *r, struct buf *out)
+{
+    const struct sip_outline *o = r->outline;
+
+    buf_lit(out, "SIP/2.0 503 Service Unavailable\r\nVia: ");
+    buf_put(out, r->top_via);
+    for (unsigned i = 1; i < o->n_vias; i++) {
+        buf_lit(out, "\r\nVia: ");
+        buf_put(out, o->vias[i]);
+    }
+    buf_lit(out, "\r\nFrom: ");
+    buf_put(out, o->from);
+    buf_lit(out, "\r\nTo: ");
+    buf_put(out, o->to);
+    buf_lit(out, ";tag=");
+    buf_put(out, r->to_tag);
+    buf_lit(out, "\r\nCall-ID: ");
+    buf_put(out, o->call_id);
+    buf_lit(out, "\r\nCSeq: ");
+    buf_put(out, o->cseq);
+    if (r->retry_after.len > 0) {
+        buf_lit(out, "\r\nRetry-After: ");
+        buf_put(out, r->retry_after);
+    }
+    if (r->server_name.len > 0) {
+        buf_lit(out, "\r\nServer: ");
+        buf_put(out, r->server_name);
+    }
+    buf_lit(out, "\r\nContent-Length: 0\r\n\r\n");
+}
+
+/* Without memory it is as if the request had been lost; its client repeats it. */
+static void send_refusal(struct proxy *p, const struct refusal *r, const struct sip_hop *to)
+{
+    size_t cap = length_of(r);
+    struct wire *wire = wire_new(cap);
+    struct buf out;
+
+    if (!wire)
+        return;
+    buf_init(&out, wire->bytes, cap);
+    put(r, &out);
+    wire->len = (uint32_t)out.len;
+    counter_inc(p->counters, COUNTER_RESPONSES_LOCAL);
+    proxy_send_quietly(p, to, wire);
+    wire_unref(wire);
+}
+
+static bool refuse(struct proxy *p, const struct sip_outline *o, const struct sip_via *via,
+                   const struct sip_hop *from)
+{
+    uint64_t hash = hash_siphash64(&p->branch_key, via->text);
+    char to_tag[PROXY_TO_TAG_BYTES], digits[RETRY_AFTER_BYTES];
+    struct refusal r = {.outline = o, .server_name = p->opts->server_name};
+    struct sip_hop to;
+
+    sip_via_route_reply(via, from, &to);
+    if (sip_via_route_tag(via, &from->addr, &p->scratch, &r.top_via) < 0)
+        return false;
+    if (!proxy_admit_is_refused(p, hash, false))
+        return false;
+    pressure_count(&p->pressure);
+    r.to_tag = to_tag_of(p, o, to_tag);
+    if (p->opts->retry_after_s > 0 && o->n_vias == 1 && !proxy_is_trusted(p->opts, from))
+        r.retry_after = slice_make(digits, num_format_u64(proxy_admit_retry_after_s(p, hash), digits));
+    proxy_admit_note_refused(p, hash);
+    send_refusal(p, &r, &to);
+    return true;
+}
+
+/* The ACK of a refusal; of one that a transaction waits for, the transaction takes care. */
+static bool is_ack_of_refused(const struct proxy *p, const struct sip_outline *o)
+{
+    char tag[PROXY_TO_TAG_BYTES];
+
+    return slice_eq_nocase(o->to_tag, to_tag_of(p, o, tag));
+}
+
+/* A look at the first octets, for what is not even worth an outline. */
+static bool may_be_refused(const struct proxy *p, struct slice bytes)
+{
+    if (slice_starts_with(bytes, SLICE("ACK ")))
+        return proxy_admit_has_refused(p);
+    return pressure_is_pressing(&p->pressure, p->wheel.now_ms, false) && !p->draining &&
+           !slice_starts_with(bytes, SLICE("SIP/")) && !slice_starts_with(bytes, SLICE("BYE "));
+}
+
+bool proxy_refuse_early(struct proxy *p, struct slice bytes, const struct sip_hop *from)
+{
+    struct sip_outline o;
+    struct sip_via via;
+    bool is_ack;
+
+    if (!may_be_refused(p, bytes) || !sip_outline_read(bytes, &o))
+        return false;
+    is_ack = slice_eq(o.method, SLICE("ACK"));
+    if ((!is_ack && !slice_is_null(o.to_tag)) || slice_eq(o.method, SLICE("CANCEL")) ||
+        sip_via_parse(o.vias[0], &via) < 0 || !txn_branch_is_rfc3261(via.branch) ||
+        txn_server_token(p->txn, &via) != 0)
+        return false;
+    if (is_ack)
+        return is_ack_of_refused(p, &o);
+    return !sip_oc_is_asked(via.params) && !may_be_emergency(p->opts, o.ruri) && refuse(p, &o, &via, from);
+}
