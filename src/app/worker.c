@@ -436,6 +436,8 @@ int worker_new(const struct worker_opts *opts, size_t *ret_failed, struct worker
 
     struct transport_opts transport = {
         .worker = opts->index,
+        .n_workers = opts->n_workers,
+        .call_key = opts->call_key,
         .loop = w->loop,
         .listeners = opts->listeners,
         .n_listeners = opts->n_listeners,

@@ -165,3 +165,22 @@ struct hash128 hash_end128(struct hash_state *st)
     h.hi = finish(st, 0);
     return h;
 }
+
+struct hash_head_key hash_head_key(const struct hash_key *key)
+{
+    /* Factors must be odd, and those of a key of small numbers would mix nothing. */
+    return (struct hash_head_key){.start = (uint32_t)key->k0,
+                                  .factor = ((uint32_t)(key->k0 >> 32) ^ 0x9e3779b1U) | 1,
+                                  .last_factor = ((uint32_t)key->k1 ^ 0x85ebca6bU) | 1};
+}
+
+uint32_t hash_head32(const struct hash_key *key, struct slice s)
+{
+    const struct hash_head_key k = hash_head_key(key);
+    uint32_t hash = k.start;
+
+    for (size_t i = 0; i < s.len && i < HASH_HEAD_BYTES; i++)
+        hash = ((uint8_t)s.ptr[i] ^ hash) * k.factor;
+    /* The low bits of a product know only the low bits of its factors. */
+    return (hash ^ hash >> 16) * k.last_factor >> 16;
+}

@@ -18,6 +18,15 @@ struct hash128 {
 /* SipHash-2-4 with 64 bits of result. */
 uint64_t hash_siphash64(const struct hash_key *key, struct slice s);
 
+/* FNV-1a of the first octets, with key for its start and its factors: steps that a packet filter of the kernel can take as
+ * well (net/steer.h). Good for sharing out work; not for a table that strangers fill. */
+#define HASH_HEAD_BYTES 48
+struct hash_head_key {
+    uint32_t start, factor, last_factor;
+};
+struct hash_head_key hash_head_key(const struct hash_key *key);
+uint32_t hash_head32(const struct hash_key *key, struct slice s);
+
 /* SipHash over several pieces: before each stands its length, and its last word is filled up with zeros, so
  * ("ab","c") and ("a","bc") differ and every piece begins a word. */
 struct hash_state {

@@ -1,5 +1,6 @@
 #include "net/udp.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "net/sockaddr.h"
 #include "net/train.h"
@@ -692,6 +693,16 @@ static bool knows_trains(int fd)
     return set_option(fd, IPPROTO_UDP, UDP_SEGMENT, 0) == 0;
 }
 
+/* Without it datagrams come to other workers than theirs, as those do that it cannot tell. */
+static void attach_steer(int fd, const struct net_steer *steer)
+{
+    int r = net_steer_attach(fd, steer);
+
+    if (r < 0)
+        log_event(LOG_WARN, "net.not_steered", log_cstr("error", err_name(r)),
+                  log_cstr("why", r == ERR_IO ? strerrordesc_np(errno) : "no memory"));
+}
+
 static int open_socket(const struct net_udp_opts *opts, struct net_udp *udp)
 {
     int r = net_socket_bind(SOCK_DGRAM, &opts->addr, opts->reuse_port, &udp->watch.fd);
@@ -702,6 +713,8 @@ static int open_socket(const struct net_udp_opts *opts, struct net_udp *udp)
         r = set_options(udp->watch.fd, udp->addr.family == ADDR_IPV4, udp->wildcard);
     if (r == 0)
         r = set_buffers(udp->watch.fd, opts);
+    if (r == 0 && opts->steer)
+        attach_steer(udp->watch.fd, opts->steer);
     udp->car_bytes_max = r == 0 && knows_trains(udp->watch.fd) ? CAR_BYTES_MAX : 0;
     if (r == 0)
         r = net_watch_start(opts->loop, &udp->watch);

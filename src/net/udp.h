@@ -17,6 +17,7 @@
 #include "base/counter.h"
 #include "base/wire.h"
 #include "net/loop.h"
+#include "net/steer.h"
 
 #define NET_UDP_BATCH        64  /* received by one call */
 #define NET_UDP_SEND_BATCH   128 /* sent by one call */
@@ -47,6 +48,8 @@ struct net_udp_opts {
     struct net_udp_batch *batch;
     struct addr addr; /* port 0 takes any. A wildcard address is fine: see net_udp_received_at */
     bool reuse_port;  /* so that each worker can have a socket of its own for the same address */
+    const struct net_steer *
+        steer; /* of all that share it, from the first on; NULL: the kernel's choice, or that of a former one */
     int receive_buffer_bytes,
         send_buffer_bytes; /* 0: the system's. The system's limit does not hold for root. */
     size_t queue_bytes;    /* of what waits here, payload and bookkeeping (72 octets for a datagram) */

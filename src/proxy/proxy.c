@@ -650,7 +650,7 @@ int proxy_branch_worker(struct slice text)
 
 unsigned proxy_call_worker(const struct hash_key *key, unsigned n_workers, struct slice call_id)
 {
-    return (unsigned)(hash_siphash64(key, call_id) % n_workers);
+    return hash_head32(key, call_id) % n_workers;
 }
 
 /* The upper half of the unique part counts, so that no two are equal; the lower half cannot be guessed, and

@@ -500,11 +500,13 @@ static int listener_open(struct transport *t, uint16_t index)
         return net_tcp_listener_new(t->opts.loop, &listener->addr, &tcp_ops, listener, &listener->tcp);
     if (listener->protocol != SIP_TRANSPORT_UDP)
         return ERR_UNSUPPORTED;
+    const struct net_steer steer = {t->opts.call_key, t->opts.n_workers, "Call-ID"};
     struct net_udp_opts udp = {
         .loop = t->opts.loop,
         .batch = t->batch,
         .addr = listener->addr,
         .reuse_port = true,
+        .steer = t->opts.worker == 0 && t->opts.n_workers > 1 ? &steer : NULL,
         .receive_buffer_bytes = limits->udp_receive_buffer_bytes,
         .send_buffer_bytes = limits->udp_send_buffer_bytes,
         .queue_bytes = limits->udp_queue_bytes,

@@ -4,7 +4,7 @@
  * received and rport are the core's (sip/via_route.h).
  *
  * UDP: every worker has a socket of its own for every UDP listener (SO_REUSEPORT), so any worker can send
- * from any listener.
+ * from any listener. The kernel gives each the datagrams of its calls as far as it can tell them (net/steer.h).
  *
  * Streams: a connection belongs to the worker that accepted or opened it. Its number (flow) carries the
  * worker, so a message for it can be handed over. All workers share one registry of connections by remote
@@ -82,7 +82,9 @@ struct transport_ops {
 };
 
 struct transport_opts {
-    unsigned worker; /* 0 .. 254 */
+    unsigned worker, n_workers; /* 0 .. 254 */
+    struct hash_key
+        call_key; /* of datagrams with one Call-ID all should come to worker hash_head32(Call-ID) % n_workers */
     struct net_loop *loop;
     const struct transport_listener *listeners; /* same order, so same indices, as the core's */
     size_t n_listeners;

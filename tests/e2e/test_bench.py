@@ -171,3 +171,20 @@ def test_the_bare_forwarder_carries_calls_unread(folder, ports):
 )
 def test_a_wrong_command_line_is_64(arguments):
     assert "viaduct-bench" in bench(*arguments, status=64)
+
+
+def run_times_ns(pid):
+    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+    return {task.name: int((task / "schedstat").read_text().split()[0]) for task in tasks}
+
+
+def test_one_peer_is_shared_by_two_workers(start_proxy):
+    """A trunk is one address and port: its calls, not its address, are shared out, and none is handled in two places."""
+    proxy = start_proxy(trusted=("127.0.0.0/8",), register_auth=False, call_auth=False, workers=2)
+    pid = proxy.process.popen.pid
+    before = run_times_ns(pid)
+    result = bench("load", "-w", "ping", "-N", 6000, "-n", 16, "-W", 0, "-s", patience(30), "--force", proxy.hostport)
+    assert (result["completed"], result["strays"], result["unexpected"]) == (6000, 0, 0)
+    spent = sorted((time - before.get(task, 0) for task, time in run_times_ns(pid).items()), reverse=True)
+    assert spent[1] > 0.66 * spent[0]  # 40 to 60 %
+    assert "net.not_steered" not in proxy.log()

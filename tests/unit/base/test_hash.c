@@ -74,6 +74,43 @@ static void no_pieces_give_the_reference_vector(void **state)
     assert_true(h.lo == 0xe6a825ba047f81a3 && h.hi == 0x930255c71472f66d);
 }
 
+static void a_head_shares_out_evenly_by_key(void **state)
+{
+    enum { TEXTS = 4000, SHARES = 4 };
+    const struct hash_key other = {.k0 = key.k0 + (1ULL << 40), .k1 = key.k1};
+    unsigned counts[SHARES] = {0}, equal = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < TEXTS; i++) {
+        char text[] = "call-0000";
+
+        for (unsigned digit = 8, rest = i; rest > 0; rest /= 10)
+            text[digit--] += (char)(rest % 10);
+        uint32_t share = hash_head32(&key, slice_from_cstr(text)) % SHARES;
+        counts[share]++;
+        equal += share == hash_head32(&other, slice_from_cstr(text)) % SHARES;
+    }
+    for (unsigned i = 0; i < SHARES; i++)
+        assert_in_range(counts[i], TEXTS / SHARES * 9 / 10, TEXTS / SHARES * 11 / 10);
+    assert_in_range(equal, TEXTS / SHARES * 8 / 10, TEXTS / SHARES * 12 / 10);
+}
+
+static void a_head_is_of_the_first_octets(void **state)
+{
+    char a[HASH_HEAD_BYTES + 1], b[HASH_HEAD_BYTES + 1];
+
+    (void)state;
+    memset(a, 'x', sizeof(a));
+    memset(b, 'x', sizeof(b));
+    b[HASH_HEAD_BYTES] = 'y';
+    assert_int_equal(hash_head32(&key, slice_make(a, sizeof(a))),
+                     hash_head32(&key, slice_make(b, sizeof(b))));
+    b[HASH_HEAD_BYTES - 1] = 'y';
+    assert_int_not_equal(hash_head32(&key, slice_make(a, sizeof(a))),
+                         hash_head32(&key, slice_make(b, sizeof(b))));
+    assert_int_equal(hash_head32(&key, SLICE("")), hash_head32(&key, slice_make(a, 0)));
+}
+
 static struct hash128 of_two(struct slice a, struct slice b)
 {
     struct hash_state st;
@@ -170,6 +207,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(siphash64_gives_the_reference_vectors),
         cmocka_unit_test(no_pieces_give_the_reference_vector),
+        cmocka_unit_test(a_head_shares_out_evenly_by_key),
+        cmocka_unit_test(a_head_is_of_the_first_octets),
         cmocka_unit_test(pieces_do_not_run_together),
         cmocka_unit_test(pieces_are_lengths_and_octets_in_whole_words),
         cmocka_unit_test(nocase_is_the_hash_of_the_lower_case),

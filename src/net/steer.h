@@ -1,0 +1,27 @@
+/* Which of several sockets that share an address receives a datagram: the kernel asks a program (a classic packet filter,
+ * SO_ATTACH_REUSEPORT_CBPF), which looks for a header field in the datagram and hashes its value. So what belongs
+ * together comes to one worker without being handed over, and what comes from a single peer is shared out all the same.
+ *
+ * The program has no loops and only so many steps: it finds the field by its usual spelling, with a colon and at most one space,
+ * within the first NET_STEER_REACH octets. Where it finds none the kernel chooses by the addresses, as it does without a
+ * program; so who receives must look for himself whether a datagram is his. */
+#ifndef NET_STEER_H
+#define NET_STEER_H
+
+#include "base/err.h"
+#include "base/hash.h"
+
+#define NET_STEER_REACH      900
+#define NET_STEER_NAME_BYTES 7
+
+struct net_steer {
+    struct hash_key key;
+    unsigned sockets; /* 1 or more; their numbers are the order in which they were bound */
+    const char *name; /* of the header field: NET_STEER_NAME_BYTES octets */
+};
+
+/* For all sockets that share the address of fd, now or later: a datagram goes to socket hash_head32(value) % sockets.
+ * ERR_NOMEM; ERR_IO with errno when the kernel does not take the program: all goes on as without it. */
+MUST_USE int net_steer_attach(int fd, const struct net_steer *steer);
+
+#endif
