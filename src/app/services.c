@@ -139,6 +139,7 @@ static void build_chain(struct services *s)
     add_step(s, &n, "require", location_require_step, s->registrar);
     add_step(s, &n, "auth", auth_step, &s->auth);
     add_step(s, &n, "registrar", location_registrar_step, s->registrar);
+    add_step(s, &n, "contact", location_contact_step, s->registrar);
     add_step(s, &n, "relay", proxy_step_relay, NULL);
     add_step(s, &n, "target", policy_step_target, app_routes_get(s->routes));
     add_step(s, &n, "targets", proxy_step_targets, NULL);

@@ -45,6 +45,9 @@ void location_registrar_free(struct location_registrar *registrar);
 enum proxy_verdict location_require_step(struct proxy_request *req, void *ctx);
 /* Section 10.3 steps 1 and 4 to 8. ctx: the registrar. */
 enum proxy_verdict location_registrar_step(struct proxy_request *req, void *ctx);
+/* RFC 5627 section 6.2: 403 for who proved to be a user, and begins a dialog through further proxies (there is a
+ * Record-Route) with a Contact that is another one's GRUU. Stands after the authentication step. ctx: the registrar. */
+enum proxy_verdict location_contact_step(struct proxy_request *req, void *ctx);
 
 /* proxy_ports.locate; ctx: the registrar. aor: canonical, under the name of one of our domains. With a `gr` parameter it is a GRUU (RFC 5627
  * section 6.1), and only the bindings of that instance are meant. Best q first, the one registered last first among equals. */

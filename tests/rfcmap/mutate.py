@@ -9,6 +9,7 @@ The sources are copied into a directory of their own (--dir) and changed there, 
 builds little. Format: see the head of mutations.txt. Ends with 1 when a mutation survived, did not apply or did not build.
 """
 import argparse
+import os
 import pathlib
 import re
 import subprocess
@@ -19,6 +20,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FILES = sorted(pathlib.Path(__file__).parent.glob("mutations*.txt"))
 TIMEOUT_S = 60
+E2E_TIMEOUT_S = 300
 
 
 class Hunk:
@@ -110,13 +112,27 @@ def target_of(test):
         return f"{file.parent.name}_{file.stem}"
     if kind == "matrix":
         return f"matrix_{file.stem.removeprefix('test_')}"
+    if kind == "e2e":
+        return "viaduct"
     raise SystemExit(f"no way to run {test}")
+
+
+def e2e_fails(copy, file, function):
+    """As the others; a test that is skipped here, or is not there, proves nothing."""
+    place = f"{copy.root / 'tests' / 'e2e' / file}{'::' + function if function else ''}"
+    run = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", place], capture_output=True, text=True,
+                         errors="replace", timeout=E2E_TIMEOUT_S, cwd=copy.root, env={**os.environ, "VIADUCT": str(copy.build / "viaduct")})
+    if run.returncode not in (0, 1) or "skipped" in run.stdout.splitlines()[-1]:
+        raise SystemExit(f"{place} cannot be run:\n{run.stdout[-2000:]}")
+    return run.returncode == 1
 
 
 def fails(copy, test):
     """Does this test fail?"""
     kind, _, rest = test.partition(":")
     file, _, function = rest.partition(":")
+    if kind == "e2e":
+        return e2e_fails(copy, file, function)
     places = {"scenario": "tests/scenario/scenario", "unit": f"tests/{target_of(test)}", "matrix": f"tests/matrix/{target_of(test)}"}
     command = [str(copy.build / places[kind])]
     if kind == "scenario":

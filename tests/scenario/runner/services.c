@@ -100,6 +100,7 @@ static void build_chain(struct services *s)
         {"auth", auth_step, &s->auth},
         {"hold", hold_step, s},
         {"registrar", location_registrar_step, s->registrar},
+        {"contact", location_contact_step, s->registrar},
         {"relay", proxy_step_relay, NULL},
         {"target", policy_step_target, s->routes},
         {"targets", proxy_step_targets, NULL},
