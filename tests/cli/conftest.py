@@ -28,7 +28,7 @@ def viaduct(environment):
 
     def run(*arguments, stdin="", **extra):
         argv = [VIADUCT, *map(str, arguments)]
-        options = dict(input=stdin, capture_output=True, text=True, timeout=20, env=environment)
+        options = dict(input=stdin, capture_output=True, text=True, timeout=60, env=environment)
         return subprocess.run(argv, **(options | extra))
 
     return run

@@ -1,5 +1,6 @@
 """viaduct run, as far as the command line goes: start, what is said, signals, exit codes. Calls are for tests/e2e."""
 
+import random
 import signal
 import socket
 import subprocess
@@ -11,17 +12,21 @@ from conftest import VIADUCT
 EX_OK, EX_UNAVAILABLE, EX_CANTCREAT = 0, 69, 73
 
 
+# Between the ports of tests/e2e, of which some are drawn by the system, and that may run at the same time.
+PORTS = range(9910, 10000)
+
+
 def free_port():
-    """One that is free for UDP; of those the first that is free for TCP too."""
-    while True:
+    """One that is free for UDP and TCP."""
+    for port in random.sample(PORTS, len(PORTS)):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-            udp.bind(("127.0.0.1", 0))
-            port = udp.getsockname()[1]
             try:
+                udp.bind(("127.0.0.1", port))
                 tcp.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
+    raise AssertionError("no port is free")
 
 
 @pytest.fixture
@@ -73,7 +78,7 @@ def test_starts_makes_its_folder_and_stops(start, run_yaml, sig):
     read_until(process, "start.ready")
     assert (path.parent / "store" / "viaduct.db").exists()
     process.send_signal(sig)
-    assert process.wait(15) == EX_OK
+    assert process.wait(60) == EX_OK
 
 
 def test_signals_change_the_log_level(start, run_yaml):
@@ -84,7 +89,7 @@ def test_signals_change_the_log_level(start, run_yaml):
     process.send_signal(signal.SIGUSR2)
     assert "info" in read_until(process, "log.level")[-1]
     process.terminate()
-    assert process.wait(15) == EX_OK
+    assert process.wait(60) == EX_OK
 
 
 def test_a_port_that_is_taken(start, run_yaml):
@@ -94,7 +99,7 @@ def test_a_port_that_is_taken(start, run_yaml):
         taken.listen()
         process = start("--config", path)
         said = process.stderr.read()
-        assert process.wait(15) == EX_UNAVAILABLE
+        assert process.wait(60) == EX_UNAVAILABLE
     assert str(port) in said
     assert "Address already in use" in said
 
@@ -106,7 +111,7 @@ def test_a_store_that_is_no_database(start, run_yaml):
     (store / "viaduct.db").write_text("this is not a database, but a text of more than a hundred octets" * 3)
     process = start("--config", path)
     said = process.stderr.read()
-    assert process.wait(15) == EX_CANTCREAT
+    assert process.wait(60) == EX_CANTCREAT
     assert "viaduct.db" in said
 
 

@@ -41,7 +41,7 @@ PYTEST = """<?xml version="1.0"?>
 
 
 def summary(folder):
-    return subprocess.run([sys.executable, ROOT / "script" / "summary.py", folder], capture_output=True, text=True, timeout=20)
+    return subprocess.run([sys.executable, ROOT / "script" / "summary.py", folder], capture_output=True, text=True, timeout=60)
 
 
 def test_the_last_line_sums_up_tests_within_programs(tmp_path):
@@ -84,10 +84,10 @@ def test_scripts_are_executable_and_parse(script):
     path = ROOT / "script" / script
     assert path.stat().st_mode & 0o111
     shell = path.read_text().splitlines()[0].split()[-1].split("/")[-1]
-    subprocess.run([shell, "-n", path], check=True, timeout=20)
+    subprocess.run([shell, "-n", path], check=True, timeout=60)
 
 
 def test_an_unknown_ring_is_a_usage_error():
-    result = subprocess.run([ROOT / "script" / "test", "everything"], capture_output=True, text=True, timeout=20)
+    result = subprocess.run([ROOT / "script" / "test", "everything"], capture_output=True, text=True, timeout=60)
     assert result.returncode == 64
     assert "scenario" in result.stderr

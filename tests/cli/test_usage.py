@@ -84,7 +84,7 @@ def test_options_may_follow_operands(viaduct, home_yaml):
 
 def test_output_that_cannot_be_written_is_an_error():
     with open("/dev/full", "w") as full:
-        result = subprocess.run([VIADUCT, "help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+        result = subprocess.run([VIADUCT, "help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert result.returncode == EX_IOERR
     assert "No space left on device" in result.stderr
 
@@ -116,6 +116,6 @@ def test_the_manual_has_every_exit_code_of_the_program():
 @pytest.mark.skipif(not shutil.which("groff"), reason="not installed: groff")
 def test_the_manual_is_well_formed():
     argv = ["groff", "-mdoc", "-Tutf8", "-ww", "-rLL=120n", ROOT / "man" / "viaduct.8"]
-    result = subprocess.run(argv, capture_output=True, text=True, timeout=20)
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert result.stderr == ""
     assert "viaduct.yaml" in result.stdout

@@ -297,6 +297,22 @@ def test_5923_a_connection_is_reused_for_its_name_and_for_no_other(relay, tls_ph
     assert peer.inbox == []
 
 
+def test_5923_8_1_a_connection_serves_every_name_that_its_server_proved(start_tls, tls_phone, issuer, folder):
+    hosts = folder / "hosts"
+    hosts.write_text("127.0.0.1 one.test two.test three.test\n")
+    proxy = start_tls(trusted=("127.0.0.1/32",), extra={"dns": {"hosts": str(hosts)}})
+    caller = tls_phone(proxy, "caller")
+    peer = tls_phone(proxy, "peer", pair=issuer.issue("peer", "URI:sip:one.test", "URI:sip:two.test"), serve=True)
+    streams = []
+    for name in ("one.test", "two.test", "one.test"):
+        request = caller.send(caller.request("OPTIONS", peer_uri(peer, name)))
+        arrived = peer.expect("OPTIONS")
+        streams.append(arrived.source[1])
+        peer.reply(arrived, 200)
+        assert caller.final(request).status == 200
+    assert streams[0] is streams[1] is streams[2]
+
+
 def test_5923_8_2_an_accepted_connection_serves_the_name_its_client_proved(
     start_tls, tls_phone, issuer
 ):
