@@ -16,11 +16,14 @@
 /* Mail read in one turn: while others post without pause, the worker's own sockets and its clock have their turn too. */
 #define MAIL_PER_TURN 256
 
-/* Look-ups of one worker that wait for a name server, their questions (a look-up has up to one for each hop and
- * address family), and their memory. Above, names are not found. */
-#define LOOKUPS_MAX   4096
-#define QUESTIONS_MAX 16384
-#define LOOKUPS_BYTES (64 * 1024 * 1024)
+/* Look-ups of one worker that wait for a name server, their questions (a look-up has up to 4 + 2 * DNS_HOSTS_MAX
+ * of them), and their memory. Above, names are not found. */
+#define LOOKUPS_MAX 4096
+/* ... because of one source that is not trusted. */
+#define LOOKUPS_OF_ONE_MAX 256
+#define QUESTIONS_MAX      16384
+#define LOOKUPS_BYTES      (64 * 1024 * 1024)
+_Static_assert(DNS_HOPS_STEP == PROXY_HOPS_STEP, "the core knows when there may be more");
 _Static_assert(DNS_HOPS_MAX == PROXY_HOPS_MAX, "the core takes what the resolver gives");
 
 struct worker {
@@ -229,7 +232,12 @@ static int port_resolve(void *ctx, const struct proxy_lookup *lookup, struct sip
                         size_t *ret_count)
 {
     struct worker *w = ctx;
-    const struct dns_request request = {lookup->uri, lookup->ticket, lookup->seed, lookup->is_steady};
+    const struct dns_request request = {.uri = lookup->uri,
+                                        .ticket = lookup->ticket,
+                                        .seed = lookup->seed,
+                                        .is_steady = lookup->is_steady,
+                                        .n_failed = lookup->n_failed,
+                                        .source = lookup->source};
     return dns_resolver_resolve(w->resolver, &request, ret_hops, PROXY_HOPS_MAX, ret_count);
 }
 
@@ -332,6 +340,9 @@ static int new_resolver(struct worker *w)
         .now_ms = loop_now_ms,
         .timeout_ms = w->opts.dns->timeout_ms,
         .max_lookups = LOOKUPS_MAX,
+        .max_of_one = LOOKUPS_OF_ONE_MAX,
+        .key = w->opts.call_key,
+        .counters = &w->counters,
         .budget_bytes = LOOKUPS_BYTES,
         .resolved = on_resolved,
         .ctx = w,

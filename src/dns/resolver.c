@@ -30,8 +30,13 @@ struct target {
     uint32_t group;
 };
 
+/* Who makes us ask is counted by a hash: the table is small and of fixed size, and two who share a count are as good as one
+ * who sends more. */
+#define SOURCES 1024
+
 struct dns_resolver {
     struct dns_resolver_opts opts;
+    uint16_t of_source[SOURCES]; /* lookups that wait */
     struct arena_pool memory;
     struct list lookups;
     size_t n_lookups;
@@ -55,6 +60,9 @@ struct lookup {
     struct arena arena;
     struct timer timer;
     uint64_t ticket, seed;
+    uint16_t *of_source; /* its count; NULL: none */
+    size_t n_wanted;     /* hops, if there are so many */
+    size_t hosts_max;    /* asked for on the way to them */
     bool is_steady, is_secure;
     bool is_asking; /* questions are being asked: their answers wait for the last of them */
     bool is_late;   /* the request has been told that the answer comes later */
@@ -71,7 +79,7 @@ struct lookup {
     struct target *targets;
     size_t n_targets;
     struct host *hosts;
-    size_t n_hosts;
+    size_t n_hosts, n_asked; /* the first of them have been asked for */
     int err;
 };
 
@@ -370,19 +378,53 @@ static void ask_servers(struct lookup *l)
             ask(l, &l->services[i].what.name, DNS_TYPE_SRV, i);
 }
 
+/* The hops of all targets before the first whose host has not been asked for: what comes after it must wait for it. */
+static void collect(const struct lookup *l, struct output *out)
+{
+    for (size_t i = 0; i < l->n_targets && l->targets[i].host < l->n_asked; i++) {
+        const struct target *t = &l->targets[i];
+        const struct host *host = &l->hosts[t->host];
+
+        for (size_t k = 0; k < host->n_addrs; k++)
+            put_hop(out, &host->addrs[k], t->port, t->transport, t->group);
+    }
+}
+
+/* How many hops are missing that another host may have. */
+static size_t count_missing(const struct lookup *l)
+{
+    struct output out;
+
+    if (l->n_asked == l->n_hosts || l->n_asked >= l->hosts_max)
+        return 0;
+    output_init(&out, l->resolver, l->peer_name);
+    collect(l, &out);
+    return out.count < l->n_wanted ? l->n_wanted - out.count : 0;
+}
+
+static void ask_host(struct lookup *l, size_t index)
+{
+    struct host *host = &l->hosts[index];
+    unsigned families = families_wanted(l, index);
+
+    if (hosts_file_has(l, host))
+        return;
+    if (families & DNS_IPV6)
+        ask(l, &host->name, DNS_TYPE_AAAA, index);
+    if (families & DNS_IPV4)
+        ask(l, &host->name, DNS_TYPE_A, index);
+}
+
+/* One host for each hop that is missing, in order; again when these have not brought them. */
 static void ask_addresses(struct lookup *l)
 {
-    l->err = choose_targets(l);
-    for (size_t i = 0; l->err == 0 && i < l->n_hosts; i++) {
-        unsigned families = families_wanted(l, i);
+    size_t missing;
 
-        if (hosts_file_has(l, &l->hosts[i]))
-            continue;
-        if (families & DNS_IPV6)
-            ask(l, &l->hosts[i].name, DNS_TYPE_AAAA, i);
-        if (families & DNS_IPV4)
-            ask(l, &l->hosts[i].name, DNS_TYPE_A, i);
-    }
+    if (!l->targets)
+        l->err = choose_targets(l);
+    missing = l->err == 0 ? count_missing(l) : 0;
+    for (; missing > 0 && l->n_asked < l->n_hosts && l->n_asked < l->hosts_max; missing--)
+        ask_host(l, l->n_asked++);
 }
 
 static void free_lookup(struct lookup *l)
@@ -394,6 +436,8 @@ static void free_lookup(struct lookup *l)
     timer_stop(resolver->opts.wheel, &l->timer);
     list_remove(&l->node);
     resolver->n_lookups--;
+    if (l->of_source)
+        (*l->of_source)--;
     arena_done(&arena);
 }
 
@@ -402,15 +446,10 @@ static int finish(struct lookup *l, struct sip_hop *ret_hops, size_t max, size_t
     struct output out;
 
     output_init(&out, l->resolver, l->peer_name);
-    for (size_t i = 0; i < l->n_hosts; i++)
+    for (size_t i = 0; i < l->n_asked; i++)
         if (!l->hosts[i].is_fixed)
             dns_addrs_order(l->hosts[i].addrs, l->hosts[i].n_addrs, l->seed);
-    for (size_t i = 0; i < l->n_targets; i++) {
-        const struct target *t = &l->targets[i];
-
-        for (size_t k = 0; k < l->hosts[t->host].n_addrs; k++)
-            put_hop(&out, &l->hosts[t->host].addrs[k], t->port, t->transport, t->group);
-    }
+    collect(l, &out);
     return l->err < 0 ? l->err : give(&out, l->is_steady, ret_hops, max, ret_count);
 }
 
@@ -442,7 +481,8 @@ static void run(struct lookup *l)
     const struct dns_resolver_opts *opts = &l->resolver->opts;
 
     while (l->stage < STAGE_DONE && l->err == 0 && list_is_empty(&l->waiting)) {
-        l->stage++;
+        if (l->stage != STAGE_ADDRESSES || count_missing(l) == 0)
+            l->stage++;
         if (l->stage < STAGE_DONE)
             begin_stage(l);
     }
@@ -523,15 +563,33 @@ static bool needs_dns(const struct dns_resolver *resolver, const struct aim *aim
            dns_hosts_find(resolver->opts.hosts, aim->target, &addr, 1) == 0;
 }
 
+/* By the network of a household or a server: an address of IPv4, 64 bits of IPv6. */
+static uint16_t *count_of_source(struct dns_resolver *resolver, const struct addr *source)
+{
+    size_t bytes = source->family == ADDR_IPV4 ? 4 : 8;
+    uint64_t hash = hash_siphash64(&resolver->opts.key, slice_make((const char *)source->ip, bytes));
+
+    return &resolver->of_source[hash % SOURCES];
+}
+
+static int shed(const struct dns_resolver *resolver)
+{
+    if (resolver->opts.counters)
+        counter_inc(resolver->opts.counters, COUNTER_LOOKUPS_SHED);
+    return ERR_LIMIT;
+}
+
 static int new_lookup(struct dns_resolver *resolver, const struct dns_request *request, const struct aim *aim,
                       uint32_t peer_name, struct lookup **ret_lookup)
 {
+    uint16_t *of_source = request->source ? count_of_source(resolver, request->source) : NULL;
     struct arena arena;
     struct lookup *l;
     int rc;
 
-    if (resolver->n_lookups >= resolver->opts.max_lookups)
-        return ERR_LIMIT;
+    if (resolver->n_lookups >= resolver->opts.max_lookups ||
+        (of_source && *of_source >= resolver->opts.max_of_one))
+        return shed(resolver);
     arena_init(&arena, &resolver->memory);
     l = arena_zalloc(&arena, sizeof(*l));
     rc = l ? dns_name_from_text(aim->target, &l->domain) : ERR_NOMEM;
@@ -543,6 +601,9 @@ static int new_lookup(struct dns_resolver *resolver, const struct dns_request *r
     l->arena = arena;
     l->ticket = request->ticket;
     l->seed = request->seed;
+    l->n_wanted = request->n_failed + DNS_HOPS_STEP;
+    l->hosts_max = request->n_failed + DNS_HOSTS_MAX;
+    l->of_source = of_source;
     l->is_steady = request->is_steady;
     l->is_secure = aim->is_secure;
     l->port = request->uri->port;
@@ -553,6 +614,8 @@ static int new_lookup(struct dns_resolver *resolver, const struct dns_request *r
     list_init(&l->waiting);
     list_append(&resolver->lookups, &l->node);
     resolver->n_lookups++;
+    if (of_source)
+        (*of_source)++;
     *ret_lookup = l;
     return 0;
 }

@@ -145,7 +145,9 @@ static int resolve(struct proxy_backup *b)
     if (rc < 0)
         return rc;
     proxy_wait_start(p, &b->wait);
-    lookup = (struct proxy_lookup){.uri = &uri, .ticket = b->wait.ticket, .seed = call.k0};
+    /* Whom a Via names is up to whoever sent it. */
+    lookup = (struct proxy_lookup){
+        .uri = &uri, .ticket = b->wait.ticket, .seed = call.k0, .source = &b->failed.addr};
     rc = p->ports.resolve(p->ports.ctx, &lookup, b->hops, &n_hops);
     if (rc == ERR_AGAIN) {
         timer_set(&p->wheel, &b->timer, p->wheel.now_ms + 64 * p->opts->times.t1_ms);

@@ -89,7 +89,7 @@ static void switch_way(struct proxy_branch *b, unsigned status, const char *why)
     detach(b);
     proxy_wait_stop(p, &b->wait);
     b->target = b->target->instead;
-    b->n_hops = b->next_hop = 0;
+    b->n_hops = b->next_hop = b->n_before = 0;
     b->is_udp_forced = false;
     b->is_switching = true;
     enter(b, PROXY_BRANCH_RESOLVING, status, why);
@@ -197,16 +197,35 @@ bool proxy_may_send(struct proxy_branch *b, const struct addr *server)
     return proxy_neighbour_admits(c->req.proxy, server, is_cat2(c, request), hash_end64(&st));
 }
 
+/* A list that is shorter than it was asked to be is all there is. */
+static bool may_have_more(const struct proxy_branch *b)
+{
+    return b->n_hops >= b->n_before + PROXY_HOPS_STEP && b->n_hops < PROXY_HOPS_MAX;
+}
+
 static bool has_candidate(const struct proxy_branch *b)
 {
-    return b->next_hop < b->n_hops;
+    return b->next_hop < b->n_hops || may_have_more(b);
+}
+
+/* The next of the servers that the DNS has, which were not asked for before these had failed. */
+static void look_further(struct proxy_branch *b, const struct proxy_failure *failure)
+{
+    struct proxy *p = proxy_of(b);
+
+    detach(b);
+    b->failure = *failure;
+    b->n_before = b->n_hops;
+    b->is_switching = true;
+    enter(b, PROXY_BRANCH_RESOLVING, failure->status, failure->why);
+    timer_set(&p->wheel, &b->timer, p->wheel.now_ms);
 }
 
 /* Section 16.6 step 7: "proceed through the set in order until the delivery attempt succeeds". A failure that
  * is known only later comes back as an event. how and status: of the branch when the set is exhausted. */
 static void try_hops(struct proxy_branch *b, enum proxy_try how, unsigned status, const char *why)
 {
-    while (has_candidate(b)) {
+    while (b->next_hop < b->n_hops) {
         const struct sip_hop *hop = &b->hops[b->next_hop];
         int rc;
 
@@ -233,7 +252,9 @@ static void try_hops(struct proxy_branch *b, enum proxy_try how, unsigned status
             return;
         }
     }
-    if (b->is_spared)
+    if (may_have_more(b) && !b->context->is_closed)
+        look_further(b, &(struct proxy_failure){how, status, why});
+    else if (b->is_spared)
         end_way(b, PROXY_TRY_SPARED, 503, "its server wants fewer requests (RFC 7339 section 5.10)");
     else
         end_way(b, how, status, why);
@@ -271,6 +292,34 @@ static void do_ignore(struct proxy_branch *b, const struct proxy_branch_input *i
     (void)in;
 }
 
+static bool is_known(const struct proxy_branch *b, const struct sip_hop *hop)
+{
+    for (size_t i = 0; i < b->n_hops; i++) {
+        if (b->hops[i].transport == hop->transport && addr_eq(&b->hops[i].addr, &hop->addr))
+            return true;
+    }
+    return false;
+}
+
+/* Those that are not known yet come after those that are. */
+static int add_hops(struct proxy_branch *b, const struct sip_hop *hops, size_t count)
+{
+    struct sip_hop *all = arena_alloc(&b->context->req.arena, (b->n_hops + count + 1) * sizeof(*all));
+    size_t n = b->n_hops;
+
+    if (!all)
+        return ERR_NOMEM;
+    if (n > 0)
+        memcpy(all, b->hops, n * sizeof(*all));
+    for (size_t i = 0; i < count && n < PROXY_HOPS_MAX; i++) {
+        if (b->n_hops == 0 || !is_known(b, &hops[i]))
+            all[n++] = hops[i];
+    }
+    b->hops = all;
+    b->n_hops = n;
+    return 0;
+}
+
 static void do_try(struct proxy_branch *b, const struct proxy_branch_input *in)
 {
     struct proxy_context *c = b->context;
@@ -279,21 +328,22 @@ static void do_try(struct proxy_branch *b, const struct proxy_branch_input *in)
     timer_stop(&proxy_of(b)->wheel, &b->timer);
     if (c->is_without_server && proxy_stateless_send(b, in->hops, in->n_hops))
         return;
-    b->hops = arena_alloc(&c->req.arena, (in->n_hops ? in->n_hops : 1) * sizeof(*b->hops));
-    if (!b->hops) {
+    if (add_hops(b, in->hops, in->n_hops) != 0)
         end_local(b, PROXY_TRY_DROPPED, 503, "no memory for the addresses of the next hop");
-        return;
-    }
-    memcpy(b->hops, in->hops, in->n_hops * sizeof(*b->hops));
-    b->n_hops = in->n_hops;
-    try_hops(b, PROXY_TRY_UNREACHABLE, status_of_failure(b),
-             "no address of the next hop can be used (16.6 step 7)");
+    else if (b->n_before > 0)
+        try_hops(b, b->failure.how, b->failure.status, b->failure.why);
+    else
+        try_hops(b, PROXY_TRY_UNREACHABLE, status_of_failure(b),
+                 "no address of the next hop can be used (16.6 step 7)");
 }
 
 static void do_unresolved(struct proxy_branch *b, const struct proxy_branch_input *in)
 {
     (void)in;
-    end_way(b, PROXY_TRY_UNREACHABLE, 503, "the next hop has no address (RFC 3263)");
+    if (b->n_before > 0)
+        try_hops(b, b->failure.how, b->failure.status, b->failure.why);
+    else
+        end_way(b, PROXY_TRY_UNREACHABLE, 503, "the next hop has no address (RFC 3263)");
 }
 
 /* Section 16.7 step 2: "if the response is a provisional response with status codes 101 to 199 inclusive
@@ -575,6 +625,7 @@ static void find_next_hop(struct proxy_branch *b)
     }
     proxy_wait_start(p, &b->wait);
     lookup = proxy_lookup_of(b->context, &plan.next, b->wait.ticket);
+    lookup.n_failed = b->n_before;
     rc = p->ports.resolve(p->ports.ctx, &lookup, hops, &in.n_hops);
     if (rc == ERR_AGAIN) {
         /* A resolver that never answers must not hold the request for ever: as long as a silent server. */

@@ -162,6 +162,7 @@ struct proxy_branch {
     struct proxy_wait wait;
     struct sip_hop *hops; /* candidates (RFC 3263), the next to try being next_hop */
     size_t n_hops, next_hop;
+    size_t n_before; /* hops that had failed when the look-up that brought the last of them was made */
     enum proxy_branch_state state;
     unsigned breadth;   /* its Max-Breadth (RFC 5393 section 5) */
     ms_t sent_ms;       /* to the address being tried */
@@ -174,7 +175,12 @@ struct proxy_branch {
     bool is_spared;     /* not sent: its server wants less (RFC 7339) */
     bool is_given_up;   /* still pending, but another target is tried in its place */
     ms_t heard_ms;      /* when it began, or its last provisional response came */
-    bool is_switching;  /* RESOLVING once more, for another way to the same instance */
+    bool is_switching;  /* RESOLVING once more, for another way to the same instance, or for more hops */
+    struct proxy_failure {
+        enum proxy_try how;
+        unsigned status;
+        const char *why;
+    } failure; /* how the branch ends when there are no more hops */
     struct proxy_cancel cancel;
     char id[PROXY_BRANCH_BYTES];
 };

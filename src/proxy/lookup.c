@@ -26,7 +26,8 @@ struct proxy_lookup proxy_lookup_of(struct proxy_context *c, const struct sip_ur
     return (struct proxy_lookup){.uri = next,
                                  .ticket = ticket,
                                  .seed = is_address(next) ? 0 : seed_of(c->req.proxy, &c->req.msg),
-                                 .is_steady = c->is_without_server};
+                                 .is_steady = c->is_without_server,
+                                 .source = c->req.trusted ? NULL : &c->req.from.addr};
 }
 
 void proxy_report(struct proxy *p, const struct sip_hop *hop, enum proxy_fate fate, ms_t sent_ms,

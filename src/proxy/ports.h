@@ -30,7 +30,8 @@ struct proxy_binding {
     unsigned member;                 /* what the watch knows it by */
 };
 
-#define PROXY_HOPS_MAX 64 /* candidates of one resolution */
+#define PROXY_HOPS_MAX  64 /* candidates of one resolution */
+#define PROXY_HOPS_STEP 8  /* so many more than those that have failed, if there are: fewer are all of them */
 
 /* A question by RFC 3263. */
 struct proxy_lookup {
@@ -40,6 +41,9 @@ struct proxy_lookup {
      * order, in any worker and after a restart. */
     uint64_t seed;
     bool is_steady; /* nothing else may count, not even what failed lately (RFC 3263 section 4.4) */
+    size_t
+        n_failed; /* of the addresses given for this URI and seed before: at least PROXY_HOPS_STEP more than those are wanted */
+    const struct addr *source; /* who makes us ask; NULL: we ourselves, or one who is trusted */
 };
 
 /* How a request fared at the address it was sent to (RFC 3263 section 4.3). */

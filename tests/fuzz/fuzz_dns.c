@@ -92,7 +92,7 @@ static int look_up(struct world *w, struct dns_resolver *resolver, const char *t
                    struct sip_hop hops[DNS_HOPS_MAX], size_t *ret_count)
 {
     struct sip_uri uri;
-    const struct dns_request request = {&uri, 1, 42, false};
+    const struct dns_request request = {.uri = &uri, .ticket = 1, .seed = 42};
 
     w->at = 0;
     w->n_asked = 0;

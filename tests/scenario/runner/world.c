@@ -283,13 +283,16 @@ static int port_resolve(void *ctx, const struct proxy_lookup *lookup, struct sip
 
         if (!slice_eq_nocase(h->name, target))
             continue;
+        /* No more than there must be. */
+        h->n_told =
+            lookup->n_failed + PROXY_HOPS_STEP < h->n_hops ? lookup->n_failed + PROXY_HOPS_STEP : h->n_hops;
         if (h->later) {
             h->ticket = lookup->ticket;
             return ERR_AGAIN;
         }
         memcpy(ret_hops, h->hops, sizeof(h->hops));
-        *ret_count = h->n_hops;
-        return h->n_hops > 0 ? 0 : ERR_NOTFOUND;
+        *ret_count = h->n_told;
+        return h->n_told > 0 ? 0 : ERR_NOTFOUND;
     }
     return ERR_NOTFOUND;
 }
@@ -303,7 +306,7 @@ bool world_resolve(struct world *w, struct slice name)
         if (!slice_eq_nocase(h->name, name) || ticket == 0)
             continue;
         h->ticket = 0;
-        proxy_resolved(w->proxy, ticket, h->n_hops > 0 ? 0 : ERR_NOTFOUND, h->hops, h->n_hops);
+        proxy_resolved(w->proxy, ticket, h->n_told > 0 ? 0 : ERR_NOTFOUND, h->hops, h->n_told);
         tell_failures(w);
         return true;
     }

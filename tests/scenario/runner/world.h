@@ -35,6 +35,7 @@ struct world_host {
     size_t n_hops;
     bool later;      /* answered when the script says so */
     uint64_t ticket; /* of the question that waits; 0: none */
+    size_t n_told;   /* hops in its answer */
 };
 
 struct world_binding {

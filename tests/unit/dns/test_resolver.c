@@ -41,6 +41,8 @@ static struct {
     struct dns_spoken spoken;
     uint64_t seed;
     bool is_steady;
+    size_t n_failed;
+    struct counters counters;
     /* What was told. */
     unsigned n_told;
     uint64_t told_ticket;
@@ -189,6 +191,9 @@ static void make_resolver(void)
                                            .now_ms = on_now,
                                            .timeout_ms = 2000,
                                            .max_lookups = 4,
+                                           .max_of_one = 2,
+                                           .key = {5, 6},
+                                           .counters = &w.counters,
                                            .budget_bytes = 1 << 20,
                                            .resolved = on_resolved};
 
@@ -232,13 +237,24 @@ static int teardown(void **state)
     return mem_held_bytes() == 0 ? 0 : -1;
 }
 
-static int resolve(const char *text, struct sip_hop *ret_hops, size_t max, size_t *ret_count)
+static int resolve_for(const char *text, const struct addr *asker, struct sip_hop *ret_hops, size_t max,
+                       size_t *ret_count)
 {
     struct sip_uri uri;
-    struct dns_request request = {&uri, 42, w.seed, w.is_steady};
+    struct dns_request request = {.uri = &uri,
+                                  .ticket = 42,
+                                  .seed = w.seed,
+                                  .is_steady = w.is_steady,
+                                  .n_failed = w.n_failed,
+                                  .source = asker};
 
     assert_int_equal(sip_uri_parse(slice_from_cstr(text), &uri), 0);
     return dns_resolver_resolve(w.resolver, &request, ret_hops, max, ret_count);
+}
+
+static int resolve(const char *text, struct sip_hop *ret_hops, size_t max, size_t *ret_count)
+{
+    return resolve_for(text, NULL, ret_hops, max, ret_count);
 }
 
 static void assert_hops(const struct sip_hop *hops, size_t n, const char *expected)
@@ -513,12 +529,100 @@ static void test_4_3_more_than_20_records(void **state)
             "_sip._udp.example.com SRV %u 0 5060 h%u.example.com\nh%u.example.com A 192.0.2.%u\n", i, i, i,
             i + 1);
     w.zone = zone;
+    for (w.n_failed = 0; w.n_failed < 40; w.n_failed += DNS_HOPS_STEP) {
+        w.n_asked = 0;
+        assert_int_equal(resolve("sip:a@example.com", hops, DNS_HOPS_MAX, &n), 0);
+        assert_int_equal(n, w.n_failed + DNS_HOPS_STEP);
+        for (unsigned i = 0; i < n; i++)
+            assert_int_equal(hops[i].addr.ip[3], i + 1);
+    }
+    w.n_failed = 40;
+    w.n_asked = 0;
     assert_int_equal(resolve("sip:a@example.com", hops, DNS_HOPS_MAX, &n), 0);
     assert_int_equal(n, 40);
-    for (unsigned i = 0; i < n; i++)
-        assert_int_equal(hops[i].addr.ip[3], i + 1);
     assert_int_equal(resolve("sip:a@example.com", hops, 16, &n), 0);
     assert_int_equal(n, 16);
+}
+
+/* 64 targets of the domain's own choosing; the first n_dead of them are not there. */
+static void long_list(unsigned n_dead)
+{
+    static char zone[16384];
+    size_t len = 0;
+
+    for (unsigned i = 0; i < DNS_SRV_MAX; i++) {
+        len += (size_t)snprintf(zone + len, sizeof(zone) - len,
+                                "_sip._udp.example.com SRV %u 0 5060 h%u.example.com\n", i, i);
+        if (i >= n_dead)
+            len +=
+                (size_t)snprintf(zone + len, sizeof(zone) - len, "h%u.example.com A 192.0.2.%u\n", i, i + 1);
+    }
+    w.zone = zone;
+}
+
+/* NAPTR, and SRV for UDP and TCP. */
+#define QUESTIONS_BEFORE 3
+
+static void test_4_2_a_long_list_is_asked_for_as_far_as_it_is_needed(void **state)
+{
+    struct sip_hop hops[DNS_HOPS_MAX];
+    size_t n = 0;
+
+    (void)state;
+    long_list(0);
+    assert_int_equal(resolve("sip:a@example.com", hops, DNS_HOPS_MAX, &n), 0);
+    assert_int_equal(n, DNS_HOPS_STEP);
+    assert_int_equal(w.n_asked, QUESTIONS_BEFORE + 2 * DNS_HOPS_STEP);
+    assert_false(was_asked("h8.example.com", DNS_TYPE_A));
+}
+
+static void test_4_2_hosts_without_an_address_are_passed_over(void **state)
+{
+    struct sip_hop hops[DNS_HOPS_MAX];
+    size_t n = 0;
+
+    (void)state;
+    long_list(10);
+    assert_int_equal(resolve("sip:a@example.com", hops, DNS_HOPS_MAX, &n), 0);
+    assert_int_equal(n, DNS_HOPS_STEP);
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(hops[i].addr.ip[3], 11 + i);
+}
+
+static void test_a_list_of_names_that_do_not_exist_is_given_up(void **state)
+{
+    (void)state;
+    long_list(DNS_SRV_MAX);
+    expect("sip:a@example.com", ERR_NOTFOUND, NULL);
+    assert_int_equal(w.n_asked, QUESTIONS_BEFORE + 2 * DNS_HOSTS_MAX);
+}
+
+/* A later target of a host that has been asked for must not come before one whose host has not. */
+static void test_4_2_the_order_of_the_list_stays(void **state)
+{
+    static char zone[4096];
+    struct sip_hop hops[DNS_HOPS_MAX];
+    size_t len = 0, n = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 10; i++)
+        len += (size_t)snprintf(zone + len, sizeof(zone) - len,
+                                "_sip._udp.example.com SRV %u 0 5060 h%u.example.com\n_sip._tcp.example.com "
+                                "SRV %u 0 5060 h%u.example.com\n"
+                                "h%u.example.com A 192.0.2.%u\n",
+                                i, i, i, i, i, i + 1);
+    w.zone = zone;
+    w.n_failed = DNS_HOPS_STEP;
+    assert_int_equal(resolve("sip:a@example.com", hops, DNS_HOPS_MAX, &n), 0);
+    assert_int_equal(n, 20);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(hops[i].transport, i < 10 ? SIP_TRANSPORT_UDP : SIP_TRANSPORT_TCP);
+        assert_int_equal(hops[i].addr.ip[3], i % 10 + 1);
+    }
+    w.n_failed = 0;
+    assert_int_equal(resolve("sip:a@example.com", hops, DNS_HOPS_MAX, &n), 0);
+    assert_int_equal(n, DNS_HOPS_STEP);
+    assert_int_equal(hops[n - 1].transport, SIP_TRANSPORT_UDP);
 }
 
 static void test_limits_of_records(void **state)
@@ -688,6 +792,40 @@ static void test_lookups_that_wait_are_limited(void **state)
     assert_int_equal(w.n_told, 0);
 }
 
+static struct addr addr_of(const char *text)
+{
+    struct addr addr;
+
+    assert_int_equal(addr_parse(slice_from_cstr(text), &addr), 0);
+    return addr;
+}
+
+static void test_lookups_because_of_one_source_are_limited(void **state)
+{
+    struct addr one = addr_of("192.0.2.1:5060"), same = addr_of("192.0.2.1:1024"),
+                six = addr_of("[2001:db8::1]:5060"), same_net = addr_of("[2001:db8::ffff:2]:5060"),
+                other = addr_of("192.0.2.2:5060");
+    struct sip_hop hops[DNS_HOPS_MAX];
+    size_t n;
+
+    (void)state;
+    w.is_late = true;
+    assert_int_equal(resolve_for("sip:a@example.com", &one, hops, DNS_HOPS_MAX, &n), ERR_AGAIN);
+    assert_int_equal(resolve_for("sip:a@example.com", &same, hops, DNS_HOPS_MAX, &n), ERR_AGAIN);
+    assert_int_equal(resolve_for("sip:a@example.com", &one, hops, DNS_HOPS_MAX, &n), ERR_LIMIT);
+    assert_int_equal(counter_get(&w.counters, COUNTER_LOOKUPS_SHED), 1);
+    assert_int_equal(resolve_for("sip:a@192.0.2.1", &one, hops, DNS_HOPS_MAX, &n), 0);
+    assert_int_equal(resolve_for("sip:a@example.com", &other, hops, DNS_HOPS_MAX, &n), ERR_AGAIN);
+    assert_int_equal(resolve("sip:a@example.com", hops, DNS_HOPS_MAX, &n), ERR_AGAIN);
+    answer_all();
+    assert_int_equal(dns_resolver_pending(w.resolver), 0);
+    assert_int_equal(resolve_for("sip:a@example.com", &one, hops, DNS_HOPS_MAX, &n), ERR_AGAIN);
+    assert_int_equal(resolve_for("sip:a@example.com", &six, hops, DNS_HOPS_MAX, &n), ERR_AGAIN);
+    assert_int_equal(resolve_for("sip:a@example.com", &same_net, hops, DNS_HOPS_MAX, &n), ERR_AGAIN);
+    assert_int_equal(resolve_for("sip:a@example.com", &six, hops, DNS_HOPS_MAX, &n), ERR_LIMIT);
+    make_resolver();
+}
+
 static void test_hosts_that_no_dns_knows(void **state)
 {
     char text[600] = "sip:a@";
@@ -752,6 +890,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_aliases_and_repetitions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_targets_of_srv_in_the_hosts_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_4_3_more_than_20_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_4_2_a_long_list_is_asked_for_as_far_as_it_is_needed, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_4_2_hosts_without_an_address_are_passed_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_list_of_names_that_do_not_exist_is_given_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_4_2_the_order_of_the_list_stays, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lookups_because_of_one_source_are_limited, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits_of_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_4_4_a_seed_is_an_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_4_4_what_failed_lately_counts_for_the_stateful_alone, setup,
