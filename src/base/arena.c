@@ -4,11 +4,17 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define ALIGN_BYTES 16
+#define ALIGN_BYTES    16
+#define SLAB_MAX_BYTES (1024 * 1024)
 
 struct arena_chunk {
     struct arena_chunk *next;
     size_t bytes; /* with this header */
+    _Alignas(ALIGN_BYTES) char memory[];
+};
+
+struct arena_slab {
+    struct arena_slab *next;
     _Alignas(ALIGN_BYTES) char memory[];
 };
 
@@ -20,13 +26,65 @@ void arena_pool_init(struct arena_pool *pool, size_t budget_bytes)
 void arena_pool_done(struct arena_pool *pool)
 {
     assert(pool->used_bytes == 0);
-    while (pool->free_chunks) {
-        struct arena_chunk *chunk = pool->free_chunks;
+    while (pool->slabs) {
+        struct arena_slab *slab = pool->slabs;
 
-        pool->free_chunks = chunk->next;
-        pool->held_bytes -= chunk->bytes;
-        mem_free(chunk);
+        pool->slabs = slab->next;
+        mem_free(slab);
     }
+    *pool = (struct arena_pool){.budget_bytes = pool->budget_bytes};
+}
+
+/* NULL for one that comes from the heap alone. */
+static struct arena_chunk **free_list_of(struct arena_pool *pool, size_t bytes)
+{
+    return bytes > ARENA_CHUNK_BYTES ? NULL : &pool->free_chunks[bytes / ARENA_STEP_BYTES - 1];
+}
+
+static int add_slab(struct arena_pool *pool)
+{
+    size_t bytes = pool->held_bytes < ARENA_CHUNK_BYTES ? ARENA_CHUNK_BYTES
+                   : pool->held_bytes > SLAB_MAX_BYTES  ? SLAB_MAX_BYTES
+                                                        : pool->held_bytes;
+    struct arena_slab *slab = mem_alloc(sizeof(*slab) + bytes);
+
+    if (!slab)
+        return ERR_NOMEM;
+    slab->next = pool->slabs;
+    pool->slabs = slab;
+    pool->next = slab->memory;
+    pool->end = slab->memory + bytes;
+    pool->held_bytes += bytes;
+    return 0;
+}
+
+/* What is left of the slab before is less than a chunk; it stays unused. */
+static struct arena_chunk *chunk_from_slab(struct arena_pool *pool, size_t bytes)
+{
+    struct arena_chunk *chunk;
+
+    if (bytes > (size_t)(pool->end - pool->next) && add_slab(pool) < 0)
+        return NULL;
+    chunk = (struct arena_chunk *)(void *)pool->next;
+    pool->next += bytes;
+    return chunk;
+}
+
+static struct arena_chunk *chunk_new(struct arena_pool *pool, size_t bytes)
+{
+    struct arena_chunk **list = free_list_of(pool, bytes), *chunk;
+
+    if (list && *list) {
+        chunk = *list;
+        *list = chunk->next;
+        return chunk;
+    }
+    chunk = list ? chunk_from_slab(pool, bytes) : mem_alloc(bytes);
+    if (!chunk)
+        return NULL;
+    chunk->bytes = bytes;
+    pool->held_bytes += list ? 0 : bytes;
+    return chunk;
 }
 
 static struct arena_chunk *chunk_get(struct arena_pool *pool, size_t bytes)
@@ -35,16 +93,9 @@ static struct arena_chunk *chunk_get(struct arena_pool *pool, size_t bytes)
 
     if (bytes > pool->budget_bytes || pool->used_bytes > pool->budget_bytes - bytes)
         return NULL;
-    if (bytes == ARENA_CHUNK_BYTES && pool->free_chunks) {
-        chunk = pool->free_chunks;
-        pool->free_chunks = chunk->next;
-    } else {
-        chunk = mem_alloc(bytes);
-        if (!chunk)
-            return NULL;
-        chunk->bytes = bytes;
-        pool->held_bytes += bytes;
-    }
+    chunk = chunk_new(pool, bytes);
+    if (!chunk)
+        return NULL;
     pool->used_bytes += bytes;
     poison(chunk->memory, bytes - sizeof(*chunk));
     return chunk;
@@ -52,11 +103,13 @@ static struct arena_chunk *chunk_get(struct arena_pool *pool, size_t bytes)
 
 static void chunk_put(struct arena_pool *pool, struct arena_chunk *chunk)
 {
+    struct arena_chunk **list = free_list_of(pool, chunk->bytes);
+
     pool->used_bytes -= chunk->bytes;
-    if (chunk->bytes == ARENA_CHUNK_BYTES) {
+    if (list) {
         poison(chunk->memory, chunk->bytes - sizeof(*chunk));
-        chunk->next = pool->free_chunks;
-        pool->free_chunks = chunk;
+        chunk->next = *list;
+        *list = chunk;
     } else {
         /* Odd sizes are rare and would only lie about. */
         pool->held_bytes -= chunk->bytes;
@@ -65,9 +118,24 @@ static void chunk_put(struct arena_pool *pool, struct arena_chunk *chunk)
     }
 }
 
+/* The size of a chunk with so much room, up to the largest. */
+static size_t chunk_bytes_for(size_t room)
+{
+    size_t bytes = sizeof(struct arena_chunk) + room;
+
+    if (bytes >= ARENA_CHUNK_BYTES)
+        return ARENA_CHUNK_BYTES;
+    return (bytes + ARENA_STEP_BYTES - 1) / ARENA_STEP_BYTES * ARENA_STEP_BYTES;
+}
+
 void arena_init(struct arena *arena, struct arena_pool *pool)
 {
-    *arena = (struct arena){.pool = pool};
+    *arena = (struct arena){.pool = pool, .chunk_bytes = ARENA_CHUNK_BYTES};
+}
+
+void arena_init_sized(struct arena *arena, struct arena_pool *pool, size_t expected_bytes)
+{
+    *arena = (struct arena){.pool = pool, .chunk_bytes = (uint16_t)chunk_bytes_for(expected_bytes)};
 }
 
 void arena_reset(struct arena *arena)
@@ -104,21 +172,32 @@ static void *alloc_large(struct arena *arena, size_t bytes)
     return chunk->memory;
 }
 
+static int add_chunk(struct arena *arena, size_t room)
+{
+    size_t bytes = chunk_bytes_for(room);
+    struct arena_chunk *chunk =
+        chunk_get(arena->pool, bytes < arena->chunk_bytes ? arena->chunk_bytes : bytes);
+
+    if (!chunk)
+        return ERR_NOMEM;
+    chunk->next = arena->chunks;
+    arena->chunks = chunk;
+    arena->next = chunk->memory;
+    arena->end = (char *)chunk + chunk->bytes;
+    if (arena->chunk_bytes < ARENA_CHUNK_BYTES)
+        arena->chunk_bytes = ARENA_STEP_BYTES;
+    return 0;
+}
+
 static void *alloc_rounded(struct arena *arena, size_t bytes)
 {
-    struct arena_chunk *chunk;
     void *ptr;
 
     if (bytes > (size_t)(arena->end - arena->next)) {
-        if (bytes > ARENA_CHUNK_BYTES - sizeof(*chunk))
+        if (bytes > ARENA_CHUNK_BYTES - sizeof(struct arena_chunk))
             return alloc_large(arena, bytes);
-        chunk = chunk_get(arena->pool, ARENA_CHUNK_BYTES);
-        if (!chunk)
+        if (add_chunk(arena, bytes) < 0)
             return NULL;
-        chunk->next = arena->chunks;
-        arena->chunks = chunk;
-        arena->next = chunk->memory;
-        arena->end = (char *)chunk + ARENA_CHUNK_BYTES;
     }
     ptr = arena->next;
     arena->next += bytes;

@@ -1,22 +1,27 @@
 /* An arena hands out memory that is given back all at once. Chunks come from an arena_pool (one per worker),
  * are recycled there, and count against its budget; so a burst of requests cannot eat the machine, and steady
- * traffic never calls malloc.
+ * traffic never calls malloc. The pool takes its memory in slabs, each as large as all it has up to a megabyte.
  *
- * Life: arena_init, any number of arena_alloc, arena_done (or arena_reset to use it again, keeping nothing). */
+ * Life: arena_init or arena_init_sized, any number of arena_alloc, arena_done (or arena_reset to use it again, keeping nothing). */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
 #include "base/err.h"
 #include "base/slice.h"
 #include <stddef.h>
+#include <stdint.h>
 
 #define ARENA_CHUNK_BYTES 4096
+#define ARENA_STEP_BYTES  512 /* chunks are multiples of this, up to ARENA_CHUNK_BYTES */
 
 struct arena_chunk;
+struct arena_slab;
 
 struct arena_pool {
-    struct arena_chunk *free_chunks;
-    size_t held_bytes;   /* in arenas and in the free list */
+    struct arena_chunk *free_chunks[ARENA_CHUNK_BYTES / ARENA_STEP_BYTES]; /* by their size */
+    struct arena_slab *slabs;
+    char *next, *end;    /* of the newest slab, what has never been used */
+    size_t held_bytes;   /* in slabs and in large blocks */
     size_t used_bytes;   /* in arenas */
     size_t budget_bytes; /* arena_alloc fails when used_bytes would pass this */
 };
@@ -25,13 +30,17 @@ struct arena {
     struct arena_pool *pool;
     struct arena_chunk *chunks; /* newest first */
     char *next, *end;
+    uint16_t chunk_bytes; /* of the next chunk, unless more is asked for */
 };
 
 void arena_pool_init(struct arena_pool *pool, size_t budget_bytes);
-/* Frees the recycled chunks. Asserts that no arena still holds one. */
+/* Frees the slabs. Asserts that no arena still holds one. */
 void arena_pool_done(struct arena_pool *pool);
 
 void arena_init(struct arena *arena, struct arena_pool *pool);
+/* For one of which there are many, that live long: its first chunk is made for so many octets, and what goes beyond is taken in small
+ * steps. */
+void arena_init_sized(struct arena *arena, struct arena_pool *pool, size_t expected_bytes);
 void arena_reset(struct arena *arena);
 void arena_done(struct arena *arena);
 

@@ -2,6 +2,8 @@
 #include "proxy/token.h"
 #include <assert.h>
 
+#define ROUNDING_BYTES 64 /* of the pieces of a request's arena */
+
 /* Tickets */
 
 void proxy_wait_start(struct proxy *p, struct proxy_wait *wait)
@@ -102,13 +104,23 @@ static int fill(struct proxy_context *c, const struct proxy_arrival *arrival)
                           &c->req.server);
 }
 
+/* Of a request with one target, which is what most are. */
+static size_t expected_bytes(const struct proxy_arrival *arrival)
+{
+    const struct sip_msg *msg = arrival->msg;
+
+    return sizeof(struct proxy_context) + sizeof(struct proxy_target) + sizeof(struct proxy_branch) +
+           sizeof(struct sip_hop) + msg->len + msg->n_hdrs * sizeof(*msg->hdrs) + arrival->top_via.len +
+           ROUNDING_BYTES;
+}
+
 struct proxy_context *proxy_context_new(struct proxy *p, const struct proxy_arrival *arrival,
                                         bool is_stateless)
 {
     struct proxy_context *c;
     struct arena arena;
 
-    arena_init(&arena, &p->requests);
+    arena_init_sized(&arena, &p->requests, expected_bytes(arrival));
     c = arena_zalloc(&arena, sizeof(*c));
     if (!c)
         return NULL;

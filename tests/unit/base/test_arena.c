@@ -80,6 +80,55 @@ static void large_blocks_go_back_at_once_and_keep_the_small_chunk(void **state)
     arena_pool_done(&pool);
 }
 
+static void a_sized_arena_takes_what_is_expected_and_small_steps_from_then_on(void **state)
+{
+    struct arena_pool pool;
+    struct arena arena;
+
+    (void)state;
+    arena_pool_init(&pool, 1 << 20);
+    arena_init_sized(&arena, &pool, 2000);
+    assert_non_null(arena_alloc(&arena, 100));
+    assert_int_equal(pool.used_bytes, 4 * ARENA_STEP_BYTES);
+    assert_non_null(arena_alloc(&arena, 1800));
+    assert_int_equal(pool.used_bytes, 4 * ARENA_STEP_BYTES);
+    assert_non_null(arena_alloc(&arena, 300));
+    assert_int_equal(pool.used_bytes, 5 * ARENA_STEP_BYTES);
+    assert_non_null(arena_alloc(&arena, 900));
+    assert_int_equal(pool.used_bytes, 7 * ARENA_STEP_BYTES);
+    arena_done(&arena);
+    /* Each size is found again. */
+    mem_fail_after(0);
+    arena_init_sized(&arena, &pool, 2000);
+    assert_non_null(arena_alloc(&arena, 1900));
+    assert_non_null(arena_alloc(&arena, 900));
+    mem_fail_after(-1);
+    arena_done(&arena);
+    arena_pool_done(&pool);
+}
+
+static void the_pool_takes_as_much_as_it_has_up_to_a_megabyte(void **state)
+{
+    struct arena_pool pool;
+    struct arena arena;
+    size_t held = 0, steps = 0;
+
+    (void)state;
+    arena_pool_init(&pool, 64 << 20);
+    arena_init(&arena, &pool);
+    for (size_t i = 0; i < 1000; i++) {
+        assert_non_null(arena_alloc(&arena, 4000));
+        steps += pool.held_bytes != held;
+        assert_true(pool.held_bytes <= 2 * held + ARENA_CHUNK_BYTES && pool.held_bytes <= held + (1 << 20));
+        held = pool.held_bytes;
+    }
+    assert_true(steps <= 8 + 4);
+    assert_true(held < pool.used_bytes + (1 << 20));
+    arena_done(&arena);
+    arena_pool_done(&pool);
+    assert_int_equal(pool.held_bytes, 0);
+}
+
 static void the_budget_holds_for_all_arenas_together(void **state)
 {
     struct arena_pool pool;
@@ -149,6 +198,8 @@ int main(void)
         cmocka_unit_test(memory_is_aligned_and_apart),
         cmocka_unit_test(chunks_are_recycled),
         cmocka_unit_test(large_blocks_go_back_at_once_and_keep_the_small_chunk),
+        cmocka_unit_test(a_sized_arena_takes_what_is_expected_and_small_steps_from_then_on),
+        cmocka_unit_test(the_pool_takes_as_much_as_it_has_up_to_a_megabyte),
         cmocka_unit_test(the_budget_holds_for_all_arenas_together),
         cmocka_unit_test(no_memory_is_null_and_leaves_the_arena_usable),
         cmocka_unit_test(copies),
