@@ -111,6 +111,7 @@ listeners:
 {listeners}
 domains:
 - {{name: {domain}, auth: {{register: {auth}, calls: none}}}}
+{domains}
 trusted: [127.0.0.0/8]
 store: {{kind: {store}, path: {folder}/viaduct.db}}
 auth: {{algorithms: [SHA-256], md5_only_agents: []}}
@@ -123,6 +124,9 @@ SECURE = """
 - {{transport: ws, address: "{place.ws}"}}
 - {{transport: wss, address: "{place.wss}"}}
 """
+DIGEST = """
+- {{transport: udp, address: "{place.yardstick}", auth: {{register: required}}}}
+"""
 
 
 def make_certificate(folder):
@@ -133,7 +137,9 @@ def make_certificate(folder):
 
 
 def viaduct(place, name="Viaduct", mode="stateful", workers=1, store="memory", auth="none", secure=False, database=None,
-            cores="0", setup=None, binary=None):
+            cores="0", setup=None, binary=None, further_domains=(), digest=False):
+    """secure: TLS and WebSocket too. digest: who registers at place.yardstick is challenged."""
+
     def command(folder):
         if secure:
             make_certificate(folder)
@@ -142,7 +148,8 @@ def viaduct(place, name="Viaduct", mode="stateful", workers=1, store="memory", a
         tls = f"tls: {{certificates: [{{cert: {folder}/cert.pem, key: {folder}/key.pem}}]}}" if secure else ""
         (folder / "viaduct.yaml").write_text(VIADUCT.format(
             place=place, mode=mode, workers=workers, store=store, auth=auth, folder=folder, domain=DOMAIN, tls=tls,
-            listeners=SECURE.format(place=place) if secure else ""))
+            listeners=(SECURE.format(place=place) if secure else "") + (DIGEST.format(place=place) if digest else ""),
+            domains="".join(f"- {{name: {name}, auth: {{register: none, calls: none}}}}\n" for name in further_domains)))
         return [binary or BUILD / "viaduct", "run", "--config", folder / "viaduct.yaml"]
 
     return Server(name, command, lambda: ping(place.server), cores, setup)

@@ -7,7 +7,8 @@
 #include <sysexits.h>
 #include <time.h>
 
-#define SCAN_US 50000u
+#define SCAN_US  50000u
+#define DRAIN_US 2000000u
 
 uint64_t load_clock_us(void)
 {
@@ -209,6 +210,15 @@ static bool is_over(const struct load *l, uint64_t end_us)
     return all_done || *l->opts->stop || l->now_us >= end_us;
 }
 
+/* What has begun is brought to its end, so that a server is left with nothing that still waits for us. */
+static void drain(struct load *l)
+{
+    uint64_t end_us = l->now_us + (l->opts->answer_ms + l->opts->hold_ms) * 1000ull + DRAIN_US;
+    l->is_warm = false;
+    while (l->n_used > 0 && l->now_us < end_us && !*l->opts->stop)
+        load_turn(l, 10);
+}
+
 static void run(struct load *l)
 {
     l->now_us = load_clock_us();
@@ -226,6 +236,7 @@ static void run(struct load *l)
         load_turn(l, l->opts->rate > 0 ? 1 : 10);
     }
     stop_measuring(l, measured_since_us);
+    drain(l);
 }
 
 static int open_port(const struct load_opts *o, const struct addr *addr, struct port **ret_port)
