@@ -122,7 +122,7 @@ static int find_params(struct slice via_text, struct sip_scan *ret_scan)
 
 int sip_oc_strip(struct slice via_text, struct arena *arena, struct slice *ret_text)
 {
-    struct sip_scan scan;
+    struct sip_scan scan = {0};
     struct sip_scan_param param;
     struct buf out;
     char *memory;
@@ -147,7 +147,7 @@ int sip_oc_strip(struct slice via_text, struct arena *arena, struct slice *ret_t
 
 static void cut(struct sip_edit *edit, struct slice element, bool with_algo)
 {
-    struct sip_scan scan;
+    struct sip_scan scan = {0};
     struct sip_scan_param param;
     if (find_params(element, &scan) < 0)
         return;
