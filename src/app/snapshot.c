@@ -226,6 +226,7 @@ static void set_options(struct snapshot *s, unsigned n_workers)
         .idle_ms = c->limits.connection_idle_ms,
         .connect_ms = c->limits.connect_timeout_ms,
         .handshake_ms = c->tls.handshake_timeout_ms,
+        .handshakes_per_second = c->tls.handshakes_per_second,
         .ping_interval_ms = c->websocket.ping_interval_ms,
         .ping_timeout_ms = c->websocket.ping_timeout_ms,
         .partial_ms = PARTIAL_T1S * c->timers.t1_ms,

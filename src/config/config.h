@@ -108,6 +108,7 @@ struct config_tls {
     enum config_tls_version min_version;
     ms_t handshake_timeout_ms;
     uint32_t handshakes; /* at one time */
+    uint32_t handshakes_per_second;
 };
 
 struct config_websocket {

@@ -29,14 +29,18 @@ static void on_rest_over(struct timer_wheel *wheel, struct timer *timer)
         timer_set(wheel, timer, wheel->now_ms + NET_TCP_ACCEPT_REST_MS);
 }
 
+void net_tcp_listener_rest(struct net_tcp_listener *listener, ms_t for_ms)
+{
+    /* Where even this fails the loop stays busy, but goes on. */
+    if (net_watch_change(listener->loop, &listener->watch, 0) == 0)
+        timer_set(net_loop_wheel(listener->loop), &listener->rest, net_loop_now_ms(listener->loop) + for_ms);
+}
+
 static void take_rest(struct net_tcp_listener *listener, int error)
 {
     log_limited(&rest_log, LOG_WARN, "net.accept_rests", log_cstr("why", strerrordesc_np(error)),
                 log_u64("for_ms", NET_TCP_ACCEPT_REST_MS));
-    /* Where even this fails the loop stays busy, but goes on. */
-    if (net_watch_change(listener->loop, &listener->watch, 0) == 0)
-        timer_set(net_loop_wheel(listener->loop), &listener->rest,
-                  net_loop_now_ms(listener->loop) + NET_TCP_ACCEPT_REST_MS);
+    net_tcp_listener_rest(listener, NET_TCP_ACCEPT_REST_MS);
 }
 
 static void hand_over(struct net_tcp_listener *listener, int fd, const struct sockaddr_storage *from)
@@ -56,7 +60,7 @@ static bool accept_one(struct net_tcp_listener *listener)
 
     if (fd >= 0) {
         hand_over(listener, fd, &from);
-        return !listener->freed;
+        return !listener->freed && !timer_is_set(&listener->rest);
     }
     switch (errno) {
     case EAGAIN:

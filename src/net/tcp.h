@@ -39,6 +39,8 @@ struct net_tcp_listener_ops {
 MUST_USE int net_tcp_listener_new(struct net_loop *loop, const struct addr *addr,
                                   const struct net_tcp_listener_ops *ops, void *ctx,
                                   struct net_tcp_listener **ret_listener);
+/* Accepts nothing for so long: connections wait in the kernel, as many as it has room for. Also from within `accept`. */
+void net_tcp_listener_rest(struct net_tcp_listener *listener, ms_t for_ms);
 /* NULL is fine. */
 void net_tcp_listener_free(struct net_tcp_listener *listener);
 /* With the port that was really bound. */

@@ -50,17 +50,29 @@ struct stun_guard {
     uint16_t counts[STUN_PLACES];
 };
 
+/* So many handshakes of clients may begin in a window of time. What comes above waits in the kernel to be accepted. */
+struct pace {
+    ms_t window_ms;
+    uint32_t allowed; /* in a window */
+    uint32_t begun;   /* in the window that ends then */
+    ms_t ends_ms;
+};
+
+/* Short, so that nobody waits long, but of a hundred handshakes or more where that many are allowed. */
+#define PACE_WINDOW_MS 100
+
 struct transport {
     struct connection_owner owner; /* first: dead() finds the transport from it */
     struct transport_opts opts;
     struct net_udp_batch *batch;
     struct stun_guard stun;
+    struct pace pace;
     struct listener *listeners;
     struct slot *slots;
     uint32_t n_slots, first_free, used_slots;
 };
 
-static struct log_limiter refused_log = LOG_LIMITER(5);
+static struct log_limiter refused_log = LOG_LIMITER(5), pace_log = LOG_LIMITER(1);
 
 unsigned transport_flow_worker(uint64_t flow)
 {
@@ -261,11 +273,38 @@ static void refuse_connection(struct transport *t, const struct addr *peer, cons
                 log_cstr("why", why), log_u64("connections", t->used_slots));
 }
 
+static void pace_init(struct pace *pace, uint32_t per_second)
+{
+    *pace = (struct pace){.window_ms = PACE_WINDOW_MS, .allowed = per_second / (1000 / PACE_WINDOW_MS)};
+    if (per_second > 0 && pace->allowed == 0)
+        *pace = (struct pace){.window_ms = 1000 / per_second, .allowed = 1};
+}
+
+/* One more handshake has begun. When it was the last of this window, the listener rests until the next. */
+static void pace_handshakes(struct transport *t, struct net_tcp_listener *tcp)
+{
+    struct pace *pace = &t->pace;
+    ms_t now_ms = net_loop_now_ms(t->opts.loop);
+    if (pace->allowed == 0)
+        return;
+    if (now_ms >= pace->ends_ms) {
+        pace->begun = 0;
+        pace->ends_ms = now_ms + pace->window_ms;
+    }
+    pace->begun++;
+    if (pace->begun < pace->allowed)
+        return;
+    net_tcp_listener_rest(tcp, pace->ends_ms - now_ms);
+    counter_inc(t->opts.counters, COUNTER_HANDSHAKE_RESTS);
+    log_limited(&pace_log, LOG_WARN, "connection.clients_wait",
+                log_cstr("why", "tls.handshakes_per_second reached"),
+                log_u64("per_second", t->opts.limits.handshakes_per_second));
+}
+
 static bool on_accept(void *ctx, struct net_tcp_listener *tcp, int fd, const struct addr *peer)
 {
     struct listener *listener = ctx;
     struct transport *t = listener->transport;
-    (void)tcp;
     struct sip_hop hop = {.addr = *peer, .listener = listener->index, .transport = listener->protocol};
     uint32_t slot = take_slot(t, &hop);
     if (slot == NO_SLOT) {
@@ -294,6 +333,8 @@ static bool on_accept(void *ctx, struct net_tcp_listener *tcp, int fd, const str
     }
     if (enter_connection(t, slot, connection, true) != 0)
         refuse_connection(t, peer, "no memory");
+    else if (is_secure(listener->protocol))
+        pace_handshakes(t, tcp);
     return true;
 }
 
@@ -538,6 +579,7 @@ int transport_new(const struct transport_opts *opts, size_t *ret_failed, struct 
                                          .proved = on_proved,
                                          .seen = on_seen};
     size_t failed = opts->n_listeners;
+    pace_init(&t->pace, opts->limits.handshakes_per_second);
     int rc = slots_init(t, opts->limits.connections);
     if (rc != 0)
         goto out;

@@ -47,10 +47,11 @@ struct transport_listener {
 };
 
 struct transport_limits {
-    size_t connections;    /* of this worker; the registry bounds those of all */
-    ms_t idle_ms;          /* no octet in either direction */
-    ms_t connect_ms;       /* from SYN to established */
-    ms_t handshake_ms;     /* of TLS, after that */
+    size_t connections;             /* of this worker; the registry bounds those of all */
+    ms_t idle_ms;                   /* no octet in either direction */
+    ms_t connect_ms;                /* from SYN to established */
+    ms_t handshake_ms;              /* of TLS, after that */
+    uint32_t handshakes_per_second; /* of clients that this worker accepts; 0: any number */
     ms_t partial_ms;       /* from the first octet of a message to its last (a stalled or trickling sender) */
     ms_t ping_interval_ms; /* a WebSocket whose client sends nothing for so long is sent a Ping; 0: never */
     ms_t ping_timeout_ms;  /* and closed when nothing comes for so long then */

@@ -375,6 +375,15 @@ def test_handshakes_that_do_not_go_on_are_bounded_in_number_and_time(start_tls, 
     assert alice.ask(options(alice)).status == 200
 
 
+def test_handshakes_of_a_second_are_bounded_and_nobody_is_turned_away(start_tls, tls_phone):
+    proxy = start_tls(tls={"handshakes_per_second": 5}, workers=1)
+    begun = time.monotonic()
+    phones = [tls_phone(proxy, f"phone{i}") for i in range(10)]
+    assert all(phone.ask(options(phone)).status == 200 for phone in phones)
+    assert time.monotonic() - begun > 1.5  # nine times 200 ms
+    assert proxy.has_line("connection.clients_wait", "tls.handshakes_per_second reached")
+
+
 def test_garbage_on_the_tls_port_harms_nobody(start_tls, tls_phone):
     proxy = start_tls()
     alice = tls_phone(proxy, "alice")

@@ -25,6 +25,7 @@ int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 }
 
 struct host {
+    ms_t rests_ms; /* after each */
     struct net_tcp_listener *listener;
     unsigned accepted, refused, limit;
     int fds[64];
@@ -49,6 +50,8 @@ static bool on_accept(void *ctx, struct net_tcp_listener *listener, int fd, cons
         return false;
     }
     host->fds[host->accepted++] = fd;
+    if (host->rests_ms > 0)
+        net_tcp_listener_rest(listener, host->rests_ms);
     return true;
 }
 
@@ -164,6 +167,25 @@ static void without_file_descriptors_it_rests_instead_of_spinning_and_then_goes_
     host_close(&host);
 }
 
+static void told_to_rest_it_lets_who_comes_wait(void **state)
+{
+    struct host host;
+    ms_t start_ms;
+    int fds[3];
+
+    (void)state;
+    host_open(&host, "127.0.0.1:0");
+    host.rests_ms = 200;
+    start_ms = clock_monotonic_ms();
+    for (int i = 0; i < 3; i++)
+        fds[i] = call(net_tcp_listener_addr(host.listener));
+    turn_until(loop, host.accepted == 3);
+    assert_true(clock_monotonic_ms() - start_ms >= 2 * 200);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    host_close(&host);
+}
+
 static void freed_while_it_rests(void **state)
 {
     struct host host;
@@ -246,6 +268,7 @@ int main(void)
         T(accepts_over_ipv6),
         T(a_connection_over_the_limit_is_closed),
         T(without_file_descriptors_it_rests_instead_of_spinning_and_then_goes_on),
+        T(told_to_rest_it_lets_who_comes_wait),
         T(freed_while_it_rests),
         T(an_aborted_connection_does_not_hold_up_the_next),
         T(workers_can_share_an_address),
