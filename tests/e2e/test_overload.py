@@ -1,0 +1,103 @@
+"""Overload: what has waited for too long and begins something new is refused, and calls in progress go on.
+
+That messages wait is brought about by stopping the process while they come, or by a target of nothing at all.
+"""
+
+import pathlib
+import signal
+import time
+
+import pytest
+
+from harness.env import poll
+from harness.phone import answer, ring
+
+WAIT_S = 1.5
+LATE = {"overload": {"target": "500ms", "interval": "0s"}}
+ALWAYS = {"overload": {"target": "0s", "interval": "0s", "emergency_numbers": ["112", "bob"]}}
+
+
+def is_stopped(pid):
+    """All its threads."""
+    states = [stat.read_text().rpartition(")")[2].split()[0] for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
+
+
+def while_stopped(proxy, *sends):
+    """Sends while the proxy cannot read."""
+    proxy.process.send(signal.SIGSTOP)
+    assert poll(lambda: is_stopped(proxy.process.popen.pid), 5)
+    try:
+        for send in sends:
+            send()
+        time.sleep(WAIT_S)
+    finally:
+        proxy.process.send(signal.SIGCONT)
+
+
+def test_what_waited_too_long_is_refused_and_calls_in_progress_go_on(start_proxy, phone):
+    proxy = start_proxy(call_auth=False, register_auth=False, extra=LATE)
+    alice, bob, carol = phone(proxy, "alice"), phone(proxy, "bob"), phone(proxy, "carol")
+    assert bob.register().status == 200
+    near, _far = answer(alice, bob, *ring(alice, bob, challenged=False))
+    refused = carol.request("INVITE", bob.aor)
+    bye = near.request("BYE")
+    while_stopped(proxy, lambda: carol.send(refused), lambda: alice.send(bye))
+    bob.reply(bob.expect("BYE"), 200)
+    assert alice.final(bye).status == 200
+    response = carol.final(refused)
+    assert response.status == 503
+    assert 5 <= int(response["Retry-After"]) <= 15
+    carol.send(carol.ack_of(refused, response))
+    # What comes when nothing waits is taken.
+    invite, arrived = ring(carol, bob, challenged=False)
+    answer(carol, bob, invite, arrived)
+    assert proxy.has_line("overload.begun")
+
+
+def test_an_emergency_call_is_taken_however_long_it_waited(start_proxy, phone):
+    proxy = start_proxy(call_auth=False, register_auth=False, users=("alice", "112"), extra=LATE)
+    alice, sos = phone(proxy, "alice"), phone(proxy, "112")
+    assert sos.register().status == 200
+    invite = alice.request("INVITE", sos.aor)
+    while_stopped(proxy, lambda: alice.send(invite))
+    arrived = sos.expect("INVITE")
+    sos.reply(arrived, 486)
+    assert alice.final(invite).status == 486
+
+
+@pytest.mark.parametrize("over", ["udp", "tcp"])
+def test_with_a_target_of_nothing_all_that_is_new_is_refused_over_any_transport(start_proxy, phone, over):
+    proxy = start_proxy(autostart=False, call_auth=False, trusted=("127.0.0.2/32",), extra=ALWAYS)
+    proxy.process = proxy.spawn()  # an OPTIONS would not say that it is ready
+    alice = phone(proxy, "alice", transport=over)
+    assert poll(lambda: connects(alice), 10)
+    for _ in range(3):
+        request = alice.request("MESSAGE", alice.aor)
+        response = alice.ask(request)
+        assert response.status == 503, response
+
+
+def connects(phone):
+    try:
+        phone.connect()
+    except OSError:
+        return False
+    return True
+
+
+def test_7339_who_asks_is_told_how_much_less_to_send(start_proxy, phone):
+    proxy = start_proxy(call_auth=False, register_auth=False)
+    alice, bob = phone(proxy, "alice"), phone(proxy, "bob")
+    assert bob.register().status == 200
+    request = alice.request("MESSAGE", bob.aor)
+    via = request.lines("Via")[0]
+    request = request.replaced("Via", f'{via};oc;oc-algo="loss"')
+    alice.send(request)
+    arrived = bob.expect("MESSAGE")
+    ours, theirs = arrived.lines("Via")[0], arrived.lines("Via")[-1]
+    assert ours.endswith(';oc;oc-algo="loss"')
+    assert "oc" not in theirs.split("branch=")[1].split(";")[1:]
+    bob.reply(arrived, 200)
+    top = alice.final(request).lines("Via")[0]
+    assert ';oc=0;oc-algo="loss";oc-validity=0;oc-seq=' in top
