@@ -5,19 +5,24 @@
 #define SEQ_DIGITS_MAX 12 /* before the point */
 #define SEQ_PARTS_MAX  5  /* and behind it */
 
-/* Most Vias have none of it: looked for by the first letters, before anything is parsed. */
-static bool may_have(struct slice text)
+/* Most Vias have none of it, and most of ours come back with nothing but what was asked: looked for by the first letters,
+ * before anything is parsed. with_value: only an `oc` that may have one. */
+static bool has_letters(struct slice text, bool with_value)
 {
     const char *p = text.ptr, *end = text.ptr + text.len;
     while ((p = memchr(p, ';', (size_t)(end - p))) != NULL) {
         for (p++; p < end && (uint8_t)*p <= ' '; p++)
             ;
-        if (end - p > 1 && (p[0] | 0x20) == 'o' && (p[1] | 0x20) == 'c')
+        if (end - p > 1 && (p[0] | 0x20) == 'o' && (p[1] | 0x20) == 'c' &&
+            (!with_value || (end - p > 2 && (p[2] == '=' || (uint8_t)p[2] <= ' '))))
             return true;
-        if (p == end)
-            break;
     }
     return false;
+}
+
+static bool may_have(struct slice text)
+{
+    return has_letters(text, false);
 }
 
 static bool is_algo(const struct sip_scan_param *param)
@@ -84,7 +89,7 @@ bool sip_oc_read(struct slice params, struct sip_oc *ret_oc)
     struct sip_oc oc = {.validity_ms = SIP_OC_VALIDITY_DEFAULT_MS};
     uint32_t loss;
     struct slice value;
-    if (!may_have(params) || !sip_param(params, SLICE("oc"), &value) || value.len == 0 ||
+    if (!has_letters(params, true) || !sip_param(params, SLICE("oc"), &value) || value.len == 0 ||
         !knows_loss(params) || num_parse_u32(value, SIP_OC_LOSS_MAX, &loss) < 0)
         return false;
     oc.loss_percent = loss;

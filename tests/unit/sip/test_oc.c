@@ -49,6 +49,8 @@ static void what_a_server_says_is_read(void **state)
     assert_int_equal(oc.validity_ms, 500);
     assert_true(oc.has_seq);
     assert_int_equal(oc.seq, 128232161578200);
+    assert_true(sip_oc_read(text("; OC = 7 ;oc-algo=\"loss\""), &oc));
+    assert_int_equal(oc.loss_percent, 7);
     assert_true(sip_oc_read(text(";oc=0;oc-algo=\"loss\""), &oc));
     assert_int_equal(oc.validity_ms, 500);
     assert_false(oc.has_seq);
