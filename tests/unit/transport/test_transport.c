@@ -515,6 +515,24 @@ static void test_tcp_a_connection_that_ends_carries_no_new_request(void **state)
     close(listening);
 }
 
+/* RFC 5923 section 8.1: connections that were opened from here take nothing away from the port. */
+static void test_tcp_goes_on_listening(void **state)
+{
+    (void)state;
+    struct addr peer;
+    int listening = peer_listen(&peer), opened = -1;
+    struct sip_hop hop = {.addr = peer, .listener = 1, .transport = SIP_TRANSPORT_TCP};
+    assert_int_equal(send_text(&hop, slice_from_cstr(options), 0), 0);
+    WAIT_FOR((opened = accept(listening, NULL, NULL)) >= 0);
+    int accepted = peer_connect();
+    peer_write(accepted, options, sizeof(options) - 1);
+    WAIT_FOR(rig->n_received == 1);
+    assert_int_equal(transport_connections(rig->transport), 2);
+    close(accepted);
+    close(opened);
+    close(listening);
+}
+
 /* RFC 5626 section 5.3.1: by this flow, with this peer, or not at all. */
 static void test_a_flow_and_nothing_else(void **state)
 {
@@ -839,6 +857,7 @@ int main(void)
         TEST(test_tcp_reuse, rig_default),
         TEST(test_tcp_gone_flow_opens_another, rig_default),
         TEST(test_tcp_a_connection_that_ends_carries_no_new_request, rig_default),
+        TEST(test_tcp_goes_on_listening, rig_default),
         TEST(test_a_flow_and_nothing_else, rig_default),
         TEST(test_tcp_refused_connection_is_told, rig_default),
         TEST(test_tcp_sent_messages_are_not_failures, rig_default),
