@@ -153,17 +153,31 @@ static bool args_are_safe(const struct sip_response_args *args)
     return true;
 }
 
+/* The first element of Via, of which only the part needs to be good that says where to answer; absent when where it ends cannot be
+ * told. */
+static int find_top_via(struct sip_msg *req, struct slice *ret_text)
+{
+    const struct sip_via *via;
+    struct sip_via head;
+    if (sip_msg_top_via(req, &via) == 0) {
+        *ret_text = via->text;
+        return 0;
+    }
+    int rc = sip_msg_top_via_head(req, &head);
+    if (rc < 0)
+        return rc;
+    struct sip_values it = sip_values_of(req, SIP_HDR_VIA);
+    if (sip_values_next(&it, ret_text) < 0)
+        *ret_text = SLICE_NULL;
+    return 0;
+}
+
 int sip_build_response(struct sip_msg *req, const struct sip_response_args *args, struct wire **ret_wire)
 {
     struct response r = {.req = req, .args = args};
-    struct sip_via head;
-    if (sip_msg_top_via_head(req, &head) < 0 || !args_are_safe(args))
+    int rc = find_top_via(req, &r.top_via);
+    if (rc < 0 || !args_are_safe(args) || (!slice_is_null(args->top_via) && slice_is_null(r.top_via)))
         return ERR_SYNTAX;
-    if (!slice_is_null(args->top_via)) {
-        struct sip_values it = sip_values_of(req, SIP_HDR_VIA);
-        if (sip_values_next(&it, &r.top_via) < 0)
-            return ERR_SYNTAX;
-    }
     return build(emit_response, &r, ret_wire);
 }
 

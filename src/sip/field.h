@@ -42,17 +42,18 @@ struct sip_field_parts {
 
 struct sip_field_parts sip_field_split_any(struct slice line);
 
-/* A name that is known and written as in the RFC, as nearly all are, is a token; and one space and the line end are all the white
+/* line: a field that ends in CRLF; end: of the octets that may be read, at or behind the end of the line.
+ * A name that is known and written as in the RFC, as nearly all are, is a token; and one space and the line end are all the white
  * space that most values have around them. */
-static inline struct sip_field_parts sip_field_split(struct slice line)
+static inline struct sip_field_parts sip_field_split(struct slice line, const char *end)
 {
-    struct sip_hdr_at at = sip_hdr_at(line);
-    const char *p = line.ptr + at.name_len + 1, *end = line.ptr + line.len;
-    if (at.id == SIP_HDR_OTHER || end - p < 4 || *p != ' ' || (uint8_t)p[1] <= ' ' ||
-        (uint8_t)end[-3] <= ' ' || end[-2] != '\r')
+    struct sip_hdr_at at = sip_hdr_at(slice_make(line.ptr, (size_t)(end - line.ptr)));
+    const char *value = line.ptr + at.value_at, *value_end = line.ptr + line.len - 2;
+    if (at.id == SIP_HDR_OTHER || value >= value_end || (uint8_t)*value <= ' ' ||
+        (uint8_t)value_end[-1] <= ' ')
         return sip_field_split_any(line);
-    return (struct sip_field_parts){(enum sip_hdr_id)at.id, at.name_len,
-                                    slice_make(p + 1, (size_t)(end - 2 - (p + 1)))};
+    return (struct sip_field_parts){(enum sip_hdr_id)at.id, at.value_at - 2U,
+                                    slice_make(value, (size_t)(value_end - value))};
 }
 
 #endif

@@ -67,7 +67,7 @@ static enum sip_frame_result find_length(struct sip_framer *f, struct slice byte
     for (p += field.line.len; p < end; p += field.line.len) {
         uint64_t length;
         field = sip_field_cut(p, end, true);
-        struct sip_field_parts parts = sip_field_split(field.line);
+        struct sip_field_parts parts = sip_field_split(field.line, end);
         if (parts.id != SIP_HDR_CONTENT_LENGTH)
             continue;
         size_t offset = (size_t)(p - bytes.ptr);

@@ -25,7 +25,7 @@ struct indexer {
     int rc;
     struct sip_error error;
     unsigned capacity;
-    uint32_t header_bytes; /* the most that a field may have */
+    uint32_t max_headers, header_bytes; /* the most there may be, and that one may have */
     uint32_t list_bytes;
     uint16_t last[SIP_HDR_COUNT]; /* of an id that has a first */
 };
@@ -167,7 +167,7 @@ static int index_field(struct indexer *ix, struct sip_field field)
         fail(ix, ERR_SYNTAX, 400, fault_phrases[field.fault], SIP_HDR_OTHER, field.line.ptr);
         return 0;
     }
-    struct sip_field_parts parts = sip_field_split(field.line);
+    struct sip_field_parts parts = sip_field_split(field.line, ix->end);
     if (parts.name_len == 0) {
         fail(ix, ERR_SYNTAX, 400, "Bad Header Line", SIP_HDR_OTHER, field.line.ptr);
         return 0;
@@ -208,11 +208,10 @@ static bool at_line_end(const char *p, const char *end, size_t *ret_len)
 static int index_headers(struct indexer *ix, const char *p)
 {
     struct sip_msg *msg = ix->msg;
-    uint32_t max_headers = ix->limits->headers < SIP_HEADERS_MAX ? ix->limits->headers : SIP_HEADERS_MAX;
     size_t empty_line_len = 0;
     msg->hdrs_off = (uint32_t)(p - msg->bytes);
     while (p < ix->end && !at_line_end(p, ix->end, &empty_line_len)) {
-        if (msg->n_hdrs == max_headers) {
+        if (msg->n_hdrs == ix->max_headers) {
             fail(ix, ERR_LIMIT, 513, "Too Many Headers", SIP_HDR_OTHER, p);
             break;
         }
@@ -310,6 +309,7 @@ static void begin_index(struct indexer *ix, struct sip_msg *msg, struct slice he
     ix->limits = limits;
     ix->arena = arena;
     ix->end = head.ptr + head.len;
+    ix->max_headers = limits->headers < SIP_HEADERS_MAX ? limits->headers : SIP_HEADERS_MAX;
     ix->header_bytes = limits->header_bytes < HEADER_BYTES_MAX ? limits->header_bytes : HEADER_BYTES_MAX;
 }
 

@@ -12,9 +12,12 @@ static bool is_lws(char c)
 static bool match_name(struct slice s, struct slice name, char compact, size_t *ret_value_at)
 {
     size_t at;
-    if (slice_starts_with_nocase(s, name))
+    if (s.len == 0)
+        return false;
+    char first = (char)(s.ptr[0] | 0x20);
+    if (first == (name.ptr[0] | 0x20) && slice_starts_with_nocase(s, name))
         at = name.len;
-    else if (s.len > 0 && (s.ptr[0] | 0x20) == compact)
+    else if (first == compact)
         at = 1;
     else
         return false;

@@ -1,17 +1,18 @@
 #include "sip/table.h"
 #include "sip/find.h"
 
-#define NAME_BYTES 21 /* of the longest name, P-Preferred-Identity, and a NUL */
+#define NAME_BYTES 22 /* of the longest name, P-Preferred-Identity, a colon and a space */
 
+/* start: the name, and what nearly always follows it in a message. */
 struct header_row {
-    char name[NAME_BYTES];
-    uint8_t len;
+    char start[NAME_BYTES];
+    uint8_t len; /* of the name */
     char compact;
     uint8_t flags;
 };
 
 static const struct header_row headers[SIP_HDR_COUNT] = {
-#define HEADER(id, name, compact, flags) [SIP_HDR_##id] = {name, sizeof(name) - 1, compact, flags},
+#define HEADER(id, name, compact, flags) [SIP_HDR_##id] = {name ": ", sizeof(name) - 1, compact, flags},
 #include "sip/headers.def"
 #undef HEADER
 };
@@ -99,35 +100,35 @@ enum sip_hdr_id sip_hdr_from_name(struct slice name)
 }
 
 #ifdef SIP_BLOCK_BYTES
-/* Names of less than a block, in lines of at least one. */
-struct sip_hdr_at sip_hdr_at(struct slice line)
+/* Names that leave room in a block for the colon and the space. */
+struct sip_hdr_at sip_hdr_at(struct slice octets)
 {
     static const struct sip_hdr_at unknown = {.id = SIP_HDR_OTHER};
-    if (line.len < SIP_BLOCK_BYTES)
+    if (octets.len < SIP_BLOCK_BYTES)
         return unknown;
-    __m128i block = sip_block_at(line.ptr);
+    __m128i block = sip_block_at(octets.ptr);
     unsigned colons = sip_block_bits(sip_block_eq(block, ':'));
-    if (colons == 0 || (colons & 1))
-        return unknown; /* none, or nothing before it */
-    unsigned len = (unsigned)__builtin_ctz(colons);
-    enum sip_hdr_id id = header_candidate(line.ptr, len);
-    const struct header_row *row = &headers[id];
-    unsigned same = sip_block_bits(_mm_cmpeq_epi8(block, sip_block_at(row->name)));
-    if (row->len != len || (~same & ((1U << len) - 1)) != 0)
+    unsigned len = colons != 0 ? (unsigned)__builtin_ctz(colons) : 0;
+    if (len == 0 || len > SIP_BLOCK_BYTES - 2)
         return unknown;
-    return (struct sip_hdr_at){.id = (uint16_t)id, .name_len = (uint16_t)len};
+    enum sip_hdr_id id = header_candidate(octets.ptr, len);
+    const struct header_row *row = &headers[id];
+    unsigned differing = sip_block_not_bits(_mm_cmpeq_epi8(block, sip_block_at(row->start)));
+    if ((differing & ((1U << (row->len + 2)) - 1)) != 0) /* so it is as long, too */
+        return unknown;
+    return (struct sip_hdr_at){.id = (uint16_t)id, .value_at = (uint16_t)(row->len + 2U)};
 }
 #else
-struct sip_hdr_at sip_hdr_at(struct slice line)
+struct sip_hdr_at sip_hdr_at(struct slice octets)
 {
-    (void)line;
+    (void)octets;
     return (struct sip_hdr_at){.id = SIP_HDR_OTHER};
 }
 #endif
 
 struct slice sip_hdr_name(enum sip_hdr_id id)
 {
-    return slice_make(headers[id].name, headers[id].len);
+    return slice_make(headers[id].start, headers[id].len);
 }
 
 unsigned sip_hdr_flags(enum sip_hdr_id id)

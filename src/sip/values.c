@@ -1,4 +1,4 @@
-#include "sip/msg.h"
+#include "sip/msg_private.h"
 #include "sip/scan.h"
 
 struct sip_values sip_values_of(const struct sip_msg *msg, enum sip_hdr_id id)
@@ -34,6 +34,21 @@ static int whole_value(struct sip_values *it, const struct sip_hdr *h, struct sl
     return 0;
 }
 
+/* When somebody walks the Vias, the first has nearly always been typed, and its end is known. */
+static bool is_typed_via(const struct sip_values *it)
+{
+    const struct sip_msg *msg = it->msg;
+    return (msg->have & SIP_HAVE_TOP_VIA) && it->off == 0 && it->hdr == msg->first[SIP_HDR_VIA];
+}
+
+static const char *typed_via_end(const struct sip_msg *msg, const char *end)
+{
+    const char *p = msg->top_via.text.ptr + msg->top_via.text.len;
+    while (p < end && slice_is_blank(*p))
+        p++;
+    return p;
+}
+
 /* header = "header-name" HCOLON header-value *(COMMA header-value): section 7.3 */
 int sip_values_next(struct sip_values *it, struct slice *ret_element)
 {
@@ -55,7 +70,7 @@ int sip_values_next(struct sip_values *it, struct slice *ret_element)
     }
     struct slice value = sip_hdr_value(it->msg, h);
     const char *from = value.ptr + it->off, *end = value.ptr + value.len;
-    const char *comma = element_end(from, end);
+    const char *comma = is_typed_via(it) ? typed_via_end(it->msg, end) : element_end(from, end);
     if (!comma)
         return ERR_SYNTAX;
     struct slice element = slice_trim(slice_make(from, (size_t)(comma - from)));

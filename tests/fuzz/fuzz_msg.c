@@ -1,8 +1,9 @@
-/* Any octets as a datagram and as a frame: parse, check, every typed header, every element of every header; a
+/* Any octets as a datagram and as a frame: look before the parser, parse, check, every typed header, every element of every header; a
  * message without edits is the same octets, and a kept one says the same as the first. Input: a message. */
 #include "fuzz_sip.h"
 
 #include "sip/edit.h"
+#include "sip/peek.h"
 
 static void read_elements(const struct sip_msg *msg)
 {
@@ -101,6 +102,14 @@ static void check_index(const struct sip_msg *msg, struct slice bytes)
     }
 }
 
+static void peek(struct slice bytes)
+{
+    char memory[SIP_PEEK_SUBJECT_BYTES];
+    FUZZ_ASSERT(fuzz_is_within(sip_peek_call_id(bytes), bytes));
+    FUZZ_ASSERT(fuzz_is_within(sip_peek_top_via(bytes), bytes));
+    (void)sip_peek_subject(bytes, memory);
+}
+
 static void try(struct slice bytes, bool datagram)
 {
     struct fuzz_memory m;
@@ -124,6 +133,7 @@ static void try(struct slice bytes, bool datagram)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    peek(fuzz_slice(data, size));
     try(fuzz_slice(data, size), true);
     try(fuzz_slice(data, size), false);
     return 0;
