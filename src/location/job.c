@@ -20,14 +20,10 @@ static size_t text_bytes(const struct location_register *reg)
     return bytes;
 }
 
-void location_job_init(struct location_job *job, const struct location_register *reg, unix_s_t now_s)
+void location_job_init(struct location_job *job, const struct location_register *reg, unix_s_t now_s,
+                       struct arena *arena)
 {
-    *job = (struct location_job){.now_s = now_s, .reg = *reg};
-}
-
-void location_job_done(struct location_job *job)
-{
-    location_record_free(job->record);
+    *job = (struct location_job){.now_s = now_s, .reg = *reg, .arena = arena};
 }
 
 int location_job_new(const struct location_register *reg, unix_s_t now_s, struct location_job **ret_job)
@@ -41,7 +37,7 @@ int location_job_new(const struct location_register *reg, unix_s_t now_s, struct
         return ERR_NOMEM;
     contacts = (struct location_contact *)(job + 1);
     out = (char *)(contacts + reg->n_contacts);
-    location_job_init(job, reg, now_s);
+    location_job_init(job, reg, now_s, NULL);
     job->reg.aor = keep(&out, reg->aor);
     job->reg.call_id = keep(&out, reg->call_id);
     job->reg.path = keep(&out, reg->path);
@@ -59,7 +55,7 @@ void location_job_free(struct location_job *job)
 {
     if (!job)
         return;
-    location_job_done(job);
+    location_record_free(job->record);
     mem_free(job);
 }
 
@@ -86,6 +82,16 @@ static int apply(const struct location_job *job, const struct location_record *o
                         : location_apply(old, &job->reg, job->now_s, limits, ret_outcome);
 }
 
+static struct location_record *copy_for(const struct location_job *job, const struct location_record *record)
+{
+    void *memory;
+
+    if (!job->arena)
+        return location_record_dup(record);
+    memory = arena_alloc(job->arena, record->bytes);
+    return memory ? location_record_copy_to(record, memory) : NULL;
+}
+
 bool location_job_apply(struct location_job *job, const struct location_record *old,
                         const struct location_job_limits *limits, struct location_record **ret_record)
 {
@@ -102,7 +108,7 @@ bool location_job_apply(struct location_job *job, const struct location_record *
     result = outcome.changed ? outcome.record : old;
     if (is_over_budget(limits, old, outcome.record))
         location_job_end(job, 503, NULL, "the budget of bindings is used up");
-    else if (result && !(job->record = location_record_dup(result)))
+    else if (result && !(job->record = copy_for(job, result)))
         location_job_end(job, 503, NULL, "out of memory");
     if (job->status != 200) {
         location_record_free(outcome.record);

@@ -26,11 +26,13 @@ struct location_job {
     const char *phrase; /* NULL: the default one */
     const char *why;
     struct location_record *record;
+    struct arena *arena; /* where record is; NULL: on the heap */
 };
 
-/* A job whose reg points to where the given one does, for one that is run at once (location_storage_run). */
-void location_job_init(struct location_job *job, const struct location_register *reg, unix_s_t now_s);
-void location_job_done(struct location_job *job);
+/* A job whose reg points to where the given one does, with a result in arena, for one that is run at once
+ * (location_storage_run). Nothing is left of it that would have to be freed. */
+void location_job_init(struct location_job *job, const struct location_register *reg, unix_s_t now_s,
+                       struct arena *arena);
 
 /* A job with a copy of all that reg points to. */
 MUST_USE int location_job_new(const struct location_register *reg, unix_s_t now_s,

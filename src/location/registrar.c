@@ -432,13 +432,10 @@ static enum proxy_verdict run_at_once(struct location_registrar *r, struct proxy
                                       const struct location_register *reg)
 {
     struct location_job job;
-    enum proxy_verdict verdict;
 
-    location_job_init(&job, reg, proxy_now_s(req->proxy));
+    location_job_init(&job, reg, proxy_now_s(req->proxy), &req->arena);
     location_storage_run(r->opts.storage, &job);
-    verdict = answer_job(r, req, &job);
-    location_job_done(&job);
-    return verdict;
+    return answer_job(r, req, &job);
 }
 
 static enum proxy_verdict submit(struct location_registrar *r, struct proxy_request *req,
