@@ -24,19 +24,14 @@ static inline void sip_round(struct hash_state *st)
     st->v2 = rotate(st->v2, 32);
 }
 
-static inline __attribute__((always_inline)) void compress(struct hash_state *st, uint64_t word)
+static inline __attribute__((always_inline)) void compress(struct hash_state *st, uint64_t word,
+                                                           bool is_table)
 {
     st->v3 ^= word;
     sip_round(st);
-    if (!st->is_table)
+    if (!is_table)
         sip_round(st);
     st->v0 ^= word;
-}
-
-static inline __attribute__((always_inline)) void add_word(struct hash_state *st, uint64_t word)
-{
-    compress(st, word);
-    st->n_words++;
 }
 
 /* ASCII capitals of eight octets at once: the top bit of each octet of `capital` says whether it is one. */
@@ -75,19 +70,29 @@ static inline uint64_t load_few(const char *p, size_t n)
            (uint64_t)(uint8_t)p[n - 1] << (8 * (n - 1));
 }
 
+static inline __attribute__((always_inline)) void add_words(struct hash_state *st, struct slice s,
+                                                            bool nocase, bool is_table)
+{
+    compress(st, s.len, is_table);
+    for (; s.len >= 8; s.ptr += 8, s.len -= 8)
+        compress(st, nocase ? fold(load_8(s.ptr)) : load_8(s.ptr), is_table);
+    if (s.len > 0) {
+        uint64_t word = load_few(s.ptr, s.len);
+
+        compress(st, nocase ? fold(word) : word, is_table);
+    }
+}
+
 static inline __attribute__((always_inline)) void add_piece(struct hash_state *st, struct slice s,
                                                             bool nocase)
 {
     struct hash_state local = *st; /* in registers: the octets cannot be the state */
 
-    add_word(&local, s.len);
-    for (; s.len >= 8; s.ptr += 8, s.len -= 8)
-        add_word(&local, nocase ? fold(load_8(s.ptr)) : load_8(s.ptr));
-    if (s.len > 0) {
-        uint64_t word = load_few(s.ptr, s.len);
-
-        add_word(&local, nocase ? fold(word) : word);
-    }
+    local.n_words += 1 + (s.len + 7) / 8;
+    if (local.is_table)
+        add_words(&local, s, nocase, true);
+    else
+        add_words(&local, s, nocase, false);
     *st = local;
 }
 
@@ -116,10 +121,10 @@ uint64_t hash_siphash64(const struct hash_key *key, struct slice s)
 
     begin64(&st, key);
     for (; s.len >= 8; s.ptr += 8, s.len -= 8)
-        compress(&st, load_8(s.ptr));
+        compress(&st, load_8(s.ptr), false);
     if (s.len > 0)
         last |= load_few(s.ptr, s.len);
-    compress(&st, last);
+    compress(&st, last, false);
     return finish(&st, 0xff);
 }
 
@@ -137,7 +142,8 @@ void hash_begin_table(struct hash_state *st, const struct hash_key *key)
 
 void hash_add_u64(struct hash_state *st, uint64_t value)
 {
-    add_word(st, value);
+    compress(st, value, st->is_table);
+    st->n_words++;
 }
 
 void hash_add(struct hash_state *st, struct slice s)
@@ -153,7 +159,7 @@ void hash_add_nocase(struct hash_state *st, struct slice s)
 uint64_t hash_end64(struct hash_state *st)
 {
     /* As after so many octets. */
-    compress(st, st->n_words * 8 << 56);
+    compress(st, st->n_words * 8 << 56, st->is_table);
     return finish(st, 0xee);
 }
 

@@ -49,16 +49,13 @@ bool proxy_branch_id_parse(struct slice branch, struct proxy_branch_id *ret_id)
     return true;
 }
 
-/* Each value with its length; the number of values too, so that none can stand in for another. */
+/* Each value with its length, and the header it is of, so that none can stand in for another. */
 static void add_header(struct hash_state *st, const struct sip_msg *msg, enum sip_hdr_id id)
 {
-    uint64_t count = 0;
-
     for (uint16_t i = msg->first[id]; i != SIP_HDR_NONE; i = msg->hdrs[i].next) {
+        hash_add_u64(st, (uint64_t)1 << 63 | id); /* no length of anything */
         hash_add(st, sip_hdr_value(msg, &msg->hdrs[i]));
-        count++;
     }
-    hash_add_u64(st, count);
 }
 
 static void add_dialog(struct hash_state *st, struct sip_msg *request)
