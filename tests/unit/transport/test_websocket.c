@@ -80,9 +80,8 @@ static void choose_address(void)
     close(fd);
 }
 
-static int start(void **state)
+static int start_with_pings(ms_t interval_ms)
 {
-    (void)state;
     const struct hash_key key = {1, 2};
     memset(&rig, 0, sizeof(rig));
     assert_int_equal(net_loop_new(&rig.loop), 0);
@@ -97,7 +96,7 @@ static int start(void **state)
                                              .idle_ms = 60000,
                                              .connect_ms = CONNECT_MS,
                                              .partial_ms = UNFINISHED_MS,
-                                             .ping_interval_ms = PING_MS,
+                                             .ping_interval_ms = interval_ms,
                                              .ping_timeout_ms = PONG_MS,
                                              .input_buffer_bytes = 4096,
                                              .output_queue_bytes = 256 * 1024,
@@ -109,6 +108,18 @@ static int start(void **state)
     size_t failed;
     assert_int_equal(transport_new(&opts, &failed, &rig.transport), 0);
     return 0;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    return start_with_pings(0);
+}
+
+static int start_pinging(void **state)
+{
+    (void)state;
+    return start_with_pings(PING_MS);
 }
 
 static int stop(void **state)
@@ -343,9 +354,10 @@ int main(void)
                                         stop),
         cmocka_unit_test_setup_teardown(a_double_crlf_is_answered_with_one_rfc5626_section_3_5_1, start,
                                         stop),
-        cmocka_unit_test_setup_teardown(who_says_nothing_is_pinged_and_stays_while_he_answers, start, stop),
-        cmocka_unit_test_setup_teardown(who_trickles_octets_but_no_frame_is_not_there, start, stop),
-        cmocka_unit_test_setup_teardown(a_message_that_stays_unfinished_closes, start, stop),
+        cmocka_unit_test_setup_teardown(who_says_nothing_is_pinged_and_stays_while_he_answers, start_pinging,
+                                        stop),
+        cmocka_unit_test_setup_teardown(who_trickles_octets_but_no_frame_is_not_there, start_pinging, stop),
+        cmocka_unit_test_setup_teardown(a_message_that_stays_unfinished_closes, start_pinging, stop),
         cmocka_unit_test_setup_teardown(a_handshake_has_its_time, start, stop),
         cmocka_unit_test_setup_teardown(a_refused_handshake_is_answered_and_closed, start, stop),
         cmocka_unit_test_setup_teardown(a_broken_rule_is_answered_with_its_close_code_and_closed, start,
