@@ -100,9 +100,11 @@ def test_calls_that_ring_all_the_time_ring_beside_the_others(trusting):
 
 
 def test_an_open_loop_begins_what_it_was_told_to_and_says_what_came_of_it(trusting):
-    result = bench("load", "-w", "call", "-r", 200, "-W", 0, "-s", 2, "--force", trusting.hostport)
-    assert 350 <= result["completed"] <= 400
-    assert 150 <= result["rate"] <= 200
+    rate, seconds = 40, patience(3)
+    result = bench("load", "-w", "call", "-r", rate, "-W", 0, "-s", seconds, "--force", trusting.hostport)
+    # What is under way at the end is not completed.
+    assert rate * seconds * 0.75 <= result["completed"] <= rate * seconds
+    assert rate * 0.75 <= result["rate"] <= rate
     assert result["p50_us"] <= result["p99_us"] <= result["max_us"]
 
 
@@ -118,7 +120,7 @@ def test_the_time_of_a_call_is_from_when_it_should_have_begun(trusting):
 def test_a_server_that_refuses_everything_is_a_failure_and_the_report_says_so(start_proxy):
     proxy = start_proxy(register_auth=False, call_auth=True)
     result = bench(
-        "load", "-w", "options", "-N", 20, "-W", 0, "-s", 20, "--force", "-d", proxy.domain, proxy.hostport, status=1
+        "load", "-w", "options", "-N", 20, "-W", 0, "-s", patience(20), "--force", "-d", proxy.domain, proxy.hostport, status=1
     )
     assert (result["completed"], result["failed"]) == (0, 20)
 
