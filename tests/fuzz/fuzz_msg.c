@@ -1,8 +1,9 @@
 /* Any octets as a datagram and as a frame: look before the parser, parse, check, every typed header, every element of every header; a
- * message without edits is the same octets, and a kept one says the same as the first. Input: a message. */
+ * message without edits is the same octets, a kept one says the same as the first, and so does an outline. Input: a message. */
 #include "fuzz_sip.h"
 
 #include "sip/edit.h"
+#include "sip/outline.h"
 #include "sip/peek.h"
 
 static void read_elements(const struct sip_msg *msg)
@@ -110,6 +111,34 @@ static void peek(struct slice bytes)
     (void)sip_peek_subject(bytes, memory);
 }
 
+static bool is_same(struct slice a, struct slice b)
+{
+    return slice_is_null(a) == slice_is_null(b) && slice_eq(a, b);
+}
+
+/* A request that is good and has an outline is in both the same. */
+static void check_outline(struct sip_msg *msg, struct slice bytes)
+{
+    struct sip_values it = sip_values_of(msg, SIP_HDR_VIA);
+    struct sip_outline o;
+    struct slice element;
+    const struct sip_cseq *cseq;
+    unsigned n = 0;
+    if (!sip_outline_read(bytes, &o))
+        return;
+    FUZZ_ASSERT(msg->is_request && slice_eq(o.method, msg->method_name) && slice_eq(o.ruri, msg->ruri));
+    FUZZ_ASSERT(slice_eq(o.call_id, sip_msg_call_id(msg)));
+    FUZZ_ASSERT(slice_eq(o.from, sip_msg_value(msg, SIP_HDR_FROM)) &&
+                slice_eq(o.to, sip_msg_value(msg, SIP_HDR_TO)));
+    FUZZ_ASSERT(is_same(o.from_tag, sip_msg_from_tag(msg)) && is_same(o.to_tag, sip_msg_to_tag(msg)));
+    FUZZ_ASSERT(sip_msg_cseq(msg, &cseq) == 0 && cseq->number == o.cseq_number);
+    while (sip_values_next(&it, &element) == 0) {
+        FUZZ_ASSERT(n < o.n_vias && slice_eq(o.vias[n], element));
+        n++;
+    }
+    FUZZ_ASSERT(n == o.n_vias);
+}
+
 static void try(struct slice bytes, bool datagram)
 {
     struct fuzz_memory m;
@@ -126,7 +155,8 @@ static void try(struct slice bytes, bool datagram)
     if (rc == 0) {
         check_unedited(&msg, &m);
         check_kept(&msg, &m);
-        (void)!sip_msg_check(&msg, &error);
+        if (sip_msg_check(&msg, &error) == 0 && datagram)
+            check_outline(&msg, bytes);
     }
     fuzz_memory_done(&m);
 }

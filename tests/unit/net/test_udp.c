@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define QUEUE_BYTES (4 << 20)
@@ -88,6 +89,7 @@ struct end {
     uint64_t failed_token;
     uint8_t seen[1024]; /* by the number a datagram carries */
     uint32_t latest[8]; /* the last such numbers, the last one first */
+    uint32_t waited_us, lost;
     bool echoes, frees_itself;
     struct end *floods; /* when refused, with more than a batch */
 };
@@ -170,8 +172,17 @@ static void on_refused(void *ctx, struct net_udp *udp, const struct addr *to, st
     }
 }
 
+static void on_waited(void *ctx, struct net_udp *udp, uint32_t waited_us, uint32_t lost)
+{
+    struct end *end = ctx;
+
+    (void)udp;
+    end->waited_us = waited_us;
+    end->lost += lost;
+}
+
 static const struct net_udp_ops ops = {
-    .receive = on_receive, .send_failed = on_failed, .refused = on_refused};
+    .waited = on_waited, .receive = on_receive, .send_failed = on_failed, .refused = on_refused};
 
 static struct net_udp_opts opts_for(struct end *end, const char *address)
 {
@@ -798,6 +809,41 @@ static void an_ipv6_wildcard_leaves_the_port_to_ipv4(void **state)
     net_udp_free(v6.udp);
 }
 
+/* How long the first of what is read has waited, and how many found no room, as the kernel says. */
+static void it_is_told_how_long_datagrams_have_waited_and_how_many_were_lost(void **state)
+{
+    enum { COUNT = 200, WAIT_US = 30000 };
+    const struct timespec wait = {.tv_nsec = WAIT_US * 1000};
+    char text[1000];
+    struct net_udp_opts opts;
+    struct sockaddr_storage to;
+    socklen_t to_len;
+    struct end server;
+    int fd;
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    memset(&server, 0, sizeof(server));
+    opts = opts_for(&server, "127.0.0.1:0");
+    opts.receive_buffer_bytes = 4096;
+    assert_int_equal(net_udp_new(&opts, &server.udp), 0);
+    to_len = net_sockaddr_from_addr(net_udp_addr(server.udp), &to);
+    fd = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_true(fd >= 0);
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_int_not_equal(sendto(fd, text, sizeof(text), 0, (const struct sockaddr *)&to, to_len), -1);
+    nanosleep(&wait, NULL);
+    net_loop_turn(loop, 0);
+    assert_true(server.received > 0 && server.received < COUNT);
+    assert_true(server.waited_us >= WAIT_US);
+    assert_int_not_equal(sendto(fd, text, sizeof(text), 0, (const struct sockaddr *)&to, to_len), -1);
+    turn_until(loop, server.lost > 0);
+    assert_int_equal(server.lost, COUNT + 1 - server.received);
+    assert_int_equal(counter_get(&counters, COUNTER_RX_LOST), server.lost);
+    close(fd);
+    net_udp_free(server.udp);
+}
+
 static void workers_can_share_an_address(void **state)
 {
     struct end a, b;
@@ -940,6 +986,7 @@ int main(void)
         T(wildcard_ipv4),
         T(wildcard_ipv6),
         T(an_ipv6_wildcard_leaves_the_port_to_ipv4),
+        T(it_is_told_how_long_datagrams_have_waited_and_how_many_were_lost),
         T(workers_can_share_an_address),
         T(a_socket_may_be_freed_by_any_of_its_functions),
         T(a_wire_is_shared_not_copied_and_let_go_when_it_has_left),
