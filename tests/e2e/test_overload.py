@@ -13,8 +13,8 @@ from harness.env import poll
 from harness.phone import answer, ring
 
 WAIT_S = 1.5
-LATE = {"overload": {"target": "500ms", "interval": "0s"}}
-ALWAYS = {"overload": {"target": "0s", "interval": "0s", "emergency_numbers": ["112", "bob"]}}
+LATE = {"overload": {"admission": True, "target": "500ms", "interval": "0s"}}
+ALWAYS = {"overload": {"admission": True, "target": "0s", "interval": "0s", "emergency_numbers": ["112", "bob"]}}
 
 
 def is_stopped(pid):
