@@ -69,12 +69,12 @@ static void land_always(struct program *p, unsigned jump)
     p->steps[jump].k = p->n - jump - 1;
 }
 
-static uint32_t word_of(const struct program *p, unsigned at)
+static uint32_t word_of(const char *octets)
 {
     uint32_t word = 0;
 
     for (unsigned i = 0; i < 4; i++)
-        word = word << 8 | (uint8_t)p->pattern[at + i];
+        word = word << 8 | (uint8_t)octets[i];
     return word;
 }
 
@@ -87,15 +87,30 @@ static void put_end_check(struct program *p, uint32_t end)
     put(p, BPF_RET | BPF_K, NO_SOCKET);
 }
 
+static void put_exceptions(struct program *p, const struct net_steer *steer)
+{
+    unsigned is_except, is_empty, is_none;
+
+    put(p, BPF_LD | BPF_W | BPF_ABS, 0);
+    is_except = put_jump(p, BPF_JEQ, word_of(steer->except));
+    put(p, BPF_LD | BPF_B | BPF_ABS, 0);
+    is_empty = put_jump(p, BPF_JEQ, '\r');
+    is_none = put_jump(p, BPF_JEQ, '\n');
+    p->steps[is_none].jf = 1;
+    land_true(p, is_except);
+    land_true(p, is_empty);
+    put(p, BPF_RET | BPF_K, NO_SOCKET);
+}
+
 /* X is where the pattern may begin. The jump that is taken when it does; else the next step. */
 static unsigned put_check(struct program *p)
 {
     unsigned differs[3], matches;
 
     put(p, BPF_LD | BPF_W | BPF_IND, 0);
-    differs[0] = put_jump(p, BPF_JEQ, word_of(p, 0));
+    differs[0] = put_jump(p, BPF_JEQ, word_of(p->pattern));
     put(p, BPF_LD | BPF_W | BPF_IND, 4);
-    differs[1] = put_jump(p, BPF_JEQ, word_of(p, 4));
+    differs[1] = put_jump(p, BPF_JEQ, word_of(p->pattern + 4));
     put(p, BPF_LD | BPF_B | BPF_IND, PATTERN_BYTES - 1);
     differs[2] = put_jump(p, BPF_JEQ, (uint8_t)p->pattern[PATTERN_BYTES - 1]);
     matches = put_jump(p, BPF_JA, 0);
@@ -113,7 +128,7 @@ static unsigned put_group(struct program *p, unsigned first)
         put(p, BPF_LDX | BPF_W | BPF_IMM, first + w * 4);
         put(p, BPF_LD | BPF_W | BPF_ABS, first + w * 4);
         for (unsigned s = 0; s < SHIFTS; s++)
-            hits[s][w] = put_jump(p, BPF_JEQ, word_of(p, FIRST_SHIFT + s));
+            hits[s][w] = put_jump(p, BPF_JEQ, word_of(p->pattern + FIRST_SHIFT + s));
     }
     none = put_jump(p, BPF_JA, 0);
     for (unsigned s = 0; s < SHIFTS; s++) {
@@ -186,6 +201,8 @@ static void compose(struct program *p, const struct net_steer *steer)
     p->pattern[0] = '\n';
     memcpy(p->pattern + 1, steer->name, NET_STEER_NAME_BYTES);
     p->pattern[PATTERN_BYTES - 1] = ':';
+    put_end_check(p, NET_STEER_EXCEPT_BYTES);
+    put_exceptions(p, steer);
     for (unsigned g = 0; g < GROUPS; g++) {
         unsigned first = FIRST_WORD + g * GROUP_BYTES;
 
@@ -204,7 +221,8 @@ int net_steer_attach(int fd, const struct net_steer *steer)
     struct sock_fprog filter;
     int r = 0;
 
-    assert(steer->sockets > 0 && strlen(steer->name) == NET_STEER_NAME_BYTES);
+    assert(steer->sockets > 0 && strlen(steer->name) == NET_STEER_NAME_BYTES &&
+           strlen(steer->except) == NET_STEER_EXCEPT_BYTES);
     program = mem_alloc(sizeof(*program));
     if (!program)
         return ERR_NOMEM;

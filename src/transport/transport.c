@@ -541,7 +541,9 @@ static int listener_open(struct transport *t, uint16_t index)
         return net_tcp_listener_new(t->opts.loop, &listener->addr, &tcp_ops, listener, &listener->tcp);
     if (listener->protocol != SIP_TRANSPORT_UDP)
         return ERR_UNSUPPORTED;
-    const struct net_steer steer = {t->opts.call_key, t->opts.n_workers, "Call-ID"};
+    /* RFC 3261 section 10.3: "REGISTER requests MUST be processed by a registrar in the order that they are received",
+     * whatever their Call-IDs. */
+    const struct net_steer steer = {t->opts.call_key, t->opts.n_workers, "Call-ID", "REGI"};
     struct net_udp_opts udp = {
         .loop = t->opts.loop,
         .batch = t->batch,

@@ -10,7 +10,7 @@
 enum { SOCKETS = 3 };
 
 static const struct net_steer steer = {
-    .key = {0x0706050403020100, 0x0f0e0d0c0b0a0908}, .sockets = SOCKETS, .name = "Call-ID"};
+    .key = {0x0706050403020100, 0x0f0e0d0c0b0a0908}, .sockets = SOCKETS, .name = "Call-ID", .except = "REGI"};
 
 static int sockets[SOCKETS], client;
 static struct sockaddr_storage to;
@@ -145,6 +145,24 @@ static void where_none_is_found_the_addresses_choose(void **state)
     assert_int_equal(socket_of(SLICE("\nCall-ID: x")), by_addresses);
 }
 
+/* So what one peer sends of them comes in its order. */
+static void exceptions_go_by_their_addresses(void **state)
+{
+    static const char *const starts[] = {"REGISTER sip:x SIP/2.0", "\r\nINVITE sip:x SIP/2.0",
+                                         "\nINVITE sip:x SIP/2.0"};
+    unsigned by_addresses = socket_of(SLICE("\r\n\r\n"));
+
+    (void)state;
+    for (unsigned i = 0; i < 60; i++) {
+        char text[512];
+        int n = snprintf(text, sizeof(text),
+                         "%s\r\nCall-ID: %u\r\nCSeq: 1 REGISTER\r\nContact: <sip:x@x.example>\r\n\r\n",
+                         starts[i % 3], i);
+
+        assert_int_equal(socket_of(slice_make(text, (size_t)n)), by_addresses);
+    }
+}
+
 static void one_peer_is_shared_out(void **state)
 {
     enum { CALLS = 3000 };
@@ -183,6 +201,7 @@ int main(void)
         T(a_call_id_of_any_length_finds_its_socket),
         T(what_looks_like_one_is_passed_over),
         T(where_none_is_found_the_addresses_choose),
+        T(exceptions_go_by_their_addresses),
         T(one_peer_is_shared_out),
         T(what_cannot_be_attached_is_an_error),
     };
