@@ -117,6 +117,7 @@ store: {{kind: {store}, path: {folder}/viaduct.db}}
 auth: {{algorithms: [SHA-256], md5_only_agents: []}}
 limits: {{transactions: 5000000, memory: 8G, connections: 200000, connections_per_source: 200000}}
 log: {{level: warn}}
+{overload}
 {tls}
 """
 SECURE = """
@@ -137,8 +138,10 @@ def make_certificate(folder):
 
 
 def viaduct(place, name="Viaduct", mode="stateful", workers=1, store="memory", auth="none", secure=False, database=None,
-            cores="0", setup=None, binary=None, further_domains=(), digest=False):
-    """secure: TLS and WebSocket too. digest: who registers at place.yardstick is challenged."""
+            cores="0", setup=None, binary=None, further_domains=(), digest=False,
+            admits_all=False):
+    """secure: TLS and WebSocket too. digest: who registers at place.yardstick is challenged. admits_all: without
+    overload control, where a burst that waits is what is wanted."""
 
     def command(folder):
         if secure:
@@ -148,6 +151,7 @@ def viaduct(place, name="Viaduct", mode="stateful", workers=1, store="memory", a
         tls = f"tls: {{certificates: [{{cert: {folder}/cert.pem, key: {folder}/key.pem}}]}}" if secure else ""
         (folder / "viaduct.yaml").write_text(VIADUCT.format(
             place=place, mode=mode, workers=workers, store=store, auth=auth, folder=folder, domain=DOMAIN, tls=tls,
+            overload="overload: {admission: no}" if admits_all else "",
             listeners=(SECURE.format(place=place) if secure else "") + (DIGEST.format(place=place) if digest else ""),
             domains="".join(f"- {{name: {name}, auth: {{register: none, calls: none}}}}\n" for name in further_domains)))
         return [binary or BUILD / "viaduct", "run", "--config", folder / "viaduct.yaml"]
