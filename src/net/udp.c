@@ -678,8 +678,6 @@ static int set_options(int fd, bool v4, bool wildcard)
         {IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT, !v4},
         {IPPROTO_IP, IP_PKTINFO, 1, v4 && wildcard},
         {IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, !v4 && wildcard},
-        {SOL_SOCKET, SO_TIMESTAMPNS, 1, true},
-        {SOL_SOCKET, SO_RXQ_OVFL, 1, true},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -703,6 +701,13 @@ static void attach_steer(int fd, const struct net_steer *steer)
                   log_cstr("why", r == ERR_IO ? strerrordesc_np(errno) : "no memory"));
 }
 
+/* Where the kernel has no such thing, nothing is known of it, and the socket works all the same. */
+static void ask_for_waiting_time(int fd)
+{
+    (void)!set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+    (void)!set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+}
+
 static int open_socket(const struct net_udp_opts *opts, struct net_udp *udp)
 {
     int r = net_socket_bind(SOCK_DGRAM, &opts->addr, opts->reuse_port, &udp->watch.fd);
@@ -711,6 +716,8 @@ static int open_socket(const struct net_udp_opts *opts, struct net_udp *udp)
         r = net_socket_addr(udp->watch.fd, &udp->addr);
     if (r == 0)
         r = set_options(udp->watch.fd, udp->addr.family == ADDR_IPV4, udp->wildcard);
+    if (r == 0)
+        ask_for_waiting_time(udp->watch.fd);
     if (r == 0)
         r = set_buffers(udp->watch.fd, opts);
     if (r == 0 && opts->steer)
