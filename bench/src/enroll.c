@@ -8,18 +8,26 @@
 #define PATIENCE_US 20000000u
 #define SLOT        0xfffffff0u /* of no call */
 
-static void send_register(struct load *l, uint32_t user, struct slice credentials)
+/* A run that comes soon after another is a client that has started anew: its Call-IDs are others (RFC 3261 section 10.2). */
+static uint32_t first_serial(const struct load *l)
+{
+    uint32_t users = (uint32_t)l->opts->users, first = l->serial - l->serial % users;
+    return first > UINT32_MAX - users ? 0 : first;
+}
+
+static void send_register(struct load *l, uint32_t serial, struct slice credentials)
 {
     static struct call call;
     struct buf out;
     call.slot = SLOT;
-    call.serial = user;
+    call.serial = serial;
     call.has_credentials = credentials.len > 0;
     buf_init(&out, call.request, sizeof(call.request));
     caller_put_register(l, &call, l->callee_text, credentials, &out);
     if (buf_failed(&out))
         abort(); /* PORT_MESSAGE_BYTES is too small for the bench's own message */
-    port_send(l->callee, user % l->callee->n_lines, buf_slice(&out)); /* a stream copies it */
+    port_send(l->callee, (size_t)(serial % l->opts->users) % l->callee->n_lines,
+              buf_slice(&out)); /* a stream copies it */
 }
 
 static void on_response(void *ctx, size_t line, struct slice message)
@@ -47,10 +55,11 @@ int enroll(struct load *l)
 {
     size_t wanted = (size_t)l->opts->users, begun = 0, last = 0;
     uint64_t progress_us = l->now_us;
+    const uint32_t first = first_serial(l);
     while (l->n_enrolled < wanted && l->n_refused == 0 && !*l->opts->stop &&
            l->now_us - progress_us < PATIENCE_US) {
         while (begun < wanted && begun - l->n_enrolled < WINDOW)
-            send_register(l, (uint32_t)begun++, SLICE(""));
+            send_register(l, first + (uint32_t)begun++, SLICE(""));
         port_flush(l->callee);
         port_receive(l->callee, on_response, l);
         l->now_us = load_clock_us();

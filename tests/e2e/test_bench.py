@@ -83,6 +83,12 @@ def test_every_unit_of_a_workload_is_completed_over_connections(streaming, trans
         assert result["retransmissions"] == result["strays"] == 0
 
 
+def test_callees_that_come_again_at_once_register_again(streaming):
+    host, port = streaming.address(transport="ws")
+    for _ in range(4):
+        assert_clean(load(f"{host}:{port}", "options", "-t", "ws", "-C", 4, "-d", streaming.domain, "-u", 50))
+
+
 @pytest.mark.parametrize("transport", STREAMS)
 def test_idle_connections_are_held_and_what_they_take_is_told(streaming, transport):
     host, port = streaming.address(transport=transport)
