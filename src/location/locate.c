@@ -112,6 +112,22 @@ int location_owner_of(const struct proxy_opts *proxy, const struct sip_uri *aor,
     return location_owner_in(domain_named(proxy, aor), aor, out, ret_owner);
 }
 
+/* What is in canonical form and no GRUU is the index itself. ERR_NOTFOUND: it is something else. */
+static int read_plain(const struct proxy_opts *proxy, struct slice aor, struct location_owner *ret_owner)
+{
+    size_t from = slice_find(aor, ':') + 1, at = slice_rfind(aor, '@');
+    struct slice host = at < aor.len ? slice_sub(aor, at + 1, aor.len) : SLICE("");
+
+    for (size_t i = 0; from < at && i < proxy->n_domains; i++) {
+        if (!slice_eq(proxy->domains[i].name, host))
+            continue;
+        *ret_owner = (struct location_owner){
+            .aor = aor, .user = slice_sub(aor, from, at), .domain = &proxy->domains[i]};
+        return 0;
+    }
+    return ERR_NOTFOUND;
+}
+
 /* Where nobody can register without credentials, who is not among the users has no bindings, whatever is left
  * from when he was. */
 static bool is_for_users_only(const struct location_registrar *r, const struct proxy_domain *domain)
@@ -159,8 +175,9 @@ int location_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *a
     bool is_user;
     int rc;
 
-    if (sip_uri_parse(aor, &uri) != 0 || location_owner_of(r->opts.proxy, &uri, text, &owner) != 0 ||
-        read_gruu(r, &uri, text, &owner, &wanted) != 0)
+    if (read_plain(r->opts.proxy, aor, &owner) != 0 &&
+        (sip_uri_parse(aor, &uri) != 0 || location_owner_of(r->opts.proxy, &uri, text, &owner) != 0 ||
+         read_gruu(r, &uri, text, &owner, &wanted) != 0))
         return ERR_NOTFOUND;
     is_user = r->opts.user_exists(r->opts.ctx, owner.domain->name, owner.user);
     if (!is_user && is_for_users_only(r, owner.domain))
