@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from harness.env import poll
+from harness.env import patience, poll, slow_ms
 from harness.phone import answer, ring
 
-WAIT_S = 1.5
-LATE = {"overload": {"admission": True, "target": "500ms", "interval": "0s"}}
+WAIT_S = patience(1.5)
+LATE = {"overload": {"admission": True, "target": slow_ms(500), "interval": "0s"}}
 ALWAYS = {"overload": {"admission": True, "target": "0s", "interval": "0s", "emergency_numbers": ["112", "bob"]}}
 
 
