@@ -113,6 +113,8 @@ class Link:
     def mend(self):
         run("ip", "-n", self.namespace, "link", "set", "eth", "up")
         run("ip", "-n", self.namespace, "route", "add", "default", "via", self.here)
+        # Else what is sent now shares the end of the search for a neighbour that began while the cable was out.
+        run("ip", "neigh", "flush", "dev", self.device)
 
     def close(self):
         delete(self.namespace)
