@@ -194,18 +194,12 @@ int location_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *a
     return 0;
 }
 
-/* The Contact of a request that may begin a dialog which goes through other proxies too. */
-static bool find_contact(struct sip_msg *msg, struct sip_uri *ret_uri)
+/* May it begin a dialog which goes through other proxies too? */
+static bool begins_recorded_dialog(struct sip_msg *msg)
 {
-    struct sip_values it = sip_values_of(msg, SIP_HDR_CONTACT);
-    struct sip_name_addr na;
-    struct slice contact;
-
     return (msg->method == SIP_METHOD_INVITE || msg->method == SIP_METHOD_SUBSCRIBE ||
             msg->method == SIP_METHOD_REFER) &&
-           slice_is_null(sip_msg_to_tag(msg)) && sip_msg_has(msg, SIP_HDR_RECORD_ROUTE) &&
-           sip_values_next(&it, &contact) == 0 && sip_name_addr_parse(contact, &na) == 0 &&
-           sip_uri_parse(na.uri_text, ret_uri) == 0;
+           slice_is_null(sip_msg_to_tag(msg)) && sip_msg_has(msg, SIP_HDR_RECORD_ROUTE);
 }
 
 enum proxy_verdict location_contact_step(struct proxy_request *req, void *ctx)
@@ -216,7 +210,8 @@ enum proxy_verdict location_contact_step(struct proxy_request *req, void *ctx)
     struct wanted wanted = {0};
     struct sip_uri contact;
 
-    if (slice_is_null(req->user) || !find_contact(&req->msg, &contact) ||
+    if (slice_is_null(req->user) || !begins_recorded_dialog(&req->msg) ||
+        !proxy_find_contact(&req->msg, &contact) ||
         location_owner_of(r->opts.proxy, &contact, text, &owner) != 0 ||
         read_gruu(r, &contact, text, &owner, &wanted) != 0 || !wanted.is_gruu ||
         (owner.domain == req->user_domain && slice_eq(owner.user, req->user)))

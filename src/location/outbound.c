@@ -72,7 +72,7 @@ int location_outbound_decide(struct proxy_request *req, struct location_register
                              struct location_register_error *ret_error)
 {
     struct location_contact *contacts = arena_alloc(&req->arena, reg->n_contacts * sizeof(*contacts) + 1);
-    bool is_direct = proxy_is_first_hop(req), is_applied = is_direct || has_outbound_path(req);
+    bool is_direct = proxy_is_first_hop(&req->msg), is_applied = is_direct || has_outbound_path(req);
 
     if (!contacts)
         return ERR_NOMEM;

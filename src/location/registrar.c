@@ -193,7 +193,7 @@ static size_t put_outbound(const struct location_registrar *r, const struct prox
     if (!location_outbound_is_used(req, reg))
         return 0;
     extra[n++] = (struct sip_extra){.id = SIP_HDR_REQUIRE, .value = OPTION_OUTBOUND};
-    if (r->opts.proxy->flow_timer_s > 0 && proxy_is_first_hop(req))
+    if (r->opts.proxy->flow_timer_s > 0 && proxy_is_first_hop(&req->msg))
         extra[n++] = (struct sip_extra){
             .id = SIP_HDR_FLOW_TIMER,
             .value = slice_make(digits, num_format_u64(r->opts.proxy->flow_timer_s, digits))};

@@ -3,12 +3,10 @@
  * already done useless; and never an emergency call. A REGISTER begins something: all phones of a site that
  * register again at once are what overload mostly is (RFC 5390). */
 #include "base/mem.h"
-#include "base/num.h"
 #include "proxy/internal.h"
 
-#define REFUSALS          (1u << 14) /* remembered; a power of two */
-#define SECOND            1000u
-#define RETRY_AFTER_BYTES 20
+#define REFUSALS (1u << 14) /* remembered; a power of two */
+#define SECOND   1000u
 
 /* What was refused, so that another copy of it is refused as well, which may wait in the queue behind the first: its
  * client has ended that transaction by then, and nobody would take the call. A newer one may take the place of
@@ -102,12 +100,17 @@ static uint32_t now_s(const struct proxy *p)
     return (uint32_t)(p->wheel.now_ms / SECOND) + 1;
 }
 
+/* So long ago that its client may still repeat it (section 17.1.1.2: Timer B, 17.1.2.2: Timer F). */
+static bool is_recent(const struct proxy *p, uint32_t at_s)
+{
+    return at_s != 0 && now_s(p) - at_s <= 64 * p->opts->times.t1_ms / SECOND;
+}
+
 static bool is_copy_of_refused(struct proxy *p, uint64_t hash)
 {
     const struct proxy_refusal *r = place_of(p, hash);
 
-    return r->at_s != 0 && r->check == (uint32_t)(hash >> 32) &&
-           now_s(p) - r->at_s <= 64 * p->opts->times.t1_ms / SECOND;
+    return r->check == (uint32_t)(hash >> 32) && is_recent(p, r->at_s);
 }
 
 /* Copies of a request have the same top Via, others another (section 8.1.1.7). */
@@ -120,15 +123,7 @@ static uint64_t hash_of(const struct proxy *p, struct sip_msg *request)
 
 bool proxy_admit_has_refused(const struct proxy *p)
 {
-    return p->refused_s != 0 && now_s(p) - p->refused_s <= 64 * p->opts->times.t1_ms / SECOND;
-}
-
-static bool comes_by_proxy(const struct sip_msg *request)
-{
-    struct sip_values it = sip_values_of(request, SIP_HDR_VIA);
-    struct slice element;
-
-    return sip_values_next(&it, &element) == 0 && sip_values_next(&it, &element) == 0;
+    return is_recent(p, p->refused_s);
 }
 
 /* RFC 7339 section 5.10.2: "a 503 (Service Unavailable) response without the Retry-After header": to a server, for which
@@ -136,7 +131,7 @@ static bool comes_by_proxy(const struct sip_msg *request)
  * asked for itself is told when to ask again, each another time. */
 static bool has_retry_after(const struct proxy *p, const struct proxy_arrival *arrival)
 {
-    return p->opts->retry_after_s > 0 && !arrival->reply_hop.wants_oc && !comes_by_proxy(arrival->msg) &&
+    return p->opts->retry_after_s > 0 && !arrival->reply_hop.wants_oc && proxy_is_first_hop(arrival->msg) &&
            !proxy_is_trusted(p->opts, arrival->from);
 }
 
@@ -162,11 +157,9 @@ void proxy_admit_note_refused(struct proxy *p, uint64_t hash)
 
 static void refuse(struct proxy *p, const struct proxy_arrival *arrival, uint64_t hash)
 {
-    char digits[RETRY_AFTER_BYTES];
-    const struct sip_extra extra[] = {
-        {.id = SIP_HDR_RETRY_AFTER,
-         .value = slice_make(digits, num_format_u64(proxy_admit_retry_after_s(p, hash), digits))},
-        {.id = SIP_HDR_OTHER}};
+    char digits[PROXY_RETRY_AFTER_BYTES];
+    const struct sip_extra extra[] = {proxy_retry_after_extra(proxy_admit_retry_after_s(p, hash), digits),
+                                      {.id = SIP_HDR_OTHER}};
 
     proxy_admit_note_refused(p, hash);
     proxy_reply_stateless(p, arrival, 503, SLICE_NULL, has_retry_after(p, arrival) ? extra : NULL,

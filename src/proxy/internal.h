@@ -526,6 +526,10 @@ bool proxy_may_send(struct proxy_branch *b, const struct addr *server);
 
 /* reply.c */
 
+/* The Retry-After of a 503; the digits are its value. */
+#define PROXY_RETRY_AFTER_BYTES 20
+struct sip_extra proxy_retry_after_extra(uint64_t seconds, char digits[PROXY_RETRY_AFTER_BYTES]);
+
 /* A response to something that has no context. */
 void proxy_reply_stateless(struct proxy *p, const struct proxy_arrival *arrival, unsigned status,
                            struct slice phrase, const struct sip_extra *extra, const char *why);

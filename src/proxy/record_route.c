@@ -101,10 +101,9 @@ static uint64_t flow_of(const struct sip_hop *hop)
     return is_alone ? hop->flow : SIP_FLOW_NONE;
 }
 
-/* The first contact of the request: where its sender wants to be reached. */
-static bool find_contact(const struct proxy_request *req, struct sip_uri *ret_uri)
+bool proxy_find_contact(const struct sip_msg *request, struct sip_uri *ret_uri)
 {
-    struct sip_values it = sip_values_of(&req->msg, SIP_HDR_CONTACT);
+    struct sip_values it = sip_values_of(request, SIP_HDR_CONTACT);
     struct sip_name_addr na;
     struct slice contact;
 
@@ -149,14 +148,14 @@ static bool asks_for_flow(const struct proxy_request *req)
     struct slice value;
     struct sip_uri uri;
 
-    return find_contact(req, &uri) &&
+    return proxy_find_contact(&req->msg, &uri) &&
            (sip_uri_param(&uri, SLICE("ob"), &value) || sip_host_is_invalid(uri.host));
 }
 
 /* Only who has sent it himself is at the end of the flow. */
 static bool came_by_flow(const struct proxy_request *req)
 {
-    return proxy_is_first_hop(req) && (req->listener->prefer_flow || asks_for_flow(req));
+    return proxy_is_first_hop(&req->msg) && (req->listener->prefer_flow || asks_for_flow(req));
 }
 
 static bool goes_by_flow(const struct proxy_copy *copy)
@@ -175,7 +174,7 @@ static bool is_forced_by_gruu(const struct proxy_copy *copy)
 
     if (copy->target->instance.len > 0 && copy->target->path.len > 0)
         return true;
-    return sip_msg_has(&req->msg, SIP_HDR_RECORD_ROUTE) && find_contact(req, &uri) &&
+    return sip_msg_has(&req->msg, SIP_HDR_RECORD_ROUTE) && proxy_find_contact(&req->msg, &uri) &&
            sip_uri_param(&uri, SLICE("gr"), &value) && proxy_uri_domain(req->proxy->opts, &uri);
 }
 
@@ -200,7 +199,8 @@ void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *
     if (!may_concern_dialog(c->req.msg.method))
         return;
     if (p->opts->mirror_tls && !plan->is_next_secure) {
-        in_side.names_tls = in_side.is_secure && find_contact(&c->req, &contact) && names_tls(&contact);
+        in_side.names_tls =
+            in_side.is_secure && proxy_find_contact(&c->req.msg, &contact) && names_tls(&contact);
         out_side.names_tls = names_tls(&copy->target->uri);
     }
     if (in_side.flow == SIP_FLOW_NONE && came_by_flow(&c->req))

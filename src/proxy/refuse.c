@@ -1,13 +1,10 @@
 /* The short way of a refusal under overload, before the parser: a server that spends its time on refusing has none for
  * the calls it takes. It does what receive_request() and proxy_admit() do, octet for octet, or leaves it to them. */
-#include "base/num.h"
 #include "proxy/internal.h"
 #include "proxy/token.h"
 #include "sip/oc.h"
 #include "sip/outline.h"
 #include "sip/via_route.h"
-
-#define RETRY_AFTER_BYTES 20
 
 struct refusal {
     const struct sip_outline *outline;
@@ -100,7 +97,7 @@ static bool refuse(struct proxy *p, const struct sip_outline *o, const struct si
                    const struct sip_hop *from)
 {
     uint64_t hash = hash_siphash64(&p->branch_key, via->text);
-    char to_tag[PROXY_TO_TAG_BYTES], digits[RETRY_AFTER_BYTES];
+    char to_tag[PROXY_TO_TAG_BYTES], digits[PROXY_RETRY_AFTER_BYTES];
     struct refusal r = {.outline = o, .server_name = p->opts->server_name};
     struct sip_hop to;
 
@@ -112,7 +109,7 @@ static bool refuse(struct proxy *p, const struct sip_outline *o, const struct si
     pressure_count(&p->pressure);
     r.to_tag = to_tag_of(p, o, to_tag);
     if (p->opts->retry_after_s > 0 && o->n_vias == 1 && !proxy_is_trusted(p->opts, from))
-        r.retry_after = slice_make(digits, num_format_u64(proxy_admit_retry_after_s(p, hash), digits));
+        r.retry_after = proxy_retry_after_extra(proxy_admit_retry_after_s(p, hash), digits).value;
     proxy_admit_note_refused(p, hash);
     send_refusal(p, &r, &to);
     return true;

@@ -263,19 +263,18 @@ enum proxy_verdict proxy_reply_once(struct proxy_request *req, unsigned status, 
     return proxy_reply(req, status, SLICE_NULL, extra, why);
 }
 
-#define RETRY_AFTER_BYTES 20
-
-static struct sip_extra retry_after(const struct proxy *p, char digits[RETRY_AFTER_BYTES])
+struct sip_extra proxy_retry_after_extra(uint64_t seconds, char digits[PROXY_RETRY_AFTER_BYTES])
 {
-    size_t len = num_format_u64(p->opts->retry_after_s, digits);
+    size_t len = num_format_u64(seconds, digits);
 
     return (struct sip_extra){.id = SIP_HDR_RETRY_AFTER, .value = slice_make(digits, len)};
 }
 
 enum proxy_verdict proxy_shed(struct proxy_request *req, const char *why)
 {
-    char digits[RETRY_AFTER_BYTES];
-    const struct sip_extra extra[] = {retry_after(req->proxy, digits), {.id = SIP_HDR_OTHER}};
+    char digits[PROXY_RETRY_AFTER_BYTES];
+    const struct sip_extra extra[] = {proxy_retry_after_extra(req->proxy->opts->retry_after_s, digits),
+                                      {.id = SIP_HDR_OTHER}};
 
     counter_inc(req->proxy->counters, COUNTER_SHED);
     return proxy_reply(req, 503, SLICE_NULL, extra, why);
@@ -283,8 +282,9 @@ enum proxy_verdict proxy_shed(struct proxy_request *req, const char *why)
 
 void proxy_reply_unavailable(struct proxy *p, const struct proxy_arrival *arrival, const char *why)
 {
-    char digits[RETRY_AFTER_BYTES];
-    const struct sip_extra extra[] = {retry_after(p, digits), {.id = SIP_HDR_OTHER}};
+    char digits[PROXY_RETRY_AFTER_BYTES];
+    const struct sip_extra extra[] = {proxy_retry_after_extra(p->opts->retry_after_s, digits),
+                                      {.id = SIP_HDR_OTHER}};
 
     proxy_reply_stateless(p, arrival, 503, SLICE_NULL, extra, why);
 }

@@ -142,7 +142,9 @@ MUST_USE int proxy_set_ruri(struct proxy_request *req, struct slice text);
 bool proxy_ruri_is_as_it_came(const struct proxy_request *req);
 
 /* No proxy stands between us and who sent it: there is no other Via. */
-bool proxy_is_first_hop(const struct proxy_request *req);
+bool proxy_is_first_hop(const struct sip_msg *request);
+/* The first contact of a request: where its sender wants to be reached. False: there is none, or it is no SIP URI. */
+bool proxy_find_contact(const struct sip_msg *request, struct sip_uri *ret_uri);
 
 /* What the route, the listener and then the domain say. */
 bool proxy_needs_auth_register(const struct proxy_request *req, const struct proxy_domain *domain);

@@ -203,9 +203,9 @@ bool proxy_needs_auth_calls(const struct proxy_request *req, const struct proxy_
     return needs_auth(req->listener->auth_calls, domain, domain ? domain->auth_calls : PROXY_AUTH_INHERIT);
 }
 
-bool proxy_is_first_hop(const struct proxy_request *req)
+bool proxy_is_first_hop(const struct sip_msg *request)
 {
-    struct sip_values it = sip_values_of(&req->msg, SIP_HDR_VIA);
+    struct sip_values it = sip_values_of(request, SIP_HDR_VIA);
     struct slice element;
 
     return sip_values_next(&it, &element) == 0 && sip_values_next(&it, &element) != 0;
