@@ -86,7 +86,8 @@ static void put_request(const struct load *l, const struct call *call, const str
     }
     buf_lit(out, "\r\nCall-ID: ");
     put_ids(call, out);
-    buf_printf(out, "@bench.example\r\nCSeq: %u ", r->cseq);
+    /* Generators that begin at the same time would have the same numbers. */
+    buf_printf(out, "@%s\r\nCSeq: %u ", l->caller_text, r->cseq);
     buf_put(out, r->method);
     buf_lit(out, "\r\nUser-Agent: viaduct-bench\r\n");
     buf_put(out, r->extra);
