@@ -1,4 +1,5 @@
 #include "base/num.h"
+#include <endian.h>
 #include <string.h>
 
 /* So many digits fit into 64 bits whatever they are. */
@@ -88,12 +89,48 @@ size_t num_format_u64(uint64_t value, char *out)
     return len;
 }
 
+/* Hexadecimal text is made and read by words of eight digits. */
+#define ONES 0x0101010101010101u
+
+/* The first digit stands in the highest octet. */
+static uint64_t hex_of_half(uint32_t value)
+{
+    uint64_t digits = value;
+
+    digits = (digits | digits << 16) & 0x0000ffff0000ffffu;
+    digits = (digits | digits << 8) & 0x00ff00ff00ff00ffu;
+    digits = (digits | digits << 4) & 0x0f * ONES;
+    return digits + '0' * ONES + ((digits + 6 * ONES) >> 4 & ONES) * ('a' - '0' - 10);
+}
+
 void num_format_hex64(uint64_t value, char out[16])
 {
-    for (int i = 15; i >= 0; i--) {
-        out[i] = "0123456789abcdef"[value & 15];
-        value >>= 4;
-    }
+    const uint64_t halves[2] = {htobe64(hex_of_half((uint32_t)(value >> 32))),
+                                htobe64(hex_of_half((uint32_t)value))};
+
+    memcpy(out, halves, sizeof(halves));
+}
+
+/* The top bit of each octet that is from `first` to `last`; no octet has it set before. */
+static uint64_t octets_between(uint64_t word, uint8_t first, uint8_t last)
+{
+    return (word + (0x80u - first) * ONES) & ~(word + (0x7fu - last) * ONES) & 0x80 * ONES;
+}
+
+static bool parse_half(const char text[8], uint64_t *value)
+{
+    uint64_t word, digits, letters;
+
+    memcpy(&word, text, sizeof(word));
+    word = be64toh(word);
+    letters = octets_between(word | 0x20 * ONES, 'a', 'f');
+    if ((word & 0x80 * ONES) || (octets_between(word, '0', '9') | letters) != 0x80 * ONES)
+        return false;
+    digits = (word & 0x0f * ONES) + (letters >> 7) * 9;
+    digits = (digits | digits >> 4) & 0x00ff00ff00ff00ffu;
+    digits = (digits | digits >> 8) & 0x0000ffff0000ffffu;
+    *value = *value << 32 | (uint32_t)(digits | digits >> 16);
+    return true;
 }
 
 static int hex_digit(char c)
@@ -107,11 +144,16 @@ static int hex_digit(char c)
 int num_parse_hex64(struct slice s, uint64_t *ret_value)
 {
     uint64_t value = 0;
+    size_t at = 0;
 
     if (s.len == 0 || s.len > 16)
         return ERR_SYNTAX;
-    for (size_t i = 0; i < s.len; i++) {
-        int digit = hex_digit(s.ptr[i]);
+    for (; s.len - at >= 8; at += 8) {
+        if (!parse_half(s.ptr + at, &value))
+            return ERR_SYNTAX;
+    }
+    for (; at < s.len; at++) {
+        int digit = hex_digit(s.ptr[at]);
 
         if (digit < 0)
             return ERR_SYNTAX;

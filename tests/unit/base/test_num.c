@@ -104,6 +104,42 @@ static void hex_takes_either_case_and_at_most_16_digits(void **state)
     assert_int_equal(value, 7);
 }
 
+static void hex_is_lower_case_with_leading_zeros(void **state)
+{
+    char hex[16];
+
+    (void)state;
+    num_format_hex64(0x0123456789abcdef, hex);
+    assert_memory_equal(hex, "0123456789abcdef", sizeof(hex));
+    num_format_hex64(0xfa, hex);
+    assert_memory_equal(hex, "00000000000000fa", sizeof(hex));
+}
+
+/* Digits are read eight at a time: the same octets are digits wherever they stand. */
+static void hex_knows_every_octet_at_every_place(void **state)
+{
+    (void)state;
+    for (size_t len = 1; len <= 16; len++) {
+        for (size_t place = 0; place < len; place++) {
+            for (unsigned octet = 0; octet <= UINT8_MAX; octet++) {
+                char text[16];
+                const char *digits = "0123456789abcdef";
+                const char *at =
+                    octet ? strchr(digits, octet >= 'A' && octet <= 'F' ? (int)octet | 0x20 : (int)octet)
+                          : NULL;
+                uint64_t value = 7, expected = 7;
+
+                memset(text, '0', sizeof(text));
+                text[place] = (char)octet;
+                if (at)
+                    expected = (uint64_t)(at - digits) << 4 * (len - 1 - place);
+                assert_int_equal(num_parse_hex64(slice_make(text, len), &value), at ? 0 : ERR_SYNTAX);
+                assert_true(value == expected);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +149,8 @@ int main(void)
         cmocka_unit_test(u32_is_bounded_and_can_saturate),
         cmocka_unit_test(format_and_parse_agree),
         cmocka_unit_test(hex_takes_either_case_and_at_most_16_digits),
+        cmocka_unit_test(hex_is_lower_case_with_leading_zeros),
+        cmocka_unit_test(hex_knows_every_octet_at_every_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
