@@ -67,13 +67,12 @@ static void add_dialog(struct hash_state *st, struct sip_msg *request)
     hash_add_u64(st, sip_msg_cseq(request, &cseq) == 0 ? cseq->number : 0);
 }
 
-uint64_t proxy_branch_loop_hash(const struct hash_key *secret, struct sip_msg *request,
-                                struct slice asked_for, uint64_t way, bool is_stateless)
+uint64_t proxy_branch_loop_hash(const struct hash_key *key, struct sip_msg *request, struct slice asked_for,
+                                uint64_t way, bool is_stateless)
 {
     struct hash_state st;
 
-    hash_begin(&st, secret);
-    hash_add(&st, SLICE("loop"));
+    hash_begin_table(&st, key);
     hash_add_u64(&st, way);
     hash_add(&st, asked_for);
     add_header(&st, request, SIP_HDR_ROUTE);
@@ -85,8 +84,7 @@ uint64_t proxy_branch_loop_hash(const struct hash_key *secret, struct sip_msg *r
     return hash_end64(&st);
 }
 
-int proxy_branch_stateless_unique(const struct hash_key *secret, struct sip_msg *request,
-                                  uint64_t *ret_unique)
+int proxy_branch_stateless_unique(const struct hash_key *key, struct sip_msg *request, uint64_t *ret_unique)
 {
     const struct sip_via *via;
     struct hash_state st;
@@ -94,8 +92,7 @@ int proxy_branch_stateless_unique(const struct hash_key *secret, struct sip_msg 
 
     if (rc < 0)
         return rc;
-    hash_begin(&st, secret);
-    hash_add(&st, SLICE("stateless"));
+    hash_begin_table(&st, key);
     if (txn_branch_is_rfc3261(via->branch)) {
         /* A branch is unique only to the client that made it. */
         hash_add_nocase(&st, via->branch);

@@ -16,8 +16,8 @@ static struct slice branch_of(struct proxy_context *c, const struct proxy_branch
     return own.len > 0 ? own : branch_received(&c->req.msg);
 }
 
-void proxy_explain(struct proxy_context *c, const struct proxy_branch *b, const char *event, unsigned status,
-                   const char *why)
+void proxy_explain_aloud(struct proxy_context *c, const struct proxy_branch *b, const char *event,
+                         unsigned status, const char *why)
 {
     log_event(LOG_DEBUG, event, log_slice("call_id", sip_msg_call_id(&c->req.msg)),
               log_slice("branch", branch_of(c, b)), log_slice("method", c->req.msg.method_name),

@@ -73,6 +73,7 @@ struct proxy {
     uint64_t last_ticket;
     size_t n_without_server; /* contexts that no server transaction counts */
     struct hash_key branch_key;
+    struct hash_key loop_key, stateless_key; /* of branch_id.h, made of the secret: the same in all workers */
     uint32_t last_branch;
     bool draining;
     struct pressure pressure;
@@ -569,8 +570,15 @@ void proxy_backups_drop(struct proxy *p);
 
 /* explain.c: every decision with its reason. */
 
-void proxy_explain(struct proxy_context *c, const struct proxy_branch *b, const char *event, unsigned status,
-                   const char *why);
+void proxy_explain_aloud(struct proxy_context *c, const struct proxy_branch *b, const char *event,
+                         unsigned status, const char *why);
+/* There are a dozen for each request, and seldom somebody who listens. */
+static inline void proxy_explain(struct proxy_context *c, const struct proxy_branch *b, const char *event,
+                                 unsigned status, const char *why)
+{
+    if (log_get_level() >= LOG_DEBUG)
+        proxy_explain_aloud(c, b, event, status, why);
+}
 void proxy_explain_message(struct proxy *p, enum proxy_log_kind kind, enum log_level level, const char *event,
                            struct sip_msg *msg, unsigned status, const char *why);
 

@@ -190,10 +190,23 @@ static const struct txn_ops txn_ops = {
 
 /* Life */
 
+static struct hash_key key_for(const struct hash_key *secret, struct slice use)
+{
+    struct hash_state st;
+    struct hash128 hash;
+
+    hash_begin(&st, secret);
+    hash_add(&st, use);
+    hash = hash_end128(&st);
+    return (struct hash_key){hash.lo, hash.hi};
+}
+
 static void draw_keys(struct proxy *p, struct hash_key *ret_txn_key)
 {
     const struct proxy_ports *ports = &p->ports;
 
+    p->loop_key = key_for(&p->opts->secret, SLICE("loop"));
+    p->stateless_key = key_for(&p->opts->secret, SLICE("stateless"));
     ports->random(ports->ctx, ret_txn_key, sizeof(*ret_txn_key));
     ports->random(ports->ctx, &p->branch_key, sizeof(p->branch_key));
     ports->random(ports->ctx, &p->last_branch, sizeof(p->last_branch));

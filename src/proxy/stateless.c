@@ -31,9 +31,8 @@ static uint64_t sign(const struct proxy *p, struct slice branch, const struct wa
     hash_begin(&st, &p->opts->secret);
     hash_add(&st, SLICE("way-back"));
     hash_add_nocase(&st, branch);
-    hash_add_u64(&st, way->listener);
+    hash_add_u64(&st, (uint64_t)way->listener << 1 | way->wants_oc);
     hash_add_u64(&st, way->flow);
-    hash_add_u64(&st, way->wants_oc);
     if (way->flow == SIP_FLOW_NONE) {
         hash_add(&st, slice_make((const char *)way->addr.ip, sizeof(way->addr.ip)));
         hash_add_u64(&st, way->addr.port);
@@ -144,7 +143,7 @@ static int make_branch(struct proxy_branch *b)
         proxy_branch_id_new(p, c->loop_hash, b->id);
         return 0;
     }
-    rc = proxy_branch_stateless_unique(&p->opts->secret, &c->req.msg, &id.unique);
+    rc = proxy_branch_stateless_unique(&p->stateless_key, &c->req.msg, &id.unique);
     if (rc == 0)
         (void)proxy_branch_id_format(&id, b->id);
     return rc;

@@ -48,7 +48,6 @@ static bool check_max_forwards(struct proxy_context *c)
  * (";x=1", ";x=2") is the same question with the same answer, and must not count as a spiral. */
 uint64_t proxy_loop_hash(struct proxy_context *c, bool is_stateless)
 {
-    const struct proxy_opts *opts = c->req.proxy->opts;
     const struct proxy_domain *domain = c->asked_domain;
     struct slice asked_for = c->req.msg.ruri;
     const struct sip_uri *ruri;
@@ -62,7 +61,7 @@ uint64_t proxy_loop_hash(struct proxy_context *c, bool is_stateless)
         if (!buf_failed(&aor))
             asked_for = buf_slice(&aor);
     }
-    return proxy_branch_loop_hash(&opts->secret, &c->req.msg, asked_for,
+    return proxy_branch_loop_hash(&c->req.proxy->loop_key, &c->req.msg, asked_for,
                                   c->req.route_number << 16 | c->req.from.listener, is_stateless);
 }
 
