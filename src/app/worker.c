@@ -41,6 +41,7 @@ struct worker {
     struct counters counters;
     ms_t told_ms;       /* the time the core has been told */
     uint32_t waited_us; /* what comes from the transport now */
+    uint32_t last_refusal;
     _Atomic size_t pending;
     bool stopping;
 };
@@ -125,8 +126,23 @@ static void receive(struct worker *w, struct slice bytes, const struct sip_hop *
 {
     tell_time(w);
     transport_mark(w->transport, mark);
-    proxy_receive(w->proxy, bytes, from, datagram);
+    if (w->opts.n_workers == 1) /* on_receive has asked whether it is refused */
+        proxy_take(w->proxy, bytes, from, datagram);
+    else
+        proxy_receive(w->proxy, bytes, from, datagram);
     transport_mark(w->transport, 0);
+}
+
+/* Refusals have no order among themselves: each has a mark of its own. */
+static bool refuse(struct worker *w, struct slice bytes, const struct sip_hop *from)
+{
+    bool is_done;
+    tell_time(w);
+    w->last_refusal = w->last_refusal % UINT32_MAX + 1;
+    transport_mark(w->transport, w->last_refusal);
+    is_done = proxy_refuse(w->proxy, bytes, from);
+    transport_mark(w->transport, 0);
+    return is_done;
 }
 
 /* ---- from the transport ---- */
@@ -143,6 +159,8 @@ static void on_receive(void *ctx, struct slice bytes, const struct sip_hop *from
 {
     struct worker *w = ctx;
     char memory[SIP_PEEK_SUBJECT_BYTES];
+    if (w->opts.n_workers == 1 && refuse(w, bytes, from))
+        return;
     struct slice subject = subject_of(w, bytes, memory);
     unsigned owner = worker_of(w, subject);
     if (owner == w->opts.index) {

@@ -3,14 +3,16 @@
  * already done useless; and never an emergency call. A REGISTER begins something: all phones of a site that
  * register again at once are what overload mostly is (RFC 5390). */
 #include "base/mem.h"
+#include "base/num.h"
 #include "proxy/internal.h"
 
-#define REFUSALS (1u << 14) /* remembered; a power of two */
+#define REFUSALS (1u << 16) /* remembered; a power of two */
+#define WAYS     8u         /* places in a row: those of one refusal, on one cache line */
 #define SECOND   1000u
 
-/* What was refused, so that another copy of it is refused as well, which may wait in the queue behind the first: its
- * client has ended that transaction by then, and nobody would take the call. A newer one may take the place of
- * an older. */
+/* What was refused, so that its ACK is known, and another copy of it is refused as well, which may wait in the queue behind the
+ * first: its client has ended that transaction by then, and nobody would take the call. A newer one takes the place of the oldest
+ * in its row. */
 struct proxy_refusal {
     uint32_t check, at_s;
 };
@@ -62,36 +64,69 @@ static bool is_sos(struct slice ruri)
 }
 
 /* What is called: a user part, or the number of a tel URI, without the parameters that either may have (RFC 3966 section 3). */
-static struct slice number_of(struct sip_msg *request)
+static struct slice number_of(struct slice ruri)
 {
-    const struct slice tel = SLICE("tel:");
-    const struct sip_uri *uri;
-    struct slice text = SLICE_NULL;
+    size_t colon = slice_find(ruri, ':');
+    struct slice scheme = slice_sub(ruri, 0, colon), rest = slice_sub(ruri, colon + 1, ruri.len);
+    size_t at;
 
-    if (slice_starts_with_nocase(request->ruri, tel))
-        text = slice_sub(request->ruri, tel.len, request->ruri.len);
-    else if (sip_msg_ruri(request, &uri) == 0)
-        text = uri->user;
-    return slice_sub(text, 0, slice_find(text, ';'));
+    if (slice_eq_nocase(scheme, SLICE("tel")))
+        return slice_sub(rest, 0, slice_find(rest, ';'));
+    at = slice_find(rest, '@');
+    if (at == rest.len || !(slice_eq_nocase(scheme, SLICE("sip")) || slice_eq_nocase(scheme, SLICE("sips"))))
+        return SLICE_NULL;
+    rest = slice_sub(rest, 0, at);
+    rest = slice_sub(rest, 0, slice_find(rest, ':'));
+    return slice_sub(rest, 0, slice_find(rest, ';'));
 }
 
-bool proxy_is_emergency(const struct proxy_opts *opts, struct sip_msg *request)
+/* RFC 3261 section 19.1.4: what is escaped is the same as what it stands for. */
+static int take_octet(struct slice *rest)
+{
+    uint64_t octet = (uint8_t)rest->ptr[0];
+    size_t len = 1;
+
+    if (octet == '%' && rest->len >= 3 && num_parse_hex64(slice_sub(*rest, 1, 3), &octet) == 0)
+        len = 3;
+    *rest = slice_sub(*rest, len, rest->len);
+    return (int)octet;
+}
+
+/* RFC 3966 section 5.1.1: "visual separators ... are removed" before numbers are compared. -1: at the end. */
+static int take_digit(struct slice *rest)
+{
+    int octet = -1;
+
+    do
+        octet = rest->len > 0 ? take_octet(rest) : -1;
+    while (octet == '-' || octet == '.' || octet == '(' || octet == ')');
+    return octet;
+}
+
+static bool is_same_number(struct slice a, struct slice b)
+{
+    int digit;
+
+    do {
+        digit = take_digit(&a);
+        if (digit != take_digit(&b))
+            return false;
+    } while (digit >= 0);
+    return true;
+}
+
+bool proxy_is_emergency(const struct proxy_opts *opts, struct slice ruri)
 {
     struct slice number;
 
-    if (is_sos(request->ruri))
+    if (is_sos(ruri))
         return true;
-    number = number_of(request);
-    for (size_t i = 0; i < opts->n_emergency_numbers; i++) {
-        if (slice_eq(number, opts->emergency_numbers[i]))
+    number = number_of(ruri);
+    for (size_t i = 0; i < opts->n_emergency_numbers && !slice_is_null(number); i++) {
+        if (is_same_number(number, opts->emergency_numbers[i]))
             return true;
     }
     return false;
-}
-
-static struct proxy_refusal *place_of(struct proxy *p, uint64_t hash)
-{
-    return &p->refusals[hash & (REFUSALS - 1)];
 }
 
 /* 0 stands for "never". */
@@ -106,19 +141,53 @@ static bool is_recent(const struct proxy *p, uint32_t at_s)
     return at_s != 0 && now_s(p) - at_s <= 64 * p->opts->times.t1_ms / SECOND;
 }
 
-static bool is_copy_of_refused(struct proxy *p, uint64_t hash)
+static struct proxy_refusal *row_of(struct proxy *p, uint64_t hash)
 {
-    const struct proxy_refusal *r = place_of(p, hash);
-
-    return r->check == (uint32_t)(hash >> 32) && is_recent(p, r->at_s);
+    return &p->refusals[hash & (REFUSALS - WAYS)];
 }
 
-/* Copies of a request have the same top Via, others another (section 8.1.1.7). */
+static bool is_of(const struct proxy_refusal *r, uint64_t hash)
+{
+    return r->check == (uint32_t)(hash >> 32);
+}
+
+bool proxy_admit_knows_refused(struct proxy *p, uint64_t hash)
+{
+    const struct proxy_refusal *row = row_of(p, hash);
+
+    for (unsigned i = 0; i < WAYS; i++)
+        if (is_of(&row[i], hash) && is_recent(p, row[i].at_s))
+            return true;
+    return false;
+}
+
+static struct proxy_refusal *place_for(struct proxy *p, uint64_t hash)
+{
+    struct proxy_refusal *row = row_of(p, hash), *oldest = row;
+
+    for (unsigned i = 0; i < WAYS; i++) {
+        if (is_of(&row[i], hash))
+            return &row[i];
+        if (row[i].at_s < oldest->at_s)
+            oldest = &row[i];
+    }
+    return oldest;
+}
+
+uint64_t proxy_admit_hash(const struct proxy *p, struct slice top_via)
+{
+    struct hash_state st;
+
+    hash_begin_table(&st, &p->branch_key);
+    hash_add(&st, top_via);
+    return hash_end64(&st);
+}
+
 static uint64_t hash_of(const struct proxy *p, struct sip_msg *request)
 {
     const struct sip_via *via;
 
-    return sip_msg_top_via(request, &via) < 0 ? 0 : hash_siphash64(&p->branch_key, via->text);
+    return sip_msg_top_via(request, &via) < 0 ? 0 : proxy_admit_hash(p, via->text);
 }
 
 bool proxy_admit_has_refused(const struct proxy *p)
@@ -144,12 +213,13 @@ uint64_t proxy_admit_retry_after_s(const struct proxy *p, uint64_t hash)
 
 bool proxy_admit_is_refused(struct proxy *p, uint64_t hash, bool is_controlled)
 {
-    return is_copy_of_refused(p, hash) || pressure_refuses(&p->pressure, p->wheel.now_ms, is_controlled);
+    return proxy_admit_knows_refused(p, hash) ||
+           pressure_refuses(&p->pressure, p->wheel.now_ms, is_controlled);
 }
 
 void proxy_admit_note_refused(struct proxy *p, uint64_t hash)
 {
-    *place_of(p, hash) = (struct proxy_refusal){(uint32_t)(hash >> 32), now_s(p)};
+    *place_for(p, hash) = (struct proxy_refusal){(uint32_t)(hash >> 32), now_s(p)};
     p->refused_s = now_s(p);
     p->n_refused++;
     counter_inc(p->counters, COUNTER_OVERLOAD_REFUSED);
@@ -173,7 +243,7 @@ bool proxy_admit(struct proxy *p, const struct proxy_arrival *arrival)
     if (!p->pressure.is_on && !proxy_admit_has_refused(p))
         return true;
     hash = hash_of(p, arrival->msg);
-    if (!is_copy_of_refused(p, hash) && proxy_is_emergency(p->opts, arrival->msg))
+    if (!proxy_admit_knows_refused(p, hash) && proxy_is_emergency(p->opts, arrival->msg->ruri))
         return true;
     if (!proxy_admit_is_refused(p, hash, arrival->reply_hop.wants_oc))
         return true;

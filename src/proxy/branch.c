@@ -177,7 +177,7 @@ static void report_response(struct proxy_branch *b, struct sip_msg *response)
 /* RFC 7339 section 5.10.1: "INVITEs versus requests associated with existing sessions", and emergency calls. */
 static bool is_cat2(const struct proxy_context *c, struct sip_msg *request)
 {
-    return !slice_is_null(sip_msg_to_tag(request)) || proxy_is_emergency(c->req.proxy->opts, request);
+    return !slice_is_null(sip_msg_to_tag(request)) || proxy_is_emergency(c->req.proxy->opts, request->ruri);
 }
 
 bool proxy_may_send(struct proxy_branch *b, const struct addr *server)

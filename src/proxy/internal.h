@@ -312,6 +312,10 @@ MUST_USE int proxy_admit_init(struct proxy *p);
 void proxy_admit_done(struct proxy *p);
 /* Time went by. */
 void proxy_admit_tick(struct proxy *p);
+/* Which request it is, by its top Via: copies of it and its ACK have the same, others another (sections 8.1.1.7 and 17.1.1.3). */
+uint64_t proxy_admit_hash(const struct proxy *p, struct slice top_via);
+/* Has it been refused, not long ago? */
+bool proxy_admit_knows_refused(struct proxy *p, uint64_t hash);
 /* Is a request with this hash of its top Via refused at this time, or has it been? is_controlled: see pressure.h. */
 bool proxy_admit_is_refused(struct proxy *p, uint64_t hash, bool is_controlled);
 /* Has anything been, not long ago? Then there may be copies and ACKs of it. */
@@ -323,11 +327,7 @@ uint64_t proxy_admit_retry_after_s(const struct proxy *p, uint64_t hash);
 /* A request that begins something. False: it has been answered 503. */
 bool proxy_admit(struct proxy *p, const struct proxy_arrival *arrival);
 /* RFC 5031, or one of the numbers that are configured. */
-bool proxy_is_emergency(const struct proxy_opts *opts, struct sip_msg *request);
-
-/* refuse.c: under overload, before a message is parsed. True: it was a request that is refused now, or the ACK of one that has
- * been, and that is that. */
-bool proxy_refuse_early(struct proxy *p, struct slice bytes, const struct sip_hop *from);
+bool proxy_is_emergency(const struct proxy_opts *opts, struct slice ruri);
 
 /* oc.c: RFC 7339 toward who is upstream. Errors: no memory. */
 

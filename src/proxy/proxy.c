@@ -526,12 +526,17 @@ static void receive(struct proxy *p, struct slice bytes, const struct sip_hop *f
         receive_response(p, &msg, from);
 }
 
-void proxy_receive(struct proxy *p, struct slice bytes, const struct sip_hop *from, bool datagram)
+void proxy_take(struct proxy *p, struct slice bytes, const struct sip_hop *from, bool datagram)
 {
     assert(from->listener < p->opts->n_listeners);
-    if (!p->pressure.is_on || !proxy_refuse_early(p, bytes, from))
-        receive(p, bytes, from, datagram);
+    receive(p, bytes, from, datagram);
     turn_finish(p);
+}
+
+void proxy_receive(struct proxy *p, struct slice bytes, const struct sip_hop *from, bool datagram)
+{
+    if (!proxy_refuse(p, bytes, from))
+        proxy_take(p, bytes, from, datagram);
 }
 
 void proxy_receive_bad(struct proxy *p, struct slice head, const struct sip_hop *from, unsigned status,

@@ -4,32 +4,13 @@
 #include "proxy/token.h"
 #include "sip/oc.h"
 #include "sip/outline.h"
+#include "sip/peek.h"
 #include "sip/via_route.h"
 
 struct refusal {
     const struct sip_outline *outline;
     struct slice top_via, to_tag, retry_after, server_name;
 };
-
-static struct slice to_tag_of(const struct proxy *p, const struct sip_outline *o,
-                              char out[PROXY_TO_TAG_BYTES])
-{
-    return proxy_to_tag_format(&p->opts->secret, o->call_id, o->from_tag, o->cseq_number, out);
-}
-
-/* In it there may be a number that is no such call's: the long way finds out. */
-static bool may_be_emergency(const struct proxy_opts *opts, struct slice ruri)
-{
-    if (slice_starts_with_nocase(ruri, SLICE("urn:")))
-        return true;
-    for (size_t i = 0; i < opts->n_emergency_numbers; i++) {
-        struct slice number = opts->emergency_numbers[i];
-
-        if (memmem(ruri.ptr, ruri.len, number.ptr, number.len))
-            return true;
-    }
-    return false;
-}
 
 static size_t length_of(const struct refusal *r)
 {
@@ -96,7 +77,7 @@ static void send_refusal(struct proxy *p, const struct refusal *r, const struct 
 static bool refuse(struct proxy *p, const struct sip_outline *o, const struct sip_via *via,
                    const struct sip_hop *from)
 {
-    uint64_t hash = hash_siphash64(&p->branch_key, via->text);
+    uint64_t hash = proxy_admit_hash(p, via->text);
     char to_tag[PROXY_TO_TAG_BYTES], digits[PROXY_RETRY_AFTER_BYTES];
     struct refusal r = {.outline = o, .server_name = p->opts->server_name};
     struct sip_hop to;
@@ -107,7 +88,7 @@ static bool refuse(struct proxy *p, const struct sip_outline *o, const struct si
     if (!proxy_admit_is_refused(p, hash, false))
         return false;
     pressure_count(&p->pressure);
-    r.to_tag = to_tag_of(p, o, to_tag);
+    r.to_tag = proxy_to_tag_format(&p->opts->secret, o->call_id, o->from_tag, o->cseq_number, to_tag);
     if (p->opts->retry_after_s > 0 && o->n_vias == 1 && !proxy_is_trusted(p->opts, from))
         r.retry_after = proxy_retry_after_extra(proxy_admit_retry_after_s(p, hash), digits).value;
     proxy_admit_note_refused(p, hash);
@@ -115,37 +96,46 @@ static bool refuse(struct proxy *p, const struct sip_outline *o, const struct si
     return true;
 }
 
-/* The ACK of a refusal; of one that a transaction waits for, the transaction takes care. */
-static bool is_ack_of_refused(const struct proxy *p, const struct sip_outline *o)
+/* Section 17.1.1.3: its Via is "equal to the top Via header field of the original request". One that has been forgotten, or writes it
+ * in another way, goes the long way. */
+static bool is_ack_of_refused(struct proxy *p, struct slice ack)
 {
-    char tag[PROXY_TO_TAG_BYTES];
+    struct slice via = sip_peek_top_via(ack);
 
-    return slice_eq_nocase(o->to_tag, to_tag_of(p, o, tag));
+    return proxy_admit_has_refused(p) && !slice_is_null(via) &&
+           proxy_admit_knows_refused(p, proxy_admit_hash(p, via));
 }
 
 /* A look at the first octets, for what is not even worth an outline. */
 static bool may_be_refused(const struct proxy *p, struct slice bytes)
 {
-    if (slice_starts_with(bytes, SLICE("ACK ")))
-        return proxy_admit_has_refused(p);
     return pressure_is_pressing(&p->pressure, p->wheel.now_ms, false) && !p->draining &&
            !slice_starts_with(bytes, SLICE("SIP/")) && !slice_starts_with(bytes, SLICE("BYE "));
 }
 
-bool proxy_refuse_early(struct proxy *p, struct slice bytes, const struct sip_hop *from)
+static bool is_refused(struct proxy *p, struct slice bytes, const struct sip_hop *from)
 {
     struct sip_outline o;
     struct sip_via via;
-    bool is_ack;
 
-    if (!may_be_refused(p, bytes) || !sip_outline_read(bytes, &o))
+    return sip_outline_read(bytes, &o) && slice_is_null(o.to_tag) && !slice_eq(o.method, SLICE("CANCEL")) &&
+           !slice_eq(o.method, SLICE("ACK")) && sip_via_parse(o.vias[0], &via) == 0 &&
+           txn_branch_is_rfc3261(via.branch) && !sip_oc_is_asked(via.params) &&
+           !proxy_is_emergency(p->opts, o.ruri) && txn_server_token(p->txn, &via) == 0 &&
+           refuse(p, &o, &via, from);
+}
+
+bool proxy_refuse(struct proxy *p, struct slice bytes, const struct sip_hop *from)
+{
+    bool is_done;
+
+    if (!p->pressure.is_on)
         return false;
-    is_ack = slice_eq(o.method, SLICE("ACK"));
-    if ((!is_ack && !slice_is_null(o.to_tag)) || slice_eq(o.method, SLICE("CANCEL")) ||
-        sip_via_parse(o.vias[0], &via) < 0 || !txn_branch_is_rfc3261(via.branch) ||
-        txn_server_token(p->txn, &via) != 0)
+    if (slice_starts_with(bytes, SLICE("ACK ")))
+        return is_ack_of_refused(p, bytes);
+    if (!may_be_refused(p, bytes))
         return false;
-    if (is_ack)
-        return is_ack_of_refused(p, &o);
-    return !sip_oc_is_asked(via.params) && !may_be_emergency(p->opts, o.ruri) && refuse(p, &o, &via, from);
+    is_done = is_refused(p, bytes, from);
+    arena_reset(&p->scratch);
+    return is_done;
 }

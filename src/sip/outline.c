@@ -25,11 +25,22 @@ static bool read_start(struct slice line, struct sip_outline *o)
            slice_eq(slice_sub(rest, ruri, rest.len), SLICE(" SIP/2.0"));
 }
 
+/* name is in small letters, and has no octet that "| 0x20" would make of two. */
+static inline bool begins_with(struct slice line, struct slice name)
+{
+    if (line.len < name.len)
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if ((line.ptr[i] | 0x20) != name.ptr[i])
+            return false;
+    return true;
+}
+
 /* The value, when the line is of this header field: HCOLON = *( SP / HTAB ) ":" SWS. */
-static bool is_field(struct slice line, struct slice name, char compact, struct slice *ret_value)
+static inline bool is_field(struct slice line, struct slice name, char compact, struct slice *ret_value)
 {
     size_t at = 0;
-    if (slice_starts_with_nocase(line, name))
+    if (begins_with(line, name))
         at = name.len;
     else if ((line.ptr[0] | 0x20) == compact)
         at = 1;
@@ -65,17 +76,17 @@ static bool read_field(struct slice line, struct sip_outline *o)
     struct slice value;
     switch (line.len > 0 ? line.ptr[0] | 0x20 : 0) {
     case 'v':
-        return !is_field(line, SLICE("Via"), 'v', &value) || add_via(o, value);
+        return !is_field(line, SLICE("via"), 'v', &value) || add_via(o, value);
     case 'f':
-        return !is_field(line, SLICE("From"), 'f', &value) || set_once(&o->from, value);
+        return !is_field(line, SLICE("from"), 'f', &value) || set_once(&o->from, value);
     case 't':
-        return !is_field(line, SLICE("To"), 't', &value) || set_once(&o->to, value);
+        return !is_field(line, SLICE("to"), 't', &value) || set_once(&o->to, value);
     case 'i':
-        return !is_field(line, SLICE("Call-ID"), 'i', &value) || set_once(&o->call_id, value);
+        return !is_field(line, SLICE("call-id"), 'i', &value) || set_once(&o->call_id, value);
     case 'c':
-        if (is_field(line, SLICE("Call-ID"), 0, &value))
+        if (is_field(line, SLICE("call-id"), 0, &value))
             return set_once(&o->call_id, value);
-        return !is_field(line, SLICE("CSeq"), 0, &value) || set_once(&o->cseq, value);
+        return !is_field(line, SLICE("cseq"), 0, &value) || set_once(&o->cseq, value);
     default:
         return true;
     }
@@ -84,13 +95,18 @@ static bool read_field(struct slice line, struct sip_outline *o)
 /* The tag of a name-addr. False: its parameters cannot be told from the rest so simply. */
 static bool read_tag(struct slice value, struct slice *ret_tag)
 {
-    size_t close = value.len;
-    while (close > 0 && value.ptr[close - 1] != '>')
-        close--;
-    if (close == 0 || slice_find(slice_sub(value, close, value.len), '"') < value.len - close)
+    const struct slice usual = SLICE(";tag=");
+    const char *end = value.ptr + value.len;
+    size_t close = slice_rfind(value, '>') + 1;
+    struct slice params = slice_sub(value, close, value.len);
+    *ret_tag = SLICE_NULL;
+    if (slice_starts_with(params, usual) && sip_find_token_end(params.ptr + usual.len, end) == end) {
+        *ret_tag = slice_sub(params, usual.len, params.len);
+        return params.len > usual.len;
+    }
+    if (close > value.len || slice_find(params, '"') < params.len)
         return false;
-    if (!sip_param(slice_sub(value, close, value.len), SLICE("tag"), ret_tag))
-        *ret_tag = SLICE_NULL;
+    (void)sip_param(params, SLICE("tag"), ret_tag);
     return true;
 }
 
