@@ -3,6 +3,7 @@
 #include "crypto/crypto.h"
 #include "forward.h"
 #include "load.h"
+#include "refuser.h"
 #include "tls_server.h"
 #include <errno.h>
 #include <getopt.h>
@@ -28,6 +29,7 @@ static void on_signal(int number)
 static const char usage[] =
     "Usage: viaduct-bench load [OPTION...] SERVER\n"
     "       viaduct-bench forward LISTEN LEFT RIGHT\n"
+    "       viaduct-bench refuser LISTEN\n"
     "       viaduct-bench tls-server LISTEN CERTIFICATE KEY\n"
     "       viaduct-bench commits DATABASE ROWS BATCH SECONDS\n"
     "\n"
@@ -35,7 +37,8 @@ static const char usage[] =
     "was completed,\n"
     "what failed, and what it cost. The others are yardsticks: forward sends each datagram of LEFT to RIGHT "
     "and the other\n"
-    "way, and looks into none of them; tls-server takes TLS connections and does nothing with them; commits "
+    "way, and looks into none of them; refuser answers whatever is no ACK with 503, in trains; tls-server "
+    "takes TLS connections and does nothing with them; commits "
     "writes BATCH of\n"
     "ROWS bindings anew in each transaction, as a registrar does, into a new SQLite DATABASE.\n"
     "\n"
@@ -360,11 +363,20 @@ static int forward_main(int argc, char **argv)
     return forward_run(&listen, &left, &right, &stop);
 }
 
+static int refuser_main(int argc, char **argv)
+{
+    if (argc != 2)
+        refuse("refuser needs LISTEN", argc > 1 ? argv[argc - 1] : "");
+    struct addr listen = address(argv[1]);
+    return refuser_run(&listen, &stop);
+}
+
 static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
 } commands[] = {{"load", load_main},
                 {"forward", forward_main},
+                {"refuser", refuser_main},
                 {"tls-server", tls_server_main},
                 {"commits", commits_main}};
 
