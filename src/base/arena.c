@@ -4,18 +4,18 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define ALIGN_BYTES    16
 #define SLAB_MAX_BYTES (1024 * 1024)
+#define LARGER_BYTES   512 /* than was asked for may be what lies about, before more is taken */
 
 struct arena_chunk {
     struct arena_chunk *next;
     size_t bytes; /* with this header */
-    _Alignas(ALIGN_BYTES) char memory[];
+    _Alignas(ARENA_ALIGN_BYTES) char memory[];
 };
 
 struct arena_slab {
     struct arena_slab *next;
-    _Alignas(ALIGN_BYTES) char memory[];
+    _Alignas(ARENA_ALIGN_BYTES) char memory[];
 };
 
 void arena_pool_init(struct arena_pool *pool, size_t budget_bytes)
@@ -58,15 +58,36 @@ static int add_slab(struct arena_pool *pool)
     return 0;
 }
 
+/* A free chunk that is not much larger. */
+static struct arena_chunk *chunk_somewhat_larger(struct arena_pool *pool, size_t bytes)
+{
+    for (size_t more = ARENA_STEP_BYTES; more <= LARGER_BYTES && bytes + more <= ARENA_CHUNK_BYTES;
+         more += ARENA_STEP_BYTES) {
+        struct arena_chunk **list = free_list_of(pool, bytes + more), *chunk = *list;
+
+        if (chunk) {
+            *list = chunk->next;
+            return chunk;
+        }
+    }
+    return NULL;
+}
+
 /* What is left of the slab before is less than a chunk; it stays unused. */
 static struct arena_chunk *chunk_from_slab(struct arena_pool *pool, size_t bytes)
 {
     struct arena_chunk *chunk;
 
-    if (bytes > (size_t)(pool->end - pool->next) && add_slab(pool) < 0)
-        return NULL;
+    if (bytes > (size_t)(pool->end - pool->next)) {
+        chunk = chunk_somewhat_larger(pool, bytes);
+        if (chunk)
+            return chunk;
+        if (add_slab(pool) < 0)
+            return NULL;
+    }
     chunk = (struct arena_chunk *)(void *)pool->next;
     pool->next += bytes;
+    chunk->bytes = bytes;
     return chunk;
 }
 
@@ -79,11 +100,13 @@ static struct arena_chunk *chunk_new(struct arena_pool *pool, size_t bytes)
         *list = chunk->next;
         return chunk;
     }
-    chunk = list ? chunk_from_slab(pool, bytes) : mem_alloc(bytes);
+    if (list)
+        return chunk_from_slab(pool, bytes);
+    chunk = mem_alloc(bytes);
     if (!chunk)
         return NULL;
     chunk->bytes = bytes;
-    pool->held_bytes += list ? 0 : bytes;
+    pool->held_bytes += bytes;
     return chunk;
 }
 
@@ -96,8 +119,8 @@ static struct arena_chunk *chunk_get(struct arena_pool *pool, size_t bytes)
     chunk = chunk_new(pool, bytes);
     if (!chunk)
         return NULL;
-    pool->used_bytes += bytes;
-    poison(chunk->memory, bytes - sizeof(*chunk));
+    pool->used_bytes += chunk->bytes;
+    poison(chunk->memory, chunk->bytes - sizeof(*chunk));
     return chunk;
 }
 
@@ -212,7 +235,8 @@ void *arena_alloc(struct arena *arena, size_t bytes)
         bytes = 1;
     if (bytes > SIZE_MAX / 2)
         return NULL;
-    ptr = alloc_rounded(arena, (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES + POISON_REDZONE_BYTES);
+    ptr = alloc_rounded(arena, (bytes + ARENA_ALIGN_BYTES - 1) / ARENA_ALIGN_BYTES * ARENA_ALIGN_BYTES +
+                                   POISON_REDZONE_BYTES);
     if (ptr)
         unpoison(ptr, bytes);
     return ptr;

@@ -11,8 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define ARENA_ALIGN_BYTES 16 /* of each piece */
 #define ARENA_CHUNK_BYTES 4096
-#define ARENA_STEP_BYTES  512 /* chunks are multiples of this, up to ARENA_CHUNK_BYTES */
+#define ARENA_STEP_BYTES  64 /* chunks are multiples of this, up to ARENA_CHUNK_BYTES */
 
 struct arena_chunk;
 struct arena_slab;

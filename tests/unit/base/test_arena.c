@@ -1,5 +1,6 @@
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/poison.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,13 +90,13 @@ static void a_sized_arena_takes_what_is_expected_and_small_steps_from_then_on(vo
     arena_pool_init(&pool, 1 << 20);
     arena_init_sized(&arena, &pool, 2000);
     assert_non_null(arena_alloc(&arena, 100));
-    assert_int_equal(pool.used_bytes, 4 * ARENA_STEP_BYTES);
+    assert_int_equal(pool.used_bytes, 32 * ARENA_STEP_BYTES);
     assert_non_null(arena_alloc(&arena, 1800));
-    assert_int_equal(pool.used_bytes, 4 * ARENA_STEP_BYTES);
-    assert_non_null(arena_alloc(&arena, 300));
-    assert_int_equal(pool.used_bytes, 5 * ARENA_STEP_BYTES);
-    assert_non_null(arena_alloc(&arena, 900));
-    assert_int_equal(pool.used_bytes, 7 * ARENA_STEP_BYTES);
+    assert_int_equal(pool.used_bytes, 32 * ARENA_STEP_BYTES);
+    assert_non_null(arena_alloc(&arena, 290 - POISON_REDZONE_BYTES));
+    assert_int_equal(pool.used_bytes, 37 * ARENA_STEP_BYTES);
+    assert_non_null(arena_alloc(&arena, 900 - POISON_REDZONE_BYTES));
+    assert_int_equal(pool.used_bytes, 52 * ARENA_STEP_BYTES);
     arena_done(&arena);
     /* Each size is found again. */
     mem_fail_after(0);
@@ -104,6 +105,29 @@ static void a_sized_arena_takes_what_is_expected_and_small_steps_from_then_on(vo
     assert_non_null(arena_alloc(&arena, 900));
     mem_fail_after(-1);
     arena_done(&arena);
+    arena_pool_done(&pool);
+}
+
+/* Or requests of ever other lengths would each leave something behind that no other can use. */
+static void what_lies_about_is_used_for_somewhat_less_before_more_is_taken(void **state)
+{
+    struct arena_pool pool;
+    struct arena arena;
+
+    (void)state;
+    arena_pool_init(&pool, 1 << 20);
+    arena_init_sized(&arena, &pool, 3900);
+    assert_non_null(arena_alloc(&arena, 3000));
+    arena_done(&arena);
+    mem_fail_after(0);
+    arena_init_sized(&arena, &pool, 3000);
+    assert_null(arena_alloc(&arena, 2500));
+    arena_init_sized(&arena, &pool, 3500);
+    assert_non_null(arena_alloc(&arena, 3400));
+    assert_int_equal(pool.used_bytes, 62 * ARENA_STEP_BYTES);
+    mem_fail_after(-1);
+    arena_done(&arena);
+    assert_int_equal(pool.used_bytes, 0);
     arena_pool_done(&pool);
 }
 
@@ -199,6 +223,7 @@ int main(void)
         cmocka_unit_test(chunks_are_recycled),
         cmocka_unit_test(large_blocks_go_back_at_once_and_keep_the_small_chunk),
         cmocka_unit_test(a_sized_arena_takes_what_is_expected_and_small_steps_from_then_on),
+        cmocka_unit_test(what_lies_about_is_used_for_somewhat_less_before_more_is_taken),
         cmocka_unit_test(the_pool_takes_as_much_as_it_has_up_to_a_megabyte),
         cmocka_unit_test(the_budget_holds_for_all_arenas_together),
         cmocka_unit_test(no_memory_is_null_and_leaves_the_arena_usable),
