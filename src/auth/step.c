@@ -24,7 +24,7 @@ static struct log_limiter failure_log = LOG_LIMITER(10);
 
 static bool knows_only_md5(const struct proxy_request *req, const struct auth_opts *opts)
 {
-    struct slice agent = sip_msg_value(&req->msg, SIP_HDR_USER_AGENT);
+    struct slice agent = sip_msg_value(req->msg, SIP_HDR_USER_AGENT);
     for (size_t i = 0; i < opts->n_md5_only_agents; i++)
         if (slice_starts_with_nocase(agent, opts->md5_only_agents[i]))
             return true;
@@ -102,7 +102,7 @@ struct answer {
 static enum found find_credentials(struct proxy_request *req, const struct auth_opts *opts,
                                    const struct demand *demand, struct answer *ret_answer)
 {
-    const struct sip_msg *msg = &req->msg;
+    const struct sip_msg *msg = req->msg;
     for (uint16_t i = msg->first[demand->answer]; i != SIP_HDR_NONE; i = msg->hdrs[i].next) {
         struct answer a = {.value = sip_hdr_value(msg, &msg->hdrs[i])};
         int rc = auth_credentials_parse(a.value, &req->arena, &a.credentials);
@@ -136,7 +136,7 @@ static void log_failure(const struct proxy_request *req, const struct demand *de
     addr_format(&req->from.addr, &source);
     counter_inc(proxy_get_counters(req->proxy), COUNTER_AUTH_FAILURES);
     log_limited(&failure_log, LOG_WARN, "auth.failed", log_slice("source", buf_slice(&source)),
-                log_slice("domain", demand->domain->name), log_slice("call_id", sip_msg_call_id(&req->msg)),
+                log_slice("domain", demand->domain->name), log_slice("call_id", req->call_id),
                 log_cstr("why", why));
 }
 
@@ -166,7 +166,7 @@ static const char *verify(struct proxy_request *req, const struct auth_opts *opt
         return "no such user";
     if (secret.realm_differs)
         return "the password was set for another realm: set it again";
-    if (auth_credentials_verify(c, &secret.ha1, req->msg.method_name) != 0)
+    if (auth_credentials_verify(c, &secret.ha1, req->msg->method_name) != 0)
         return "wrong password";
     switch (auth_nonce_use(opts->nonces, c->nonce, c->realm, c->nc, proxy_now_ms(req->proxy))) {
     case AUTH_NONCE_GOOD:
@@ -190,7 +190,7 @@ static const char *verify(struct proxy_request *req, const struct auth_opts *opt
 static bool is_taken_for(const struct proxy_request *req, struct slice digest_uri)
 {
     struct sip_uri uri;
-    if (slice_eq(digest_uri, req->msg.ruri))
+    if (slice_eq(digest_uri, req->msg->ruri))
         return true;
     if (sip_uri_parse(digest_uri, &uri) != 0)
         return false;
@@ -250,7 +250,7 @@ static enum proxy_verdict step_register(struct proxy_request *req, const struct 
 {
     const struct sip_name_addr *to;
     struct sip_uri uri;
-    if (sip_msg_to(&req->msg, &to) != 0)
+    if (sip_msg_to(req->msg, &to) != 0)
         return PROXY_NEXT;
     struct demand demand = by_registrar;
     demand.domain = domain_of(req, to, &uri);
@@ -315,7 +315,7 @@ static enum proxy_verdict step_call(struct proxy_request *req, const struct auth
     struct sip_uri uri;
     struct demand demand = by_proxy;
     bool is_trusted = req->trusted && req->auth != PROXY_AUTH_REQUIRED;
-    if (is_trusted || req->dialog_is_ours || sip_msg_from(&req->msg, &from) != 0)
+    if (is_trusted || req->dialog_is_ours || sip_msg_from(req->msg, &from) != 0)
         return PROXY_NEXT;
     demand.domain = domain_of(req, from, &uri);
     if (demand.domain != NULL) {
@@ -332,7 +332,7 @@ static enum proxy_verdict step_call(struct proxy_request *req, const struct auth
 enum proxy_verdict auth_step(struct proxy_request *req, void *ctx)
 {
     const struct auth_opts *opts = ctx;
-    switch (req->msg.method) {
+    switch (req->method) {
     case SIP_METHOD_ACK:
     case SIP_METHOD_CANCEL:
         return PROXY_NEXT;

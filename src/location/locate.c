@@ -210,8 +210,8 @@ enum proxy_verdict location_contact_step(struct proxy_request *req, void *ctx)
     struct wanted wanted = {0};
     struct sip_uri contact;
 
-    if (slice_is_null(req->user) || !begins_recorded_dialog(&req->msg) ||
-        !proxy_find_contact(&req->msg, &contact) ||
+    if (slice_is_null(req->user) || !begins_recorded_dialog(req->msg) ||
+        !proxy_find_contact(req->msg, &contact) ||
         location_owner_of(r->opts.proxy, &contact, text, &owner) != 0 ||
         read_gruu(r, &contact, text, &owner, &wanted) != 0 || !wanted.is_gruu ||
         (owner.domain == req->user_domain && slice_eq(owner.user, req->user)))

@@ -4,14 +4,14 @@
 
 static bool supports_outbound(const struct proxy_request *req)
 {
-    return sip_msg_has_option(&req->msg, SIP_HDR_SUPPORTED, OPTION_OUTBOUND);
+    return sip_msg_has_option(req->msg, SIP_HDR_SUPPORTED, OPTION_OUTBOUND);
 }
 
 /* "the first URI does not have an "ob" URI parameter": the one of the first hop, which every other proxy has put its own
  * above (RFC 3327 section 5.2), and which alone may have the parameter (RFC 5626 section 5.1). */
 static bool has_outbound_path(const struct proxy_request *req)
 {
-    struct sip_values it = sip_values_of(&req->msg, SIP_HDR_PATH);
+    struct sip_values it = sip_values_of(req->msg, SIP_HDR_PATH);
     struct slice element, first_hop = SLICE_NULL, value;
     struct sip_name_addr na;
     struct sip_uri uri;
@@ -72,7 +72,7 @@ int location_outbound_decide(struct proxy_request *req, struct location_register
                              struct location_register_error *ret_error)
 {
     struct location_contact *contacts = arena_alloc(&req->arena, reg->n_contacts * sizeof(*contacts) + 1);
-    bool is_direct = proxy_is_first_hop(&req->msg), is_applied = is_direct || has_outbound_path(req);
+    bool is_direct = proxy_is_first_hop(req->msg), is_applied = is_direct || has_outbound_path(req);
 
     if (!contacts)
         return ERR_NOMEM;

@@ -193,7 +193,7 @@ static size_t put_outbound(const struct location_registrar *r, const struct prox
     if (!location_outbound_is_used(req, reg))
         return 0;
     extra[n++] = (struct sip_extra){.id = SIP_HDR_REQUIRE, .value = OPTION_OUTBOUND};
-    if (r->opts.proxy->flow_timer_s > 0 && proxy_is_first_hop(&req->msg))
+    if (r->opts.proxy->flow_timer_s > 0 && proxy_is_first_hop(req->msg))
         extra[n++] = (struct sip_extra){
             .id = SIP_HDR_FLOW_TIMER,
             .value = slice_make(digits, num_format_u64(r->opts.proxy->flow_timer_s, digits))};
@@ -213,7 +213,7 @@ static enum proxy_verdict accept(const struct location_registrar *r, struct prox
     struct listing l = {.req = req, .r = r, .owner = &owner};
     size_t n = 0;
 
-    l.with_gruus = sip_msg_has_option(&req->msg, SIP_HDR_SUPPORTED, OPTION_GRUU) &&
+    l.with_gruus = sip_msg_has_option(req->msg, SIP_HDR_SUPPORTED, OPTION_GRUU) &&
                    sip_uri_parse(reg->aor, &uri) == 0 &&
                    location_owner_of(r->opts.proxy, &uri, aor, &owner) == 0;
     if (format_contacts(&l, record, &contacts) != 0)
@@ -235,7 +235,7 @@ static enum proxy_verdict accept(const struct location_registrar *r, struct prox
 
 static bool is_for_us(const struct proxy_request *req)
 {
-    return req->msg.method == SIP_METHOD_REGISTER && (req->domain || req->to_self) && !req->is_led_out;
+    return req->method == SIP_METHOD_REGISTER && (req->domain || req->to_self) && !req->is_led_out;
 }
 
 static size_t values_bytes(const struct sip_msg *msg, enum sip_hdr_id id)
@@ -258,8 +258,8 @@ static bool is_supported(struct slice tag)
 /* The tags of Require that we do not have, comma-separated; empty when we have all (section 8.2.2.3). */
 static int unsupported_tags(struct proxy_request *req, struct slice *ret_tags)
 {
-    struct sip_values it = sip_values_of(&req->msg, SIP_HDR_REQUIRE);
-    size_t bytes = values_bytes(&req->msg, SIP_HDR_REQUIRE);
+    struct sip_values it = sip_values_of(req->msg, SIP_HDR_REQUIRE);
+    size_t bytes = values_bytes(req->msg, SIP_HDR_REQUIRE);
     void *memory = arena_alloc(&req->arena, bytes);
     struct slice tag;
     struct buf out;
@@ -287,7 +287,7 @@ enum proxy_verdict location_require_step(struct proxy_request *req, void *ctx)
         return PROXY_NEXT;
     if (!proxy_check_merged(req))
         return PROXY_DONE;
-    if (!sip_msg_has(&req->msg, SIP_HDR_REQUIRE))
+    if (!sip_msg_has(req->msg, SIP_HDR_REQUIRE))
         return PROXY_NEXT;
     if (unsupported_tags(req, &tags) != 0)
         return refuse_busy(req, "no memory for the response");
@@ -367,7 +367,7 @@ static int find_owner(const struct location_registrar *r, struct proxy_request *
     struct sip_uri uri;
     int rc;
 
-    if (sip_msg_to(&req->msg, &to) != 0 || sip_uri_parse(to->uri_text, &uri) != 0 ||
+    if (sip_msg_to(req->msg, &to) != 0 || sip_uri_parse(to->uri_text, &uri) != 0 ||
         (uri.scheme != SIP_SCHEME_SIP && uri.scheme != SIP_SCHEME_SIPS)) {
         (void)refuse(req, 400, "Bad To",
                      "the address-of-record is no SIP or SIPS URI: RFC 3261 section 10.2");
@@ -407,7 +407,7 @@ static void log_job(struct location_registrar *r, const struct proxy_request *re
                     const struct location_job *job)
 {
     log_limited(&r->limiter, LOG_INFO, job->status == 200 ? "register.done" : "register.refused",
-                log_slice("call_id", sip_msg_call_id(&req->msg)), log_slice("aor", job->reg.aor),
+                log_slice("call_id", req->call_id), log_slice("aor", job->reg.aor),
                 log_u64("status", job->status), log_u64("bindings", job->record ? job->record->count : 0),
                 log_cstr("why", job->why));
 }
@@ -506,10 +506,10 @@ static enum proxy_verdict process(struct location_registrar *r, struct proxy_req
     if (find_owner(r, req, aor, &owner) != 0 || !proxy_check_content(req))
         return PROXY_DONE;
     /* RFC 3327 section 5.3: somebody on the way has added a Path that the client knows nothing of. */
-    if (sip_msg_has(&req->msg, SIP_HDR_PATH) && !r->opts.path_unasked &&
-        !sip_msg_has_option(&req->msg, SIP_HDR_SUPPORTED, OPTION_PATH))
+    if (sip_msg_has(req->msg, SIP_HDR_PATH) && !r->opts.path_unasked &&
+        !sip_msg_has_option(req->msg, SIP_HDR_SUPPORTED, OPTION_PATH))
         return refuse_extension(req, OPTION_PATH, "Path without Supported: RFC 3327 section 5.3");
-    rc = location_register_parse(&req->msg, &req->arena, &reg, &error);
+    rc = location_register_parse(req->msg, &req->arena, &reg, &error);
     if (rc == ERR_NOMEM)
         return refuse_busy(req, "no memory to read the request");
     if (rc != 0)

@@ -72,8 +72,8 @@ enum proxy_verdict policy_step_calls(struct proxy_request *req, void *ctx)
     const struct policy_groups *groups = ctx;
     struct policy_calls *calls = groups->calls[proxy_get_opts(req->proxy)->worker];
 
-    if (calls && req->msg.method == SIP_METHOD_BYE && req->dialog_is_ours)
-        policy_calls_end(calls, sip_msg_call_id(&req->msg));
+    if (calls && req->method == SIP_METHOD_BYE && req->dialog_is_ours)
+        policy_calls_end(calls, req->call_id);
     return PROXY_NEXT;
 }
 

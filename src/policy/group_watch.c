@@ -68,7 +68,7 @@ static void learn(const struct policy_member *m, ms_t now_ms, const struct proxy
 
 static bool is_counted(const struct policy_group *g, const struct proxy_request *req)
 {
-    return policy_counts_calls(g) && req->msg.method == SIP_METHOD_INVITE;
+    return policy_counts_calls(g) && req->method == SIP_METHOD_INVITE;
 }
 
 static void on_begun(const struct proxy_watch *watch, struct proxy_request *req, unsigned member)
@@ -87,7 +87,7 @@ static void count_end(const struct policy_group *g, struct proxy_request *req, u
     struct policy_calls *calls = g->groups->calls[opts->worker];
 
     if (outcome->how == PROXY_TRY_ANSWERED && outcome->status < 300 && opts->record_route && calls)
-        policy_calls_add(calls, sip_msg_call_id(&req->msg), &g->members[member]);
+        policy_calls_add(calls, req->call_id, &g->members[member]);
     else
         atomic_fetch_sub_explicit(&g->members[member].state->calls, 1, memory_order_relaxed);
 }

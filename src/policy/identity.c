@@ -86,7 +86,7 @@ static void assert_identity(const struct proxy_request *req, struct sip_edit *ed
 {
     struct slice value;
 
-    if (slice_is_null(req->user) || !req->user_domain || !may_assert(req->msg.method))
+    if (slice_is_null(req->user) || !req->user_domain || !may_assert(req->method))
         return;
     value = own_identity(req, edit->arena);
     if (slice_is_null(value))
@@ -97,7 +97,7 @@ static void assert_identity(const struct proxy_request *req, struct sip_edit *ed
 
 void policy_identity_edit(struct proxy_request *req, const struct sip_hop *hop, struct sip_edit *edit)
 {
-    bool is_private = wants_privacy(&req->msg) && !is_trusted_hop(req, hop);
+    bool is_private = wants_privacy(req->msg) && !is_trusted_hop(req, hop);
 
     /* Section 6: "The proxy MUST remove the user-provided P-Preferred-Identity header from any message it
      * forwards." It is no more than a hint, and a user has one identity here. */

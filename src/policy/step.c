@@ -12,7 +12,7 @@ static const struct policy_route *route_of(const struct proxy_request *req)
 /* An ACK is never answered; a CANCEL that gets here has nothing to cancel (RFC 3261 section 9.2). */
 static unsigned status_for(const struct proxy_request *req, unsigned status)
 {
-    return req->msg.method == SIP_METHOD_CANCEL ? 481 : status;
+    return req->method == SIP_METHOD_CANCEL ? 481 : status;
 }
 
 /* ---- where it goes ---- */
@@ -122,7 +122,7 @@ static enum proxy_verdict to_group(struct proxy_request *req, const struct polic
     const struct proxy_watch *watch = policy_group_watch(routes->groups, route->group);
     const struct proxy_ports *ports = proxy_get_ports(req->proxy);
     struct policy_group_choice choices[POLICY_GROUP_MEMBERS_MAX];
-    struct policy_group_key key = {.call_id = sip_msg_call_id(&req->msg),
+    struct policy_group_key key = {.call_id = req->call_id,
                                    .user = req->ruri.user,
                                    .now_ms = proxy_now_ms(req->proxy),
                                    .is_stateless = proxy_request_is_stateless(req)};
@@ -170,8 +170,8 @@ static enum proxy_verdict redirect(struct proxy_request *req, const struct polic
             buf_printf(&out, ";q=0.%03u", route->targets[i].q_milli);
     }
     extra[0].value = buf_slice(&out);
-    return proxy_reply(req, status_for(req, 302), SLICE_NULL,
-                       req->msg.method == SIP_METHOD_CANCEL ? NULL : extra, "redirected by the route (8.3)");
+    return proxy_reply(req, status_for(req, 302), SLICE_NULL, req->method == SIP_METHOD_CANCEL ? NULL : extra,
+                       "redirected by the route (8.3)");
 }
 
 /* ---- what is known before anybody is asked who he is ---- */
@@ -212,7 +212,7 @@ static void note(struct proxy_request *req, const struct policy_route *route)
 static int find_route(const struct proxy_request *req, const struct policy_routes *routes)
 {
     const struct policy_request q = {
-        .msg = &req->msg, .ruri = &req->ruri, .domain = req->domain, .from = &req->from};
+        .msg = req->msg, .ruri = &req->ruri, .domain = req->domain, .from = &req->from};
 
     if (routes->n_routes == 0)
         return -1;
@@ -237,7 +237,7 @@ enum proxy_verdict policy_step_policy(struct proxy_request *req, void *ctx)
         return PROXY_NEXT;
     if (route_of(req)->opts->action == POLICY_REJECT)
         return reject(req, route_of(req));
-    if (route_of(req)->opts->action == POLICY_REDIRECT && req->msg.method == SIP_METHOD_REGISTER)
+    if (route_of(req)->opts->action == POLICY_REDIRECT && req->method == SIP_METHOD_REGISTER)
         return redirect(req, route_of(req));
     return PROXY_NEXT;
 }

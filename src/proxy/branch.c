@@ -141,12 +141,27 @@ static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
                           : proxy_forward_build_sized(&copy, &wire, &b->is_by_size);
     if (rc < 0)
         return rc;
-    rc = txn_client_new(p->txn, c->req.msg.method, c->req.msg.method_name, copy.branch, wire, &copy.hop,
+    rc = txn_client_new(p->txn, c->req.method, c->req.msg->method_name, copy.branch, wire, &copy.hop,
                         &b->user, &b->client);
     wire_unref(wire);
     b->sent_ms = p->wheel.now_ms;
     b->is_heard = false;
     return rc;
+}
+
+/* All that a copy is made of stays with the context and the target; and what may turn out otherwise the second time, in
+ * Record-Route, neither ACK nor CANCEL repeats. */
+int proxy_branch_request(struct proxy_branch *b, struct wire **ret_wire)
+{
+    struct proxy_copy copy = {.context = b->context,
+                              .target = b->target,
+                              .hop = *txn_client_hop(b->client),
+                              .branch = proxy_branch_text(b),
+                              .max_breadth = b->breadth};
+    int rc = proxy_context_read(b->context);
+
+    copy.record_listener = copy.hop.listener;
+    return rc < 0 ? rc : proxy_forward_build(&copy, ret_wire);
 }
 
 /* What is known of the address now being tried, to whoever keeps the health of servers. */
@@ -183,7 +198,7 @@ static bool is_cat2(const struct proxy_context *c, struct sip_msg *request)
 bool proxy_may_send(struct proxy_branch *b, const struct addr *server)
 {
     struct proxy_context *c = b->context;
-    struct sip_msg *request = &c->req.msg;
+    struct sip_msg *request = c->req.msg;
     struct hash_state st;
 
     if (!c->req.proxy->neighbours)
@@ -221,10 +236,20 @@ static void look_further(struct proxy_branch *b, const struct proxy_failure *fai
     timer_set(&p->wheel, &b->timer, p->wheel.now_ms);
 }
 
+static void end_unread(struct proxy_branch *b)
+{
+    counter_inc(proxy_of(b)->counters, COUNTER_SHED);
+    end_local(b, PROXY_TRY_DROPPED, 503, "no memory to read the request again");
+}
+
 /* Section 16.6 step 7: "proceed through the set in order until the delivery attempt succeeds". A failure that
  * is known only later comes back as an event. how and status: of the branch when the set is exhausted. */
 static void try_hops(struct proxy_branch *b, enum proxy_try how, unsigned status, const char *why)
 {
+    if (proxy_context_read(b->context) < 0) {
+        end_unread(b);
+        return;
+    }
     while (b->next_hop < b->n_hops) {
         const struct sip_hop *hop = &b->hops[b->next_hop];
         int rc;
@@ -304,7 +329,7 @@ static bool is_known(const struct proxy_branch *b, const struct sip_hop *hop)
 /* Those that are not known yet come after those that are. */
 static int add_hops(struct proxy_branch *b, const struct sip_hop *hops, size_t count)
 {
-    struct sip_hop *all = arena_alloc(&b->context->req.arena, (b->n_hops + count + 1) * sizeof(*all));
+    struct sip_hop *all = arena_alloc(&b->context->req.arena, (b->n_hops + count) * sizeof(*all));
     size_t n = b->n_hops;
 
     if (!all)
@@ -346,6 +371,15 @@ static void do_unresolved(struct proxy_branch *b, const struct proxy_branch_inpu
         end_way(b, PROXY_TRY_UNREACHABLE, 503, "the next hop has no address (RFC 3263)");
 }
 
+/* Somebody is alerted, which takes its time, and few come to another end than a 2xx. */
+static void rest(struct proxy_branch *b)
+{
+    if (!proxy_is_invite(b->context))
+        return;
+    txn_client_release(b->client);
+    proxy_context_rest(b->context);
+}
+
 /* Section 16.7 step 2: "if the response is a provisional response with status codes 101 to 199 inclusive
  * (i.e., anything but 100), the proxy MUST reset timer C for that client transaction". */
 static void do_provisional(struct proxy_branch *b, const struct proxy_branch_input *in)
@@ -357,6 +391,8 @@ static void do_provisional(struct proxy_branch *b, const struct proxy_branch_inp
     if (b->state != PROXY_BRANCH_PROCEEDING)
         enter(b, PROXY_BRANCH_PROCEEDING, in->response->status, "provisional response (16.7 step 2)");
     proxy_response_provisional(b, in->response);
+    if (in->response->status > 100)
+        rest(b);
 }
 
 static void do_forward_provisional(struct proxy_branch *b, const struct proxy_branch_input *in)
@@ -608,8 +644,13 @@ static void find_next_hop(struct proxy_branch *b)
     struct proxy_branch_input in = {.hops = hops};
     struct proxy_lookup lookup;
     struct proxy_plan plan;
-    int rc = proxy_plan_make(b->context, b->target, &plan);
+    int rc;
 
+    if (proxy_context_read(b->context) < 0) {
+        end_unread(b);
+        return;
+    }
+    rc = proxy_plan_make(b->context, b->target, &plan);
     if (rc == ERR_NOMEM) {
         end_local(b, PROXY_TRY_DROPPED, 503, "no memory for the Route");
         return;

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #define ROUNDING_BYTES 64 /* of the pieces of a request's arena */
+#define READING_PIECES 2  /* and those of what is read of it */
 
 /* Tickets */
 
@@ -40,6 +41,11 @@ uint64_t proxy_wait_ticket(struct proxy_request *req)
 
 /* Birth */
 
+static size_t reading_bytes(const struct sip_msg *msg)
+{
+    return sizeof(*msg) + msg->n_hdrs * sizeof(*msg->hdrs) + READING_PIECES * ARENA_ALIGN_BYTES;
+}
+
 bool proxy_is_trusted(const struct proxy_opts *opts, const struct sip_hop *from)
 {
     if (from->is_trusted)
@@ -51,35 +57,58 @@ bool proxy_is_trusted(const struct proxy_opts *opts, const struct sip_hop *from)
     return false;
 }
 
+/* Of an INVITE, in an arena of its own. */
+static int keep_message(struct proxy_context *c, const struct sip_msg *msg)
+{
+    struct proxy_request *req = &c->req;
+    struct arena *reading = &req->arena;
+    int rc;
+
+    if (msg->method == SIP_METHOD_INVITE) {
+        reading = &c->reading;
+        arena_init_sized(reading, &req->proxy->requests, reading_bytes(msg));
+    }
+    req->msg = arena_alloc(reading, sizeof(*req->msg));
+    if (!req->msg)
+        return ERR_NOMEM;
+    rc = sip_msg_keep(msg, &req->arena, reading, req->msg);
+    if (rc < 0)
+        return rc;
+    req->method = msg->method;
+    req->call_id = sip_msg_call_id(req->msg);
+    c->octets = slice_make(req->msg->bytes, req->msg->len);
+    return 0;
+}
+
 static int fill_request(struct proxy_context *c, const struct proxy_arrival *arrival)
 {
     struct proxy_request *req = &c->req;
     const struct proxy_opts *opts = req->proxy->opts;
     const struct sip_uri *ruri;
     const struct sip_cseq *cseq;
-    int rc = sip_msg_keep(arrival->msg, &req->arena, &req->msg);
+    int rc = keep_message(c, arrival->msg);
 
     if (rc == 0)
-        rc = sip_msg_ruri(&req->msg, &ruri);
+        rc = sip_msg_ruri(req->msg, &ruri);
     if (rc == 0)
-        rc = sip_msg_cseq(&req->msg, &cseq);
+        rc = sip_msg_cseq(req->msg, &cseq);
     if (rc < 0)
         return rc;
     req->top_via = arena_dup(&req->arena, arrival->top_via);
     if (slice_is_null(req->top_via))
         return ERR_NOMEM;
-    req->ruri_text = req->msg.ruri;
+    req->ruri_text = req->msg->ruri;
     req->ruri = *ruri;
     c->asked_domain = proxy_uri_domain(opts, ruri);
     if (opts->route_number)
-        req->route_number = opts->route_number(opts->route_number_ctx, opts, &req->msg, &req->from);
+        req->route_number = opts->route_number(opts->route_number_ctx, opts, req->msg, &req->from);
     return 0;
 }
 
 /* A CANCEL that gets here has no transaction to belong to, and is forwarded without one (section 16.10). */
 static bool needs_server(const struct proxy_context *c)
 {
-    return !c->is_stateless && c->req.msg.method != SIP_METHOD_ACK && c->req.msg.method != SIP_METHOD_CANCEL;
+    return !c->is_stateless && c->req.method != SIP_METHOD_ACK && c->req.method != SIP_METHOD_CANCEL;
 }
 
 static int fill(struct proxy_context *c, const struct proxy_arrival *arrival)
@@ -100,7 +129,7 @@ static int fill(struct proxy_context *c, const struct proxy_arrival *arrival)
     c->req.ring_ms = c->req.proxy->opts->ring_ms;
     if (!needs_server(c))
         return 0;
-    return txn_server_new(c->req.proxy->txn, &c->req.msg, &arrival->key, &c->reply_hop, &c->user,
+    return txn_server_new(c->req.proxy->txn, c->req.msg, &arrival->key, &c->reply_hop, &c->user,
                           &c->req.server);
 }
 
@@ -108,10 +137,10 @@ static int fill(struct proxy_context *c, const struct proxy_arrival *arrival)
 static size_t expected_bytes(const struct proxy_arrival *arrival)
 {
     const struct sip_msg *msg = arrival->msg;
+    size_t reading = msg->method == SIP_METHOD_INVITE ? 0 : reading_bytes(msg);
 
     return sizeof(struct proxy_context) + sizeof(struct proxy_target) + sizeof(struct proxy_branch) +
-           sizeof(struct sip_hop) + msg->len + msg->n_hdrs * sizeof(*msg->hdrs) + arrival->top_via.len +
-           ROUNDING_BYTES;
+           sizeof(struct sip_hop) + msg->len + reading + arrival->top_via.len + ROUNDING_BYTES;
 }
 
 struct proxy_context *proxy_context_new(struct proxy *p, const struct proxy_arrival *arrival,
@@ -130,6 +159,7 @@ struct proxy_context *proxy_context_new(struct proxy *p, const struct proxy_arri
     c->req.listener = arrival->listener;
     c->is_stateless = is_stateless;
     if (fill(c, arrival) < 0) {
+        arena_done(&c->reading);
         arena = c->req.arena;
         arena_done(&arena);
         return NULL;
@@ -138,6 +168,42 @@ struct proxy_context *proxy_context_new(struct proxy *p, const struct proxy_arri
     p->n_without_server += c->is_without_server;
     list_append(&p->contexts, &c->node);
     return c;
+}
+
+void proxy_context_rest(struct proxy_context *c)
+{
+    if (!c->req.msg || !c->reading.pool)
+        return;
+    arena_done(&c->reading);
+    c->req.msg = NULL;
+}
+
+int proxy_context_read(struct proxy_context *c)
+{
+    struct proxy *p = c->req.proxy;
+    struct sip_error error;
+    struct sip_msg *msg;
+    int rc;
+
+    if (c->req.msg)
+        return 0;
+    msg = arena_alloc(&p->scratch, sizeof(*msg));
+    if (!msg)
+        return ERR_NOMEM;
+    rc = sip_msg_parse(c->octets, true, &proxy_limits_own, &p->scratch, msg, &error);
+    if (rc < 0)
+        return rc;
+    c->req.msg = msg;
+    c->next_read = p->read;
+    p->read = c;
+    return 0;
+}
+
+static void forget_readings(struct proxy *p)
+{
+    for (struct proxy_context *c = p->read; c; c = c->next_read)
+        c->req.msg = NULL;
+    p->read = NULL;
 }
 
 bool proxy_request_is_stateless(struct proxy_request *req)
@@ -250,12 +316,14 @@ void proxy_context_abandon(struct proxy_context *c)
 
 void proxy_contexts_bury(struct proxy *p)
 {
+    forget_readings(p);
     while (!list_is_empty(&p->dead)) {
         struct proxy_context *c = list_entry(p->dead.next, struct proxy_context, node);
         struct arena arena = c->req.arena;
 
         list_remove(&c->node);
         wire_unref(c->best.wire);
+        arena_done(&c->reading);
         arena_done(&arena);
     }
 }

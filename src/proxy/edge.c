@@ -37,8 +37,8 @@ static bool is_for_home(const struct proxy_context *c, const struct proxy_edge *
  * extension with a Supported header field value." RFC 5626 section 5.1: the first hop must; others may, and this one does not. */
 static bool wants_path(const struct proxy_request *req, const struct proxy_edge *edge)
 {
-    return req->msg.method == SIP_METHOD_REGISTER && proxy_is_first_hop(&req->msg) &&
-           (edge->path_unasked || sip_msg_has_option(&req->msg, SIP_HDR_SUPPORTED, SLICE("path")));
+    return req->method == SIP_METHOD_REGISTER && proxy_is_first_hop(req->msg) &&
+           (edge->path_unasked || sip_msg_has_option(req->msg, SIP_HDR_SUPPORTED, SLICE("path")));
 }
 
 enum proxy_verdict proxy_step_edge(struct proxy_request *req, void *ctx)

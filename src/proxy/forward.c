@@ -36,7 +36,7 @@ static void set_number(struct sip_edit *edit, enum sip_hdr_id id, uint64_t value
 /* Step 2 */
 static void set_ruri(const struct proxy_copy *copy, const struct proxy_plan *plan, struct sip_edit *edit)
 {
-    if (plan->ruri.ptr != copy->context->req.msg.ruri.ptr)
+    if (plan->ruri.ptr != copy->context->req.msg->ruri.ptr)
         sip_edit_set_ruri(edit, plan->ruri);
 }
 
@@ -46,7 +46,7 @@ static void set_ruri(const struct proxy_copy *copy, const struct proxy_plan *pla
 static void set_max_forwards(const struct proxy_copy *copy, struct sip_edit *edit)
 {
     const struct proxy_context *c = copy->context;
-    bool is_there = sip_msg_has(&c->req.msg, SIP_HDR_MAX_FORWARDS);
+    bool is_there = sip_msg_has(c->req.msg, SIP_HDR_MAX_FORWARDS);
 
     set_number(edit, SIP_HDR_MAX_FORWARDS,
                is_there && c->max_forwards > 0 ? c->max_forwards - 1 : PROXY_MAX_FORWARDS);
@@ -57,7 +57,7 @@ static void set_max_forwards(const struct proxy_copy *copy, struct sip_edit *edi
 static void remove_credentials(const struct proxy_copy *copy, struct sip_edit *edit)
 {
     const struct proxy_request *req = &copy->context->req;
-    const struct sip_msg *msg = &req->msg;
+    const struct sip_msg *msg = req->msg;
 
     if (slice_is_null(req->remove_credentials))
         return;
@@ -126,7 +126,7 @@ static void tag_received_via(const struct proxy_copy *copy, struct sip_edit *edi
     struct proxy_request *req = &copy->context->req;
     const struct sip_via *via;
 
-    if (sip_msg_top_via(&req->msg, &via) == 0 && !slice_eq(via->text, req->top_via))
+    if (sip_msg_top_via(req->msg, &via) == 0 && !slice_eq(via->text, req->top_via))
         sip_edit_replace(edit, via->text, req->top_via);
 }
 
@@ -139,7 +139,7 @@ int proxy_forward_build(const struct proxy_copy *copy, struct wire **ret_wire)
 
     if (rc < 0)
         return rc;
-    sip_edit_init(&edit, &copy->context->req.msg, &p->scratch);
+    sip_edit_init(&edit, copy->context->req.msg, &p->scratch);
     sip_edit_fix_version(&edit);
     set_ruri(copy, &plan, &edit);
     push_via(copy, &edit);
@@ -218,7 +218,7 @@ enum proxy_verdict proxy_step_forward(struct proxy_request *req, void *ctx)
 
     (void)ctx;
     /* Section 16.3 item 3, for what the steps before might have answered themselves: a REGISTER. */
-    if (sip_msg_has(&req->msg, SIP_HDR_MAX_FORWARDS) && c->max_forwards == 0)
+    if (sip_msg_has(req->msg, SIP_HDR_MAX_FORWARDS) && c->max_forwards == 0)
         return proxy_reply(req, 483, SLICE_NULL, NULL, "Max-Forwards is 0 (16.3 item 3)");
     if (c->is_without_server)
         return proxy_stateless_forward(c);

@@ -64,6 +64,7 @@ struct proxy {
     struct pool owns;
     struct map own;                      /* by Call-ID, From tag and CSeq */
     struct list contexts, dead;          /* dead: freed at the end of the turn */
+    struct proxy_context *read;          /* contexts whose request was read again in this turn, in scratch */
     struct list originations;            /* requests of our own making */
     size_t n_originations, n_originated; /* how many; how many of them wait in a transaction */
     uint64_t last_call_id;
@@ -208,6 +209,9 @@ struct proxy_context {
     struct proxy_user user;
     struct list node;
     struct proxy_wait wait;
+    struct arena reading;            /* of an INVITE: req.msg, until it rings */
+    struct slice octets;             /* of the request, in req.arena */
+    struct proxy_context *next_read; /* in proxy->read */
     struct sip_hop reply_hop;
     ms_t received_ms;
     bool is_stateless;      /* forwarded by section 16.11 */
@@ -267,7 +271,7 @@ static inline struct proxy_context *proxy_context_of(struct proxy_request *req)
 
 static inline bool proxy_is_invite(const struct proxy_context *c)
 {
-    return c->req.msg.method == SIP_METHOD_INVITE;
+    return c->req.method == SIP_METHOD_INVITE;
 }
 
 static inline const struct proxy_listener *proxy_listener_at(const struct proxy *p, uint16_t index)
@@ -300,8 +304,13 @@ void proxy_context_run_chain(struct proxy_context *c);
 void proxy_context_release(struct proxy_context *c);
 /* The same without an answer ever (a non-INVITE, RFC 4320 section 4.2). */
 void proxy_context_abandon(struct proxy_context *c);
-/* Frees what was released. */
+/* Frees what was released, and what was read again. */
 void proxy_contexts_bury(struct proxy *p);
+/* An INVITE may ring for minutes, and what comes then, more provisional responses and mostly a 2xx, needs nothing of it: lets go of
+ * what was read of it, of which the octets stay. */
+void proxy_context_rest(struct proxy_context *c);
+/* From here to the end of the turn there is req.msg, read again if need be. ERR_NOMEM. */
+MUST_USE int proxy_context_read(struct proxy_context *c);
 
 /* Does it come from a source that the configuration trusts? */
 bool proxy_is_trusted(const struct proxy_opts *opts, const struct sip_hop *from);
@@ -390,6 +399,8 @@ void proxy_branch_give_up(struct proxy_branch *b);
 /* The context is let go: the watch of a branch that is still under way is told. */
 void proxy_branch_drop(struct proxy_branch *b);
 struct slice proxy_branch_text(const struct proxy_branch *b);
+/* The request as it was sent to the address being tried, made again. */
+MUST_USE int proxy_branch_request(struct proxy_branch *b, struct wire **ret_wire);
 
 /* lookup.c: RFC 3263. */
 

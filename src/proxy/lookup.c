@@ -25,7 +25,7 @@ struct proxy_lookup proxy_lookup_of(struct proxy_context *c, const struct sip_ur
 {
     return (struct proxy_lookup){.uri = next,
                                  .ticket = ticket,
-                                 .seed = is_address(next) ? 0 : seed_of(c->req.proxy, &c->req.msg),
+                                 .seed = is_address(next) ? 0 : seed_of(c->req.proxy, c->req.msg),
                                  .is_steady = c->is_without_server,
                                  .source = c->req.trusted ? NULL : &c->req.from.addr};
 }

@@ -22,10 +22,10 @@ bool proxy_check_merged(struct proxy_request *req)
     struct proxy_own *own;
     uint64_t hash;
 
-    if (c->own || !req->server || !slice_is_null(sip_msg_to_tag(&req->msg)) ||
-        sip_msg_cseq(&req->msg, &cseq) < 0)
+    if (c->own || !req->server || !slice_is_null(sip_msg_to_tag(req->msg)) ||
+        sip_msg_cseq(req->msg, &cseq) < 0)
         return true;
-    hash = hash_of(p, &req->msg, cseq);
+    hash = hash_of(p, req->msg, cseq);
     if (map_first(&p->own, hash)) {
         (void)proxy_reply(req, 482, SLICE_NULL, NULL, "the same request by another way (8.2.2.2)");
         return false;

@@ -98,6 +98,14 @@ static void on_client_timeout(void *ctx, struct txn_client *t)
         proxy_origin_timeout(txn_client_user(t));
 }
 
+static int on_client_request(void *ctx, struct txn_client *t, struct wire **ret_request)
+{
+    struct proxy_branch *b = branch_of(txn_client_user(t));
+
+    (void)ctx;
+    return b ? proxy_branch_request(b, ret_request) : ERR_NOTFOUND;
+}
+
 static void on_client_transport_error(void *ctx, struct txn_client *t)
 {
     struct proxy_branch *b = branch_of(txn_client_user(t));
@@ -180,6 +188,7 @@ static const struct txn_ops txn_ops = {
     .send = on_send,
     .client_response = on_client_response,
     .client_timeout = on_client_timeout,
+    .client_request = on_client_request,
     .client_transport_error = on_client_transport_error,
     .client_done = on_client_done,
     .server_trying_due = on_server_trying_due,

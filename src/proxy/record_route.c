@@ -46,7 +46,7 @@ static struct slice token_of(struct proxy_context *c, const struct side *side,
     /* Section 16.11: what is forwarded statelessly looks the same whichever worker does it. */
     const struct proxy_route_token token = {c->is_stateless ? PROXY_WORKER_ANY : opts->worker,
                                             (uint8_t)side->index, side->flow};
-    struct sip_msg *msg = &c->req.msg;
+    struct sip_msg *msg = c->req.msg;
 
     if (side->has_way)
         return proxy_flow_format(opts, side->use, &side->way, msg, out);
@@ -148,14 +148,14 @@ static bool asks_for_flow(const struct proxy_request *req)
     struct slice value;
     struct sip_uri uri;
 
-    return proxy_find_contact(&req->msg, &uri) &&
+    return proxy_find_contact(req->msg, &uri) &&
            (sip_uri_param(&uri, SLICE("ob"), &value) || sip_host_is_invalid(uri.host));
 }
 
 /* Only who has sent it himself is at the end of the flow. */
 static bool came_by_flow(const struct proxy_request *req)
 {
-    return proxy_is_first_hop(&req->msg) && (req->listener->prefer_flow || asks_for_flow(req));
+    return proxy_is_first_hop(req->msg) && (req->listener->prefer_flow || asks_for_flow(req));
 }
 
 static bool goes_by_flow(const struct proxy_copy *copy)
@@ -174,7 +174,7 @@ static bool is_forced_by_gruu(const struct proxy_copy *copy)
 
     if (copy->target->instance.len > 0 && copy->target->path.len > 0)
         return true;
-    return sip_msg_has(&req->msg, SIP_HDR_RECORD_ROUTE) && proxy_find_contact(&req->msg, &uri) &&
+    return sip_msg_has(req->msg, SIP_HDR_RECORD_ROUTE) && proxy_find_contact(req->msg, &uri) &&
            sip_uri_param(&uri, SLICE("gr"), &value) && proxy_uri_domain(req->proxy->opts, &uri);
 }
 
@@ -196,11 +196,11 @@ void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *
                 out_side = side_of(p, out, &copy->hop, plan->is_next_secure, is_switching);
     struct sip_uri contact;
 
-    if (!may_concern_dialog(c->req.msg.method))
+    if (!may_concern_dialog(c->req.method))
         return;
     if (p->opts->mirror_tls && !plan->is_next_secure) {
         in_side.names_tls =
-            in_side.is_secure && proxy_find_contact(&c->req.msg, &contact) && names_tls(&contact);
+            in_side.is_secure && proxy_find_contact(c->req.msg, &contact) && names_tls(&contact);
         out_side.names_tls = names_tls(&copy->target->uri);
     }
     if (in_side.flow == SIP_FLOW_NONE && came_by_flow(&c->req))

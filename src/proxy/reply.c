@@ -123,14 +123,14 @@ static struct slice own_tag(struct proxy_context *c)
 {
     _Static_assert(sizeof(c->to_tag) == PROXY_TO_TAG_BYTES, "room for the tag");
     if (c->to_tag[0] == '\0')
-        (void)to_tag_of(c->req.proxy, &c->req.msg, c->to_tag);
+        (void)to_tag_of(c->req.proxy, c->req.msg, c->to_tag);
     return slice_make(c->to_tag, sizeof(c->to_tag));
 }
 
 /* The tag that the response carries: the one of the request, or ours. */
 static struct slice tag_sent(struct proxy_context *c)
 {
-    struct slice tag = sip_msg_to_tag(&c->req.msg);
+    struct slice tag = sip_msg_to_tag(c->req.msg);
 
     return slice_is_null(tag) ? own_tag(c) : tag;
 }
@@ -138,9 +138,14 @@ static struct slice tag_sent(struct proxy_context *c)
 static int respond(struct proxy_context *c, const struct local_response *r)
 {
     struct proxy *p = c->req.proxy;
+    struct local_response response = *r;
     struct wire *wire;
-    int rc = build(p, &c->req.msg, c->req.top_via, &c->reply_hop, r, &wire);
+    int rc = proxy_context_read(c);
 
+    if (rc == 0 && r->status > 100)
+        response.to_tag = own_tag(c);
+    if (rc == 0)
+        rc = build(p, c->req.msg, c->req.top_via, &c->reply_hop, &response, &wire);
     if (rc < 0)
         return rc;
     if (c->req.server)
@@ -161,7 +166,7 @@ static int respond(struct proxy_context *c, const struct local_response *r)
 static struct slice delayed_timestamp(struct proxy_context *c)
 {
     struct proxy *p = c->req.proxy;
-    struct slice sent = sip_msg_value(&c->req.msg, SIP_HDR_TIMESTAMP);
+    struct slice sent = sip_msg_value(c->req.msg, SIP_HDR_TIMESTAMP);
     ms_t delay_ms = p->wheel.now_ms - c->received_ms;
     struct buf out;
     char *memory;
@@ -206,7 +211,7 @@ static void answer_later(struct proxy_context *c)
 void proxy_reply_final(struct proxy_context *c, unsigned status, struct slice phrase,
                        const struct sip_extra *extra, const char *why)
 {
-    const struct local_response response = {status, phrase, own_tag(c), extra};
+    const struct local_response response = {.status = status, .phrase = phrase, .extra = extra};
     struct proxy *p = c->req.proxy;
 
     if (respond(c, &response) < 0) {
@@ -220,7 +225,7 @@ void proxy_reply_final(struct proxy_context *c, unsigned status, struct slice ph
         return;
     }
     counter_inc(p->counters, COUNTER_RESPONSES_LOCAL);
-    proxy_explain_message(p, PROXY_LOG_REPLY, LOG_INFO, "proxy.reply", &c->req.msg, status, why);
+    proxy_explain_message(p, PROXY_LOG_REPLY, LOG_INFO, "proxy.reply", c->req.msg, status, why);
     c->is_final_sent = true;
     proxy_context_release(c);
 }
@@ -238,11 +243,11 @@ enum proxy_verdict proxy_reply(struct proxy_request *req, unsigned status, struc
     struct proxy_context *c = proxy_context_of(req);
 
     assert(status >= 200 && status < 700);
-    if (req->msg.method == SIP_METHOD_ACK) {
-        proxy_explain_message(req->proxy, PROXY_LOG_DROPPED, LOG_DEBUG, "proxy.ack_dropped", &req->msg,
-                              status, why);
+    if (req->method == SIP_METHOD_ACK) {
+        proxy_explain_message(req->proxy, PROXY_LOG_DROPPED, LOG_DEBUG, "proxy.ack_dropped", req->msg, status,
+                              why);
         proxy_context_release(c);
-    } else if (req->msg.method == SIP_METHOD_CANCEL && cancel_status(status) != status) {
+    } else if (req->method == SIP_METHOD_CANCEL && cancel_status(status) != status) {
         proxy_reply_final(c, cancel_status(status), SLICE_NULL, NULL, why);
     } else {
         proxy_reply_final(c, status, phrase, extra, why);

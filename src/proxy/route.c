@@ -12,7 +12,7 @@ static enum proxy_verdict bad_route(struct proxy_context *c)
 /* All Route values, in order. */
 static int collect_routes(struct proxy_context *c)
 {
-    struct sip_values it = sip_values_of(&c->req.msg, SIP_HDR_ROUTE);
+    struct sip_values it = sip_values_of(c->req.msg, SIP_HDR_ROUTE);
     struct slice element;
     size_t n = 0;
     int rc;
@@ -24,7 +24,7 @@ static int collect_routes(struct proxy_context *c)
     c->routes = n > 0 ? arena_alloc(&c->req.arena, n * sizeof(*c->routes)) : NULL;
     if (n > 0 && !c->routes)
         return ERR_NOMEM;
-    it = sip_values_of(&c->req.msg, SIP_HDR_ROUTE);
+    it = sip_values_of(c->req.msg, SIP_HDR_ROUTE);
     while (c->n_routes < n && sip_values_next(&it, &element) == 0)
         c->routes[c->n_routes++] = element;
     return 0;
@@ -48,7 +48,7 @@ static bool is_ours(const struct proxy_opts *opts, const struct sip_uri *uri)
 static void read_route_token(struct proxy_context *c, const struct sip_uri *uri)
 {
     const struct proxy_opts *opts = c->req.proxy->opts;
-    struct sip_msg *msg = &c->req.msg;
+    struct sip_msg *msg = c->req.msg;
     struct proxy_route_token token;
 
     if (slice_is_null(uri->user) ||
@@ -68,7 +68,7 @@ static int read_token(struct proxy_context *c, const struct sip_uri *uri)
 {
     struct proxy_flow flow;
 
-    switch (proxy_flow_read(c->req.proxy->opts, uri->user, &c->req.msg, &c->req.from, &flow)) {
+    switch (proxy_flow_read(c->req.proxy->opts, uri->user, c->req.msg, &c->req.from, &flow)) {
     case PROXY_FLOW_ABSENT:
         read_route_token(c, uri);
         return 0;
@@ -182,7 +182,7 @@ static int pop_own_routes(struct proxy_context *c)
 
 bool proxy_ruri_is_as_it_came(const struct proxy_request *req)
 {
-    return req->ruri_text.ptr == req->msg.ruri.ptr && req->ruri_text.len == req->msg.ruri.len;
+    return req->ruri_text.ptr == req->msg->ruri.ptr && req->ruri_text.len == req->msg->ruri.len;
 }
 
 static void decide(struct proxy_context *c)

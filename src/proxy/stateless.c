@@ -82,7 +82,7 @@ static uint64_t weight_of(const struct proxy_request *req, const struct proxy_ta
     struct hash_state st;
 
     hash_begin_table(&st, &req->proxy->opts->secret);
-    hash_add(&st, sip_msg_call_id(&req->msg));
+    hash_add(&st, req->call_id);
     hash_add(&st, target->uri.text);
     return hash_end64(&st);
 }
@@ -118,7 +118,7 @@ static struct proxy_target *choose_target(struct proxy_context *c)
 enum proxy_verdict proxy_stateless_forward(struct proxy_context *c)
 {
     struct proxy_target *target = choose_target(c);
-    unsigned breadth = c->req.msg.method == SIP_METHOD_CANCEL ? 0 : c->max_breadth;
+    unsigned breadth = c->req.method == SIP_METHOD_CANCEL ? 0 : c->max_breadth;
 
     c->is_closed = true;
     target->is_started = true;
@@ -139,11 +139,11 @@ static int make_branch(struct proxy_branch *b)
     struct proxy_branch_id id = {.is_stateless = true, .worker = PROXY_WORKER_ANY, .loop = c->loop_hash};
     int rc;
 
-    if (!c->is_stateless && c->req.msg.method == SIP_METHOD_ACK) {
+    if (!c->is_stateless && c->req.method == SIP_METHOD_ACK) {
         proxy_branch_id_new(p, c->loop_hash, b->id);
         return 0;
     }
-    rc = proxy_branch_stateless_unique(&p->stateless_key, &c->req.msg, &id.unique);
+    rc = proxy_branch_stateless_unique(&p->stateless_key, c->req.msg, &id.unique);
     if (rc == 0)
         (void)proxy_branch_id_format(&id, b->id);
     return rc;
@@ -151,7 +151,7 @@ static int make_branch(struct proxy_branch *b)
 
 static bool may_become_stateful(const struct proxy_context *c)
 {
-    return c->is_stateless && c->req.msg.method != SIP_METHOD_ACK && c->req.msg.method != SIP_METHOD_CANCEL;
+    return c->is_stateless && c->req.method != SIP_METHOD_ACK && c->req.method != SIP_METHOD_CANCEL;
 }
 
 /* Section 16.1: "Requests forwarded between different types of transports where the proxy's TU must take an active
@@ -169,7 +169,7 @@ static int become_stateful(struct proxy_branch *b, const char *why)
 {
     struct proxy_context *c = b->context;
     struct proxy *p = c->req.proxy;
-    int rc = txn_server_new(p->txn, &c->req.msg, NULL, &c->reply_hop, &c->user, &c->req.server);
+    int rc = txn_server_new(p->txn, c->req.msg, NULL, &c->reply_hop, &c->user, &c->req.server);
 
     if (rc < 0)
         return rc;
@@ -208,7 +208,7 @@ static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
         return rc;
     copy.branch = proxy_branch_text(b);
     copy.record_listener = copy.hop.listener;
-    if (c->req.msg.method != SIP_METHOD_ACK)
+    if (c->req.method != SIP_METHOD_ACK)
         copy.via_extra = format_param(p, copy.branch, &way, param);
     rc = proxy_forward_build_sized(&copy, &wire, &is_by_size);
     if (rc < 0)

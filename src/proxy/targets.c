@@ -191,7 +191,7 @@ static int look_up(struct proxy_request *req, const struct proxy_binding **ret_b
     buf_init(&aor, memory, sizeof(memory));
     if (proxy_uri_index(req->domain, &req->ruri, &aor) < 0)
         return ERR_NOTFOUND;
-    return ports->locate(ports->ctx, buf_slice(&aor), req->proxy->now_s, &req->arena, LOCATE_MAX,
+    return ports->locate(ports->ctx, buf_slice(&aor), req->proxy->now_s, &req->proxy->scratch, LOCATE_MAX,
                          ret_bindings, ret_count);
 }
 
@@ -234,6 +234,28 @@ static enum proxy_verdict refuse_sips(struct proxy_request *req)
                        "SIPS is asked for, and no contact is SIPS (RFC 5630 section 5.3)");
 }
 
+/* What is to be a target lives as long as the request; most of what was found does not. */
+static int keep_text(struct proxy_request *req, struct slice *text)
+{
+    struct slice kept = text->len > 0 ? arena_dup(&req->arena, *text) : *text;
+
+    if (text->len > 0 && slice_is_null(kept))
+        return ERR_NOMEM;
+    *text = kept;
+    return 0;
+}
+
+static int keep_target(struct proxy_request *req, struct proxy_binding *binding)
+{
+    int rc = keep_text(req, &binding->uri);
+
+    if (rc == 0)
+        rc = keep_text(req, &binding->path);
+    if (rc == 0)
+        rc = keep_text(req, &binding->instance);
+    return rc < 0 ? rc : proxy_add_target(req, binding);
+}
+
 /* "When a proxy receives a request with a SIP Request-URI, the proxy MUST NOT forward the request to a SIPS Request-URI.
  * If the target UAS had registered previously using a SIPS Contact header field, and the proxy decides to forward the
  * request, the proxy MUST replace that SIPS scheme with a SIP scheme while leaving the rest of the URI as is". "The
@@ -244,15 +266,15 @@ static int add_binding(struct proxy_request *req, const struct proxy_binding *fr
     char *text;
 
     if (req->ruri.scheme == SIP_SCHEME_SIPS || !slice_starts_with_nocase(from->uri, SLICE("sips:")))
-        return proxy_add_target(req, from);
-    text = arena_alloc(&req->arena, from->uri.len);
+        return keep_target(req, &binding);
+    text = arena_alloc(&req->proxy->scratch, from->uri.len);
     if (!text)
         return ERR_NOMEM;
     binding.uri = slice_make(text, from->uri.len - 1);
     memcpy(text, "sip", 3);
     memcpy(text + 3, from->uri.ptr + 4, from->uri.len - 4);
     binding.needs_tls = true;
-    return proxy_add_target(req, &binding);
+    return keep_target(req, &binding);
 }
 
 static int add_bindings(struct proxy_request *req, const struct proxy_binding *bindings, size_t count)

@@ -80,10 +80,10 @@ bool proxy_check_content(struct proxy_request *req)
     struct sip_extra extra[sizeof(aspects) / sizeof(aspects[0]) + 1] = {0};
     size_t n = 0;
 
-    if (req->msg.body_len == 0 || is_optional(&req->msg))
+    if (req->msg->body_len == 0 || is_optional(req->msg))
         return true;
     for (size_t i = 0; i < sizeof(aspects) / sizeof(aspects[0]); i++) {
-        if (!aspects[i].is_understood(&req->msg))
+        if (!aspects[i].is_understood(req->msg))
             extra[n++] = aspects[i].taken;
     }
     if (n == 0)
@@ -113,9 +113,9 @@ enum proxy_verdict proxy_answer_options(struct proxy_context *c, const char *why
 enum proxy_verdict proxy_step_self(struct proxy_request *req, void *ctx)
 {
     (void)ctx;
-    if (!req->to_self || req->msg.method == SIP_METHOD_REGISTER)
+    if (!req->to_self || req->method == SIP_METHOD_REGISTER)
         return PROXY_NEXT;
-    if (req->msg.method == SIP_METHOD_OPTIONS)
+    if (req->method == SIP_METHOD_OPTIONS)
         return proxy_answer_options(proxy_context_of(req), "OPTIONS for this proxy (11.2)");
     /* Section 16.5: "If the Request-URI indicates a resource at this proxy that does not exist, the proxy
      * MUST return a 404". */

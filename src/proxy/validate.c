@@ -26,7 +26,7 @@ static bool check_scheme(struct proxy_context *c)
 /* Item 3. A REGISTER for a domain of ours is not forwarded; for another one the last step looks again. */
 static bool check_max_forwards(struct proxy_context *c)
 {
-    int rc = sip_msg_u32(&c->req.msg, SIP_HDR_MAX_FORWARDS, &c->max_forwards);
+    int rc = sip_msg_u32(c->req.msg, SIP_HDR_MAX_FORWARDS, &c->max_forwards);
 
     if (rc == ERR_NOTFOUND)
         return true;
@@ -35,9 +35,9 @@ static bool check_max_forwards(struct proxy_context *c)
     /* RFC 4475 section 3.1.2.4: "could choose to process the request as if the field were absent". */
     if (c->max_forwards > MAX_FORWARDS_LIMIT)
         c->max_forwards = PROXY_MAX_FORWARDS + 1;
-    if (c->max_forwards > 0 || c->req.msg.method == SIP_METHOD_REGISTER)
+    if (c->max_forwards > 0 || c->req.method == SIP_METHOD_REGISTER)
         return true;
-    if (c->req.msg.method == SIP_METHOD_OPTIONS) {
+    if (c->req.method == SIP_METHOD_OPTIONS) {
         (void)proxy_answer_options(c, "OPTIONS with Max-Forwards 0 (16.3 item 3)");
         return false;
     }
@@ -49,19 +49,19 @@ static bool check_max_forwards(struct proxy_context *c)
 uint64_t proxy_loop_hash(struct proxy_context *c, bool is_stateless)
 {
     const struct proxy_domain *domain = c->asked_domain;
-    struct slice asked_for = c->req.msg.ruri;
+    struct slice asked_for = c->req.msg->ruri;
     const struct sip_uri *ruri;
     char memory[PROXY_AOR_BYTES];
     struct buf aor;
 
     buf_init(&aor, memory, sizeof(memory));
-    if (domain && sip_msg_ruri(&c->req.msg, &ruri) == 0 && !slice_is_null(ruri->user) &&
+    if (domain && sip_msg_ruri(c->req.msg, &ruri) == 0 && !slice_is_null(ruri->user) &&
         proxy_uri_index(domain, ruri, &aor) == 0) {
         buf_put(&aor, ruri->scheme_text);
         if (!buf_failed(&aor))
             asked_for = buf_slice(&aor);
     }
-    return proxy_branch_loop_hash(&c->req.proxy->loop_key, &c->req.msg, asked_for,
+    return proxy_branch_loop_hash(&c->req.proxy->loop_key, c->req.msg, asked_for,
                                   c->req.route_number << 16 | c->req.from.listener, is_stateless);
 }
 
@@ -101,8 +101,8 @@ static bool is_via_of_ours(const struct proxy *p, struct slice element, struct p
 static bool check_loop(struct proxy_context *c)
 {
     const struct proxy_opts *opts = c->req.proxy->opts;
-    bool is_stateless = c->is_stateless || c->req.msg.method == SIP_METHOD_CANCEL;
-    struct sip_values it = sip_values_of(&c->req.msg, SIP_HDR_VIA);
+    bool is_stateless = c->is_stateless || c->req.method == SIP_METHOD_CANCEL;
+    struct sip_values it = sip_values_of(c->req.msg, SIP_HDR_VIA);
     struct proxy_branch_id id;
     struct slice element;
 
@@ -123,7 +123,7 @@ static bool check_loop(struct proxy_context *c)
 static bool check_max_breadth(struct proxy_context *c)
 {
     uint32_t breadth;
-    int rc = sip_msg_u32(&c->req.msg, SIP_HDR_MAX_BREADTH, &breadth);
+    int rc = sip_msg_u32(c->req.msg, SIP_HDR_MAX_BREADTH, &breadth);
 
     if (rc == ERR_NOTFOUND)
         return true;
@@ -168,9 +168,9 @@ static bool check_options(struct proxy_context *c, enum sip_hdr_id id, const cha
     struct sip_extra extra[] = {{.id = SIP_HDR_UNSUPPORTED}, {.id = SIP_HDR_OTHER}};
     bool is_bad = false;
 
-    if (!sip_msg_has(&c->req.msg, id))
+    if (!sip_msg_has(c->req.msg, id))
         return true;
-    extra[0].value = join_options(&c->req.msg, id, &c->req.arena, &is_bad);
+    extra[0].value = join_options(c->req.msg, id, &c->req.arena, &is_bad);
     if (slice_is_null(extra[0].value)) {
         (void)proxy_shed(&c->req, "no memory for Unsupported");
         return false;
@@ -187,7 +187,7 @@ static bool check_options(struct proxy_context *c, enum sip_hdr_id id, const cha
  * fields MUST be ignored if they are present in these requests", CANCEL and ACK. */
 static bool check_proxy_require(struct proxy_context *c)
 {
-    if (c->req.msg.method == SIP_METHOD_ACK || c->req.msg.method == SIP_METHOD_CANCEL)
+    if (c->req.method == SIP_METHOD_ACK || c->req.method == SIP_METHOD_CANCEL)
         return true;
     return check_options(c, SIP_HDR_PROXY_REQUIRE, "Proxy-Require names what is not supported (16.3 item 5)");
 }

@@ -214,10 +214,11 @@ static void move_slices(struct sip_msg *msg, struct move by)
         move_uri(&msg->ruri_parsed, by);
 }
 
-int sip_msg_keep(const struct sip_msg *msg, struct arena *arena, struct sip_msg *ret_kept)
+int sip_msg_keep(const struct sip_msg *msg, struct arena *octets, struct arena *index,
+                 struct sip_msg *ret_kept)
 {
-    struct slice bytes = arena_dup(arena, slice_make(msg->bytes, msg->len));
-    struct sip_hdr *hdrs = arena_alloc(arena, (msg->n_hdrs > 0 ? msg->n_hdrs : 1) * sizeof(*hdrs));
+    struct slice bytes = arena_dup(octets, slice_make(msg->bytes, msg->len));
+    struct sip_hdr *hdrs = arena_alloc(index, (msg->n_hdrs > 0 ? msg->n_hdrs : 1) * sizeof(*hdrs));
     if (slice_is_null(bytes) || !hdrs)
         return ERR_NOMEM;
     if (msg->n_hdrs > 0)

@@ -118,8 +118,10 @@ MUST_USE int sip_msg_parse(struct slice bytes, bool datagram, const struct sip_l
  * ret_error. A tag in From is not demanded (RFC 2543, section 17.2.3), nor an RFC 3261 branch in Via. */
 MUST_USE int sip_msg_check(struct sip_msg *msg, struct sip_error *ret_error);
 
-/* A copy that lives in arena: octets, header array and all. */
-MUST_USE int sip_msg_keep(const struct sip_msg *msg, struct arena *arena, struct sip_msg *ret_kept);
+/* A copy whose octets live in one arena and whose header array in another, or the same: the octets can outlive what was read of
+ * them. */
+MUST_USE int sip_msg_keep(const struct sip_msg *msg, struct arena *octets, struct arena *index,
+                          struct sip_msg *ret_kept);
 
 static inline bool sip_msg_has(const struct sip_msg *msg, enum sip_hdr_id id)
 {

@@ -54,9 +54,26 @@ const struct sip_hop *txn_client_hop(const struct txn_client *t)
     return &t->base.hop;
 }
 
-struct wire *txn_client_request(const struct txn_client *t)
+static struct wire *regain(struct txn_client *t)
 {
-    return txn_is_final(&t->base) ? NULL : t->base.kept;
+    const struct txn_layer_opts *opts = &t->base.layer->opts;
+
+    if (!t->base.kept && t->base.user && opts->ops->client_request &&
+        opts->ops->client_request(opts->ctx, t, &t->base.kept) < 0)
+        return NULL;
+    return t->base.kept;
+}
+
+struct wire *txn_client_request(struct txn_client *t)
+{
+    return txn_is_final(&t->base) ? NULL : regain(t);
+}
+
+void txn_client_release(struct txn_client *t)
+{
+    assert(txn_client_is_proceeding(t) && t->base.layer->opts.ops->client_request);
+    wire_unref(t->base.kept);
+    t->base.kept = NULL;
 }
 
 bool txn_client_is_proceeding(const struct txn_client *t)
@@ -81,6 +98,15 @@ void txn_client_abandon(struct txn_layer *layer, struct txn_client *t)
     txn_happen(&t->base, txn_machine_of(&t->base)->on_abandon, &(struct txn_input){0});
 }
 
+/* An ACK repeats parts of the request (section 17.1.1.3). Where there is no memory to make that again, the response is as if it had
+ * been lost, and comes once more; over a stream it would not, so there it counts, and the callee's Timer H ends his side. */
+static bool may_happen(struct txn *t, uint8_t event)
+{
+    const struct txn_cell *cell = txn_machine_cell(txn_machine_of(t), t->state, event);
+
+    return !(cell->effects & TXN_ACK) || t->kept || regain(txn_client_of(t)) || txn_is_reliable(t);
+}
+
 enum txn_match txn_receive_response(struct txn_layer *layer, struct sip_msg *response)
 {
     const struct txn_input in = {.response = response};
@@ -99,7 +125,7 @@ enum txn_match txn_receive_response(struct txn_layer *layer, struct sip_msg *res
     if (!t)
         return TXN_MATCH_NONE;
     event = txn_machine_status_event(txn_machine_of(t), response->status);
-    if (event != TXN_EVENT_NONE)
+    if (event != TXN_EVENT_NONE && may_happen(t, event))
         txn_happen(t, event, &in);
     return TXN_MATCH_ABSORBED;
 }

@@ -201,7 +201,7 @@ static void do_ack(struct txn *t, const struct txn_input *in)
         return;
     }
     /* Without memory the request stays, and the next retransmission of the response brings another try. */
-    if (build_ack(t, in->response, &ack) < 0)
+    if (!t->kept || build_ack(t, in->response, &ack) < 0)
         return;
     wire_unref(t->kept);
     t->kept = ack;

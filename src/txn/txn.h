@@ -65,6 +65,9 @@ struct txn_ops {
      * 2xx to an INVITE until Timer M. */
     void (*client_response)(void *ctx, struct txn_client *t, struct sip_msg *response);
     void (*client_timeout)(void *ctx, struct txn_client *t); /* Timer B or F */
+    /* The request that txn_client_release() let go, made again: what an ACK and a CANCEL repeat of it must be octet for octet what
+     * was sent. ERR_NOMEM. May be NULL where nothing is let go. */
+    int (*client_request)(void *ctx, struct txn_client *t, struct wire **ret_request);
     /* Section 17.1.4: the request cannot be sent and the transaction ends; or, after a final response
      * 300-699, the ACK cannot (figure 5). */
     void (*client_transport_error)(void *ctx, struct txn_client *t);
@@ -156,9 +159,12 @@ MUST_USE int txn_client_new(struct txn_layer *layer, enum sip_method method, str
 void txn_client_set_user(struct txn_client *t, void *user);
 void *txn_client_user(const struct txn_client *t);
 const struct sip_hop *txn_client_hop(const struct txn_client *t);
-/* The request as sent while the machine still holds it (INVITE: until a final response), else NULL. For
+/* The request as sent, until a final response; made again if it was let go. NULL afterwards, or without memory. For
  * CANCEL. */
-struct wire *txn_client_request(const struct txn_client *t);
+struct wire *txn_client_request(struct txn_client *t);
+/* An INVITE that has been answered provisionally is not sent again (section 17.1.1.2): the octets are not kept any more. Whoever
+ * calls this has ops->client_request, and stays the user until there is a final response. */
+void txn_client_release(struct txn_client *t);
 /* True once a provisional response has been received and no final yet: only then may a CANCEL go out
  * (section 9.1). */
 bool txn_client_is_proceeding(const struct txn_client *t);

@@ -82,11 +82,11 @@ static void check_unedited(const struct sip_msg *msg, struct fuzz_memory *m)
 static void check_kept(struct sip_msg *msg, struct fuzz_memory *m)
 {
     struct sip_msg kept;
-    FUZZ_ASSERT(sip_msg_keep(msg, &m->arena, &kept) == 0);
+    FUZZ_ASSERT(sip_msg_keep(msg, &m->arena, &m->arena, &kept) == 0);
     FUZZ_ASSERT(kept.bytes != msg->bytes);
     uint64_t before = fingerprint(&kept);
     FUZZ_ASSERT(before == fingerprint(msg));
-    FUZZ_ASSERT(sip_msg_keep(msg, &m->arena, &kept) == 0);
+    FUZZ_ASSERT(sip_msg_keep(msg, &m->arena, &m->arena, &kept) == 0);
     FUZZ_ASSERT(fingerprint(&kept) == before);
 }
 

@@ -97,7 +97,7 @@ static void an_accepted_message_passes_octet_for_octet(void **state)
         struct wire *wire = NULL;
         memory_init(&m);
         if (judge(&m, file.bytes, &msg).rc == 0) {
-            assert_int_equal(sip_msg_keep(&msg, &m.arena, &kept), 0);
+            assert_int_equal(sip_msg_keep(&msg, &m.arena, &m.arena, &kept), 0);
             sip_edit_init(&edit, &kept, &m.arena);
             assert_int_equal(sip_edit_build(&edit, TORTURE_FILE_MAX, &wire), 0);
             check_slice(wire_slice(wire), slice_sub(file.bytes, 0, msg.len), cstr(rows[i].file));

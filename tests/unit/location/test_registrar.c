@@ -62,11 +62,11 @@ static enum proxy_verdict believe(struct proxy_request *req, void *ctx)
 {
     struct world *w = ctx;
 
-    for (uint16_t i = 0; i < req->msg.n_hdrs; i++) {
-        const struct sip_hdr *h = &req->msg.hdrs[i];
+    for (uint16_t i = 0; i < req->msg->n_hdrs; i++) {
+        const struct sip_hdr *h = &req->msg->hdrs[i];
 
-        if (slice_starts_with(sip_hdr_line(&req->msg, h), SLICE("X-User"))) {
-            req->user = sip_hdr_value(&req->msg, h);
+        if (slice_starts_with(sip_hdr_line(req->msg, h), SLICE("X-User"))) {
+            req->user = sip_hdr_value(req->msg, h);
             req->user_domain = &w->domains[0];
         }
     }

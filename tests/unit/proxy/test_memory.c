@@ -45,7 +45,7 @@ static size_t ring(struct world *w, unsigned number)
     return strlen(request_text(&call));
 }
 
-static void a_ringing_call_costs_at_most_4_6_kb_beyond_one_copy_of_the_message(void **state)
+static void a_ringing_call_costs_at_most_2_6_kb_beyond_one_copy_of_the_message(void **state)
 {
     struct world w;
     int64_t held;
@@ -61,7 +61,7 @@ static void a_ringing_call_costs_at_most_4_6_kb_beyond_one_copy_of_the_message(v
     per_call = (long)((mem_held_bytes() - held) / CALLS);
     print_message("a ringing call: %ld octets, %ld beyond its INVITE of %zu\n", per_call,
                   per_call - (long)len, len);
-    assert_true(per_call - (long)len <= 4700);
+    assert_true(per_call - (long)len <= 2600);
     proxy_free(w.proxy);
     assert_int_equal(mem_held_bytes(), w.held_before);
     free(w.sent);
@@ -70,7 +70,7 @@ static void a_ringing_call_costs_at_most_4_6_kb_beyond_one_copy_of_the_message(v
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_ringing_call_costs_at_most_4_6_kb_beyond_one_copy_of_the_message),
+        cmocka_unit_test(a_ringing_call_costs_at_most_2_6_kb_beyond_one_copy_of_the_message),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -261,7 +261,7 @@ static enum proxy_verdict authenticate(struct proxy_request *req, void *ctx)
 {
     (void)ctx;
     req->user = SLICE("alice");
-    req->remove_credentials = sip_msg_value(&req->msg, SIP_HDR_PROXY_AUTHORIZATION);
+    req->remove_credentials = sip_msg_value(req->msg, SIP_HDR_PROXY_AUTHORIZATION);
     return PROXY_NEXT;
 }
 

@@ -249,7 +249,7 @@ static void what_is_refused_is_answered_alike_each_time(void **state)
 static enum proxy_verdict registrar(struct proxy_request *req, void *ctx)
 {
     (void)ctx;
-    if (req->msg.method != SIP_METHOD_REGISTER)
+    if (req->method != SIP_METHOD_REGISTER)
         return PROXY_NEXT;
     return proxy_reply(req, 200, SLICE_NULL, NULL, "registered");
 }

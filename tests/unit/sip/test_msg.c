@@ -156,7 +156,7 @@ static void a_kept_message_outlives_its_octets(void **state)
         parse_good(&scratch, slice_make(text, sizeof(typed) - 1), &msg);
         if (parsed_before)
             check_typed(&msg);
-        assert_int_equal(sip_msg_keep(&msg, &request.arena, &kept), 0);
+        assert_int_equal(sip_msg_keep(&msg, &request.arena, &request.arena, &kept), 0);
         poison_memory(text, sizeof(typed));
         memory_done(&scratch);
         free(text);
@@ -175,13 +175,13 @@ static void a_kept_response_and_a_message_without_headers(void **state)
     struct sip_msg msg, kept;
     memory_init(&m);
     parse_good(&m, SLICE(PLAIN_RINGING), &msg);
-    assert_int_equal(sip_msg_keep(&msg, &m.arena, &kept), 0);
+    assert_int_equal(sip_msg_keep(&msg, &m.arena, &m.arena, &kept), 0);
     assert_slice(kept.reason, "Ringing");
     assert_slice(kept.method_name, "INVITE");
     assert_ptr_not_equal(kept.reason.ptr, msg.reason.ptr);
     assert_true(kept.method_name.ptr > kept.bytes && kept.method_name.ptr < kept.bytes + kept.len);
     parse_good(&m, SLICE("X sip:a SIP/2.0\r\n\r\n"), &msg);
-    assert_int_equal(sip_msg_keep(&msg, &m.arena, &kept), 0);
+    assert_int_equal(sip_msg_keep(&msg, &m.arena, &m.arena, &kept), 0);
     assert_int_equal(kept.n_hdrs, 0);
     memory_done(&m);
 }
@@ -197,7 +197,7 @@ static void without_memory_nothing_is_kept(void **state)
     struct arena arena;
     arena_pool_init(&pool, 0);
     arena_init(&arena, &pool);
-    assert_int_equal(sip_msg_keep(&msg, &arena, &kept), ERR_NOMEM);
+    assert_int_equal(sip_msg_keep(&msg, &arena, &arena, &kept), ERR_NOMEM);
     assert_int_equal(kept.status, 4711);
     arena_done(&arena);
     arena_pool_done(&pool);
