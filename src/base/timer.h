@@ -51,6 +51,11 @@ void timer_stop(struct timer_wheel *wheel, struct timer *timer);
 /* Moves the clock to now_ms and runs what is due. An earlier now_ms than the wheel's moves nothing. Not to be
  * called by a timer's function. */
 void timer_wheel_advance(struct timer_wheel *wheel, ms_t now_ms);
+/* Is anything due that timer_wheel_advance() would run without moving the clock? */
+static inline bool timer_wheel_is_overdue(const struct timer_wheel *wheel)
+{
+    return !list_is_empty(&wheel->overdue);
+}
 /* A time at or before the earliest deadline (exact when it is within the lowest level), MS_NEVER when none is
  * set: what an event loop may sleep until. */
 ms_t timer_wheel_next_ms(const struct timer_wheel *wheel);

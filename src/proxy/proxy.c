@@ -350,7 +350,8 @@ static void run_timers(struct proxy *p, ms_t now_ms)
 static void turn_finish(struct proxy *p)
 {
     turn_end(p);
-    run_timers(p, p->wheel.now_ms);
+    if (timer_wheel_is_overdue(&p->wheel))
+        run_timers(p, p->wheel.now_ms);
 }
 
 void proxy_advance(struct proxy *p, ms_t now_ms, unix_s_t now_s)

@@ -33,6 +33,12 @@ int proxy_response_strip(struct proxy *p, struct sip_msg *response, const struct
     return sip_edit_build(&edit, (size_t)p->opts->limits.message_bytes + PROXY_GROWTH_BYTES, ret_wire);
 }
 
+/* Of nearly all clients it is not asked for, and so To is not read. */
+static struct slice to_tag_for(const struct txn_server *server, struct sip_msg *response)
+{
+    return txn_server_wants_to_tag(server) ? sip_msg_to_tag(response) : SLICE_NULL;
+}
+
 int proxy_response_forward(struct proxy *p, struct txn_server *server, struct sip_msg *response)
 {
     struct wire *wire;
@@ -40,7 +46,7 @@ int proxy_response_forward(struct proxy *p, struct txn_server *server, struct si
 
     if (rc < 0)
         return rc;
-    rc = txn_server_respond(p->txn, server, response->status, sip_msg_to_tag(response), wire);
+    rc = txn_server_respond(p->txn, server, response->status, to_tag_for(server, response), wire);
     wire_unref(wire);
     if (rc == 0)
         counter_inc(p->counters, COUNTER_RESPONSES_FORWARDED);
@@ -244,19 +250,35 @@ void proxy_response_add(struct proxy_branch *b, struct sip_msg *response)
         close_for_6xx(b->context, response->status);
 }
 
+/* Of the best response: it is no longer there as it was parsed. */
+static int find_to_tag(const struct proxy_context *c, struct slice *ret_tag)
+{
+    struct sip_error error;
+    struct sip_msg msg;
+    int rc = 0;
+
+    *ret_tag = SLICE_NULL;
+    if (!txn_server_wants_to_tag(c->req.server))
+        return 0;
+    rc = sip_msg_parse(wire_slice(c->best.wire), true, &proxy_limits_own, &c->req.proxy->scratch, &msg,
+                       &error);
+    if (rc == 0)
+        *ret_tag = sip_msg_to_tag(&msg);
+    return rc;
+}
+
 static void send_kept(struct proxy_context *c)
 {
     struct proxy *p = c->req.proxy;
-    struct sip_error error;
-    struct sip_msg msg;
+    struct slice to_tag;
     int rc = 0;
 
     if (has_other_challenges(c))
         rc = add_challenges(c, &c->best.wire);
     if (rc == 0)
-        rc = sip_msg_parse(wire_slice(c->best.wire), true, &proxy_limits_own, &p->scratch, &msg, &error);
+        rc = find_to_tag(c, &to_tag);
     if (rc == 0)
-        rc = txn_server_respond(p->txn, c->req.server, c->best.status, sip_msg_to_tag(&msg), c->best.wire);
+        rc = txn_server_respond(p->txn, c->req.server, c->best.status, to_tag, c->best.wire);
     if (rc < 0) {
         proxy_reply_final(c, 500, SLICE_NULL, NULL, "the best response could not be sent on");
         return;

@@ -113,7 +113,7 @@ MUST_USE int sip_msg_parse(struct slice bytes, bool datagram, const struct sip_l
 
 /* What decides identity must be there once and be grammatical: Via (top), From, To, Call-ID, CSeq with the
  * method of the request line, each single header once, Max-Forwards a number (sections 8.1.1, 16.3 item 1,
- * 20). A response needs Via and CSeq, and From, To and Call-ID must be good and single when they are there.
+ * 20). A response needs Via and CSeq; From, To and Call-ID must be single, and are not looked into.
  * Fields that belong into messages of the other kind are ignored (section 7.3.2). 0, or ERR_SYNTAX with
  * ret_error. A tag in From is not demanded (RFC 2543, section 17.2.3), nor an RFC 3261 branch in Via. */
 MUST_USE int sip_msg_check(struct sip_msg *msg, struct sip_error *ret_error);

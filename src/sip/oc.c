@@ -162,9 +162,13 @@ static void cut(struct sip_edit *edit, struct slice element, bool with_algo)
     }
 }
 
-static bool has_any(const struct sip_msg *msg)
+/* Is there any below the first Via? */
+static bool has_any(const struct sip_msg *msg, const struct sip_values *behind_first)
 {
-    for (uint16_t i = msg->first[SIP_HDR_VIA]; i != SIP_HDR_NONE; i = msg->hdrs[i].next) {
+    struct slice rest = sip_hdr_value(msg, &msg->hdrs[behind_first->hdr]);
+    if (behind_first->next_hdr == behind_first->hdr && may_have(slice_sub(rest, behind_first->off, rest.len)))
+        return true;
+    for (uint16_t i = msg->hdrs[behind_first->hdr].next; i != SIP_HDR_NONE; i = msg->hdrs[i].next) {
         if (may_have(sip_hdr_value(msg, &msg->hdrs[i])))
             return true;
     }
@@ -175,9 +179,7 @@ void sip_oc_replace(struct sip_edit *edit, struct slice answer)
 {
     struct sip_values it = sip_values_of(edit->msg, SIP_HDR_VIA);
     struct slice element;
-    if (answer.len == 0 && !has_any(edit->msg))
-        return;
-    if (sip_values_next(&it, &element) < 0)
+    if (sip_values_next(&it, &element) < 0 || (answer.len == 0 && !has_any(edit->msg, &it)))
         return;
     for (bool is_second = true; sip_values_next(&it, &element) == 0; is_second = false) {
         cut(edit, element, is_second && answer.len > 0);

@@ -113,6 +113,11 @@ static bool is_early_100(const struct txn *t, unsigned status)
            !txn_is_reliable(t);
 }
 
+bool txn_server_wants_to_tag(const struct txn_server *t)
+{
+    return t->legacy != NULL;
+}
+
 int txn_server_respond(struct txn_layer *layer, struct txn_server *t, unsigned status, struct slice to_tag,
                        struct wire *wire)
 {

@@ -128,7 +128,9 @@ struct txn_server *txn_server_find_cancelled(struct txn_layer *layer, struct sip
  * txn_receive_request(), or NULL when that was not asked for it. */
 MUST_USE int txn_server_new(struct txn_layer *layer, struct sip_msg *request, const struct txn_key *known,
                             const struct sip_hop *reply_hop, void *user, struct txn_server **ret_server);
-/* Sends a response. to_tag is the To tag it carries: RFC 2543 ACK matching needs it (section 17.2.3). The
+/* Does an ACK have to be matched by the To tag of the response, as for a client of RFC 2543 (section 17.2.3)? */
+bool txn_server_wants_to_tag(const struct txn_server *t);
+/* Sends a response. to_tag is the To tag it carries, if txn_server_wants_to_tag(). The
  * layer takes its own reference to wire. status: 100 to 699. A 2xx in Accepted is sent (RFC 6026
  * section 7.1). ERR_DENIED, and nothing is sent, when the state does not allow it: a second non-2xx final, a
  * 1xx after a final; to a non-INVITE also 101-199, 408, and over an unreliable transport a 100 before

@@ -129,6 +129,8 @@ static const struct verdict verdicts[] = {
     {"SIP/2.0 200 OK\r\n" IDENTITY "Max-Forwards: x\r\nMax-Forwards: y\r\n\r\n", 0, NULL, 0},
     {INVITE_OF("Server: a\r\nServer: b\r\nRetry-After: 1\r\nRetry-After: 2\r\n"), 0, NULL, 0},
     /* A response is not dropped for what only its receiver cares about. */
+    {"SIP/2.0 200 OK\r\n" VIA_LINE "From: <\r\nTo: sip:b;tag=a;tag=b\r\nCall-ID: a b\r\n" CSEQ_LINE "\r\n", 0,
+     NULL, 0},
     {"SIP/2.0 200 OK\r\n" IDENTITY "Date: a\r\nDate: b\r\nServer: c\r\nServer: d\r\n\r\n", 0, NULL, 0},
 };
 
