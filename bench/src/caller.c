@@ -72,6 +72,8 @@ static void put_request(const struct load *l, const struct call *call, const str
     buf_put(out, slice_is_null(r->branch) ? r->method : r->branch);
     if (call->has_credentials)
         buf_lit(out, "2");
+    if (l->opts->obeys)
+        buf_lit(out, ";oc;oc-algo=\"loss\"");
     buf_lit(out, "\r\nMax-Forwards: 70\r\nFrom: \"Caller of a bench\" <sip:caller@");
     buf_cstr(out, l->caller_text);
     buf_lit(out, ">;tag=");
@@ -239,6 +241,7 @@ void caller_send_bye(struct load *l, struct call *call)
                                                        .to = text_header(ack, SLICE("To:")),
                                                        .extra = buf_slice(&extra)},
                                      call->request);
+    obey_note_other(l);
     send_request(l, call, CALL_BYE);
 }
 
@@ -259,6 +262,7 @@ static void send_ack_of_2xx(struct load *l, struct call *call, struct slice resp
 {
     char memory[PORT_MESSAGE_BYTES];
     struct buf extra;
+    obey_note_other(l);
     buf_init(&extra, memory, sizeof(memory));
     text_routes_reversed(response, &extra);
     send_ack(l, call,
@@ -415,6 +419,8 @@ void caller_receive(void *ctx, size_t line, struct slice message)
         call->is_provisional = true; /* it has been heard; the 487 is still to come */
         return;
     }
+    if (l->opts->obeys && status != 0)
+        obey_hear(l, message);
     if (call == NULL || status == 0 || !is_awaited(call, method)) {
         l->result->strays += l->is_warm;
         return;

@@ -148,7 +148,9 @@ static void start_calls(struct load *l)
     while (rate == 0 && l->n_used < l->opts->in_flight && may_start(l))
         begin(l, l->now_us);
     while (rate > 0 && l->next_start_us <= l->now_us && may_start(l)) {
-        if (l->n_used < l->opts->in_flight)
+        if (obey_withholds(l))
+            l->result->withheld += l->is_warm;
+        else if (l->n_used < l->opts->in_flight)
             begin(l, l->next_start_us);
         else
             l->result->not_started += l->is_warm;

@@ -45,6 +45,7 @@ struct load_opts {
     size_t in_flight;
     size_t ringing; /* calls that ring all the time, besides */
     double rate;    /* new calls a second; 0: closed loop */
+    bool obeys;     /* RFC 7339: asks in its Via how much less to send, and withholds as many new calls */
     double seconds, warm_up_seconds;
     uint64_t count;     /* ends after so many, if not 0 */
     uint32_t answer_ms; /* between 180 and the final answer, or CANCEL */
@@ -57,6 +58,7 @@ struct load_opts {
 struct load_result {
     double seconds;
     uint64_t completed, failed, refused; /* refused: a 503; its call is not among the failed */
+    uint64_t withheld;                   /* because the server wanted less (RFC 7339) */
     uint64_t not_started, timeouts, retransmissions, strays, unexpected, dropped;
     uint64_t messages;            /* that came back */
     uint64_t request_bytes;       /* of the first request of the last call */

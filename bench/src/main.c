@@ -64,6 +64,9 @@ static const char usage[] =
     "  -r, --rate N            new calls a second, whatever happens to the others, their time measured from "
     "when they\n"
     "                          should have begun; without it, one for each that ends\n"
+    "  -o, --obey              with --rate: ask the server how much less to send, and withhold as many new "
+    "calls "
+    "(RFC 7339)\n"
     "  -s, --seconds N         how long to measure (5)\n"
     "  -W, --warm-up N         seconds before that which do not count (1)\n"
     "  -N, --count N           end after so many calls\n"
@@ -92,6 +95,7 @@ static const struct option options[] = {{"workload", required_argument, NULL, 'w
                                         {"ringing", required_argument, NULL, 'g'},
                                         {"in-flight", required_argument, NULL, 'n'},
                                         {"rate", required_argument, NULL, 'r'},
+                                        {"obey", no_argument, NULL, 'o'},
                                         {"seconds", required_argument, NULL, 's'},
                                         {"warm-up", required_argument, NULL, 'W'},
                                         {"count", required_argument, NULL, 'N'},
@@ -183,6 +187,9 @@ static void set_option(struct load_opts *o, bool *force, int option, const char 
     case 'r':
         o->rate = number(value, 0, 1e7);
         break;
+    case 'o':
+        o->obeys = true;
+        break;
     case 's':
         o->seconds = number(value, 0.1, 86400);
         break;
@@ -257,6 +264,7 @@ static void print_result(const struct load_opts *o, const struct load_result *r)
     } counts[] = {{"completed", r->completed},
                   {"failed", r->failed},
                   {"refused", r->refused},
+                  {"withheld", r->withheld},
                   {"timeouts", r->timeouts},
                   {"not_started", r->not_started},
                   {"retransmissions", r->retransmissions},
@@ -314,7 +322,7 @@ static int load_main(int argc, char **argv)
                           .stop = &stop};
     bool force = false;
     for (int option;
-         (option = getopt_long(argc, argv, "w:t:C:c:e:d:u:P:kn:g:r:s:W:N:a:H:p:fh", options, NULL)) != -1;)
+         (option = getopt_long(argc, argv, "w:t:C:c:e:d:u:P:kn:g:r:os:W:N:a:H:p:fh", options, NULL)) != -1;)
         set_option(&o, &force, option, optarg);
     if (optind + 1 != argc)
         refuse("SERVER is missing, or there is too much", optind < argc ? argv[argc - 1] : "");

@@ -5,6 +5,7 @@
  *   credentials.c  RFC 7616, for registrants
  *   ringing.c      calls that ring from before the measurement until after it
  *   enroll.c       callees on connections register, so that calls find them
+ *   obey.c         what a server says of overload in Via, and which calls are not made therefore (RFC 7339)
  *   load.c         time, rate, and the run */
 #ifndef BENCH_PLAY_H
 #define BENCH_PLAY_H
@@ -49,6 +50,16 @@ struct nonce {
     char value[NONCE_BYTES], realm[NONCE_BYTES];
 };
 
+/* What the server has said, and the share of new calls among all requests (RFC 7339 section 7.2). */
+struct obey {
+    unsigned loss_percent;
+    uint64_t until_us, seq;
+    uint64_t counted_us; /* since when is counted: */
+    uint64_t n_new, n_others;
+    unsigned new_permille; /* 0: nothing has been counted yet */
+    unsigned due;          /* thousandths of a call that must be withheld */
+};
+
 struct load {
     const struct load_opts *opts;
     struct load_result *result;
@@ -71,6 +82,7 @@ struct load {
     uint8_t *rings; /* of each ringing call: has it come so far */
     size_t n_ringing;
     size_t n_enrolled, n_refused;
+    struct obey obey;
 };
 
 bool line_push(struct line_of_slots *line, uint32_t slot);
@@ -119,6 +131,13 @@ struct slice credentials_again(struct load *l, const struct call *call, struct b
 /* ringing.c: slots from opts->in_flight on. Returns EX_OK when all of them ring. */
 int ringing_begin(struct load *l);
 void ringing_caller(struct load *l, uint32_t slot, unsigned status);
+
+/* obey.c */
+void obey_hear(struct load *l, struct slice response);
+/* A request that belongs to a call. */
+void obey_note_other(struct load *l);
+/* Of one that would begin a call: whether it is not made. */
+bool obey_withholds(struct load *l);
 
 /* enroll.c: returns EX_OK when all users are registered at the callee's connections. */
 int enroll(struct load *l);
