@@ -11,9 +11,11 @@
 #define LOSS_PERIOD_MS 200
 /* They keep a little, else nobody would hear when it is over. */
 #define LOSS_MAX_PERMILLE 950
-/* An asked loss goes back by this part in each period in which nothing had to be refused here. */
-#define LOSS_DECAY    8
-#define LOSS_MIN_STEP 10
+/* An asked loss goes back by this part in each period in which nothing had to be refused here, and faster when the queue was
+ * empty meanwhile: then there was room for more. */
+#define LOSS_DECAY         8
+#define LOSS_DECAY_DRAINED 4
+#define LOSS_MIN_STEP      10
 /* Of fewer requests in a period, one says little about the others. */
 #define SAMPLE_MIN 20
 
@@ -61,10 +63,10 @@ static void raise_loss(struct pressure *p)
         p->loss_permille = LOSS_MAX_PERMILLE;
 }
 
-static void lower_loss(struct pressure *p, uint64_t periods)
+static void lower_loss(struct pressure *p, uint64_t periods, unsigned part)
 {
     for (; periods > 0 && p->loss_permille > 0; periods--) {
-        unsigned step = p->loss_permille / LOSS_DECAY;
+        unsigned step = p->loss_permille / part;
 
         step = step > LOSS_MIN_STEP ? step : LOSS_MIN_STEP;
         p->loss_permille = p->loss_permille > step ? p->loss_permille - step : 0;
@@ -79,10 +81,15 @@ static void update_loss(struct pressure *p, ms_t now_ms)
     if (periods == 0)
         return;
     if (p->n_refused > 0) {
-        raise_loss(p);
+        /* What comes in the period after was sent before its clients could hear of it. */
+        if (!p->is_raised)
+            raise_loss(p);
+        p->is_raised = !p->is_raised;
         periods--;
+    } else {
+        p->is_raised = false;
     }
-    lower_loss(p, periods);
+    lower_loss(p, periods, p->drained_ms > p->counted_ms ? LOSS_DECAY_DRAINED : LOSS_DECAY);
     p->n_requests = p->n_refused = 0;
     p->counted_ms = now_ms;
     if (p->loss_permille > 0 || before > 0)

@@ -37,6 +37,7 @@ struct pressure {
     ms_t counted_ms;    /* since when is counted: */
     uint32_t n_requests, n_refused;
     unsigned loss_permille; /* of all requests: how many fewer should come (RFC 7339 section 5.3) */
+    bool is_raised;         /* in the last period */
     ms_t loss_ms;           /* since when loss_permille is so */
 };
 
