@@ -22,7 +22,6 @@ struct mail {
     enum mail_kind kind;
     struct sip_hop hop;
     bool datagram;
-    uint32_t mark;    /* transport_mark */
     uint64_t came_us; /* when it could have been read, on the clock of the loops */
     uint64_t token;
     void *result;

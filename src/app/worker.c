@@ -85,47 +85,21 @@ static int hand_over(struct worker *w, unsigned to, struct mail *mail)
     return 0;
 }
 
-/* What the messages of a call have in common: with one worker that is enough to keep their order when they leave. */
-static struct slice subject_of(const struct worker *w, struct slice message,
-                               char memory[SIP_PEEK_SUBJECT_BYTES])
+/* The worker that a message belongs to. */
+static unsigned worker_of(const struct worker *w, struct slice message)
 {
-    return w->opts.n_workers == 1 ? sip_peek_call_id(message) : sip_peek_subject(message, memory);
-}
-
-static unsigned worker_of(const struct worker *w, struct slice subject)
-{
-    if (w->opts.n_workers == 1 || slice_is_null(subject))
+    char memory[SIP_PEEK_SUBJECT_BYTES];
+    if (w->opts.n_workers == 1)
+        return w->opts.index;
+    struct slice subject = sip_peek_subject(message, memory);
+    if (slice_is_null(subject))
         return w->opts.index;
     return proxy_call_worker(&w->opts.call_key, w->opts.n_workers, subject);
 }
 
-static unsigned worker_of_call(const struct worker *w, struct slice message)
-{
-    char memory[SIP_PEEK_SUBJECT_BYTES];
-    return worker_of(w, subject_of(w, message, memory));
-}
-
-/* The same for the same subject, and seldom for others: transport_mark. */
-static uint32_t mark_of(struct slice subject)
-{
-    uint64_t hash = subject.len, word;
-    if (slice_is_null(subject))
-        return 0;
-    for (size_t at = 0; at < subject.len; at += sizeof(word)) {
-        size_t n = subject.len - at < sizeof(word) ? subject.len - at : sizeof(word);
-        word = 0;
-        memcpy(&word, subject.ptr + at, n);
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
-        hash ^= hash >> 32;
-    }
-    return (uint32_t)hash != 0 ? (uint32_t)hash : 1;
-}
-
-static void receive(struct worker *w, struct slice bytes, const struct sip_hop *from, bool datagram,
-                    uint32_t mark)
+static void receive(struct worker *w, struct slice bytes, const struct sip_hop *from, bool datagram)
 {
     tell_time(w);
-    transport_mark(w->transport, mark);
     if (w->opts.n_workers == 1) /* on_receive has asked whether it is refused */
         proxy_take(w->proxy, bytes, from, datagram);
     else
@@ -158,20 +132,17 @@ static void on_waited(void *ctx, uint32_t waited_us, uint32_t lost)
 static void on_receive(void *ctx, struct slice bytes, const struct sip_hop *from, bool datagram)
 {
     struct worker *w = ctx;
-    char memory[SIP_PEEK_SUBJECT_BYTES];
     if (w->opts.n_workers == 1 && refuse(w, bytes, from))
         return;
-    struct slice subject = subject_of(w, bytes, memory);
-    unsigned owner = worker_of(w, subject);
+    unsigned owner = worker_of(w, bytes);
     if (owner == w->opts.index) {
-        receive(w, bytes, from, datagram, mark_of(subject));
+        receive(w, bytes, from, datagram);
         return;
     }
     struct mail *mail = mail_new(MAIL_RECEIVE, bytes);
     if (mail != NULL) {
         mail->hop = *from;
         mail->datagram = datagram;
-        mail->mark = mark_of(subject);
         mail->came_us = net_loop_now_us(w->loop) - w->waited_us;
     }
     (void)hand_over(w, owner, mail);
@@ -206,7 +177,7 @@ static void on_send_failed(void *ctx, uint64_t token)
 static void on_refused(void *ctx, struct slice datagram_head)
 {
     struct worker *w = ctx;
-    unsigned owner = worker_of_call(w, datagram_head);
+    unsigned owner = worker_of(w, datagram_head);
     if (owner == w->opts.index) {
         tell_time(w);
         proxy_send_refused(w->proxy, datagram_head);
@@ -244,6 +215,26 @@ static int port_send(void *ctx, const struct sip_hop *hop, struct wire *wire, ui
 {
     struct worker *w = ctx;
     return transport_send(w->transport, hop, wire, token);
+}
+
+/* The same for the same Call-ID, and seldom for others; never 0. */
+static uint32_t mark_of(struct slice call_id)
+{
+    uint64_t hash = call_id.len, word;
+    for (size_t at = 0; at < call_id.len; at += sizeof(word)) {
+        size_t n = call_id.len - at < sizeof(word) ? call_id.len - at : sizeof(word);
+        word = 0;
+        memcpy(&word, call_id.ptr + at, n);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
+        hash ^= hash >> 32;
+    }
+    return (uint32_t)hash != 0 ? (uint32_t)hash : 1;
+}
+
+static void port_concerns(void *ctx, struct slice call_id)
+{
+    struct worker *w = ctx;
+    transport_mark(w->transport, mark_of(call_id));
 }
 
 static int port_resolve(void *ctx, const struct proxy_lookup *lookup, struct sip_hop ret_hops[PROXY_HOPS_MAX],
@@ -392,7 +383,7 @@ static void read_mail(struct worker *w, struct mail *mail)
     switch (mail->kind) {
     case MAIL_RECEIVE:
         proxy_waited(w->proxy, age_us(w, mail), 0);
-        receive(w, mail_slice(mail), &mail->hop, mail->datagram, mail->mark);
+        receive(w, mail_slice(mail), &mail->hop, mail->datagram);
         break;
     case MAIL_SEND:
         send_for_other(w, mail);
@@ -491,6 +482,7 @@ int worker_new(const struct worker_opts *opts, size_t *ret_failed, struct worker
         goto out;
     const struct proxy_ports ports = {.ctx = w,
                                       .send = port_send,
+                                      .concerns = port_concerns,
                                       .resolve = port_resolve,
                                       .report = port_report,
                                       .locate = port_locate,

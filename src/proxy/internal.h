@@ -74,7 +74,8 @@ struct proxy {
     uint64_t last_ticket;
     size_t n_without_server; /* contexts that no server transaction counts */
     struct hash_key branch_key;
-    struct hash_key loop_key, stateless_key; /* of branch_id.h, made of the secret: the same in all workers */
+    /* Made of the secret, so the same in all workers: of branch_id.h, and of the way back (stateless.c). */
+    struct hash_key loop_key, stateless_key, way_key;
     uint32_t last_branch;
     bool draining;
     struct pressure pressure;

@@ -216,6 +216,7 @@ static void draw_keys(struct proxy *p, struct hash_key *ret_txn_key)
 
     p->loop_key = key_for(&p->opts->secret, SLICE("loop"));
     p->stateless_key = key_for(&p->opts->secret, SLICE("stateless"));
+    p->way_key = key_for(&p->opts->secret, SLICE("way-back"));
     ports->random(ports->ctx, ret_txn_key, sizeof(*ret_txn_key));
     ports->random(ports->ctx, &p->branch_key, sizeof(p->branch_key));
     ports->random(ports->ctx, &p->last_branch, sizeof(p->last_branch));
@@ -518,6 +519,16 @@ static void receive_malformed(struct proxy *p, struct sip_msg *msg, const struct
                     log_cstr("why", error->phrase ? error->phrase : "no message"));
 }
 
+static void receive_sound(struct proxy *p, struct sip_msg *msg, const struct sip_hop *from)
+{
+    if (p->ports.concerns)
+        p->ports.concerns(p->ports.ctx, sip_msg_call_id(msg));
+    if (msg->is_request)
+        receive_request(p, msg, from);
+    else
+        receive_response(p, msg, from);
+}
+
 static void receive(struct proxy *p, struct slice bytes, const struct sip_hop *from, bool datagram)
 {
     struct sip_error error = {0};
@@ -530,10 +541,8 @@ static void receive(struct proxy *p, struct slice bytes, const struct sip_hop *f
         counter_inc(p->counters, COUNTER_SHED);
     else if (rc < 0)
         receive_malformed(p, &msg, from, &error);
-    else if (msg.is_request)
-        receive_request(p, &msg, from);
     else
-        receive_response(p, &msg, from);
+        receive_sound(p, &msg, from);
 }
 
 void proxy_take(struct proxy *p, struct slice bytes, const struct sip_hop *from, bool datagram)

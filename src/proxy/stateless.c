@@ -8,6 +8,7 @@
  * An `o` in place of the dash: who is upstream wants to hear of overload (RFC 7339). */
 #include "base/num.h"
 #include "proxy/internal.h"
+#include "sip/oc.h"
 #include "sip/via_route.h"
 
 #define PARAM          ";vd="
@@ -28,8 +29,7 @@ static uint64_t sign(const struct proxy *p, struct slice branch, const struct wa
 {
     struct hash_state st;
 
-    hash_begin(&st, &p->opts->secret);
-    hash_add(&st, SLICE("way-back"));
+    hash_begin(&st, &p->way_key);
     hash_add_nocase(&st, branch);
     hash_add_u64(&st, (uint64_t)way->listener << 1 | way->wants_oc);
     hash_add_u64(&st, way->flow);
@@ -55,6 +55,23 @@ static struct slice format_param(const struct proxy *p, struct slice branch, con
     return slice_make(out, PARAM_BYTES);
 }
 
+/* It stands where we put it, behind the branch, unless who sent the response has written our Via anew. */
+static bool find_param(const struct proxy *p, const struct sip_via *via, struct slice *ret_value)
+{
+    const size_t question_bytes = p->opts->is_oc_off ? 0 : sizeof(SIP_OC_QUESTION) - 1;
+    struct slice rest = SLICE_NULL;
+
+    if (!slice_is_null(via->branch))
+        rest = slice_sub(via->params,
+                         (size_t)(via->branch.ptr - via->params.ptr) + via->branch.len + question_bytes,
+                         via->params.len);
+    if (!slice_starts_with(rest, SLICE(PARAM)))
+        return sip_param(via->params, SLICE(PARAM_NAME), ret_value);
+    rest = slice_sub(rest, sizeof(PARAM) - 1, rest.len);
+    *ret_value = slice_sub(rest, 0, slice_find(rest, ';'));
+    return true;
+}
+
 /* addr: where the next Via leads, as far as can be read from it. */
 static bool read_param(const struct proxy *p, const struct sip_via *via, const struct addr *addr,
                        struct way_back *ret_way)
@@ -63,7 +80,7 @@ static bool read_param(const struct proxy *p, const struct sip_via *via, const s
     struct way_back way;
     struct slice value;
 
-    if (!sip_param(via->params, SLICE(PARAM_NAME), &value) || value.len != VALUE_BYTES ||
+    if (!find_param(p, via, &value) || value.len != VALUE_BYTES ||
         num_parse_hex64(slice_sub(value, 0, LISTENER_CHARS), &listener) < 0 ||
         num_parse_hex64(slice_sub(value, LISTENER_CHARS, LISTENER_CHARS + FLOW_CHARS), &flow) < 0 ||
         num_parse_hex64(slice_sub(value, LISTENER_CHARS + FLOW_CHARS + 1, VALUE_BYTES), &signature) < 0)

@@ -118,6 +118,29 @@ static void acks_of_our_own_finals_are_absorbed(void **state)
 }
 
 /* Section 8.2.6.2, for what was refused before it had a transaction. */
+/* ports.h: so that a 200 does not overtake its 180. What cannot be read concerns nothing. */
+static void it_is_told_first_which_call_a_message_is_of(void **state)
+{
+    struct world w;
+    const struct sent *inv;
+    char text[WORLD_TEXT_MAX];
+
+    (void)state;
+    world_with_bob(&w);
+    strcpy(text,
+           request_text(&(struct call){.method = "INVITE", .ruri = "sip:bob@example.com", .call_id = "x@y"}));
+    world_receive(&w, UDP4, ALICE, text);
+    assert_string_equal(take_starting(&w, "SIP/2.0 100 ")->concern, "x@y");
+    inv = take_starting(&w, "INVITE ");
+    assert_string_equal(inv->concern, "x@y");
+    respond(&w, inv, 180, "b1");
+    assert_string_equal(take_starting(&w, "SIP/2.0 180 ")->concern, "x@y");
+    memcpy(strstr(text, "CSeq: 1"), "CSeq: x", 7);
+    world_receive(&w, UDP4, ALICE, text);
+    assert_string_equal(take_starting(&w, "SIP/2.0 400 ")->concern, "");
+    world_stop(&w);
+}
+
 static void malformed_requests_are_answered_and_other_rubbish_is_dropped(void **state)
 {
     struct world w;
@@ -368,6 +391,7 @@ int main(void)
         cmocka_unit_test(call_goes_end_to_end_and_leaves_nothing),
         cmocka_unit_test(record_route_goes_into_what_makes_a_dialog_alone),
         cmocka_unit_test(acks_of_our_own_finals_are_absorbed),
+        cmocka_unit_test(it_is_told_first_which_call_a_message_is_of),
         cmocka_unit_test(malformed_requests_are_answered_and_other_rubbish_is_dropped),
         cmocka_unit_test(lost_framing_of_a_stream_is_answered),
         cmocka_unit_test(a_draining_proxy_begins_nothing),

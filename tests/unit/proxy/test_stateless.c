@@ -187,6 +187,38 @@ static void a_forged_way_back_is_not_believed(void **state)
     world_stop(&w);
 }
 
+/* RFC 7339 section 4.4: who answers the question in our Via puts values where none were, in front of the way back; and
+ * nothing says that a Via must keep the order of its parameters, or come back with its branch. */
+static void a_way_back_is_found_wherever_it_stands(void **state)
+{
+    static const char question[] = ";oc;oc-algo=\"loss\"";
+    static const char *const answers[] = {";oc=20;oc-algo=\"loss\";oc-validity=500;oc-seq=1.1", "", NULL};
+    struct world w;
+    const struct sent *sent;
+    char text[WORLD_TEXT_MAX], changed[WORLD_TEXT_MAX];
+    char *at;
+
+    (void)state;
+    world_stateless(&w);
+    world_receive(&w, TCP4, "192.0.2.10:45678",
+                  request_text(&(struct call){
+                      .method = "MESSAGE", .ruri = "sip:stream@example.com", .via = "SIP/2.0/TCP alice"}));
+    sent = take(&w);
+    strcpy(text, response_text(sent, 180, "b", NULL));
+    at = strstr(text, question);
+    for (size_t i = 0; answers[i]; i++) {
+        snprintf(changed, sizeof(changed), "%.*s%s%s", (int)(at - text), text, answers[i],
+                 at + strlen(question));
+        world_receive(&w, UDP4_OTHER, BOB, changed);
+        assert_int_equal(take_starting(&w, "SIP/2.0 180")->hop.flow, 99);
+    }
+    at = strstr(text, ";branch=");
+    snprintf(changed, sizeof(changed), "%.*s%s", (int)(at - text), text, strchr(at + 1, ';'));
+    world_receive(&w, UDP4_OTHER, BOB, changed);
+    assert_silence(&w);
+    world_stop(&w);
+}
+
 /* "it equals a value this proxy has inserted into previous requests ... If the address does not match the
  * proxy, the message MUST be silently discarded." */
 static void a_response_that_nothing_is_known_of_goes_by_its_vias_alone(void **state)
@@ -346,6 +378,7 @@ int main(void)
         cmocka_unit_test(requests_of_different_transactions_have_different_branches),
         cmocka_unit_test(responses_go_by_the_via),
         cmocka_unit_test(a_forged_way_back_is_not_believed),
+        cmocka_unit_test(a_way_back_is_found_wherever_it_stands),
         cmocka_unit_test(a_response_that_nothing_is_known_of_goes_by_its_vias_alone),
         cmocka_unit_test(what_is_refused_is_answered_alike_each_time),
         cmocka_unit_test(a_register_for_us_is_stateful),

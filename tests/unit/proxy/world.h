@@ -28,6 +28,7 @@ enum { UDP4, TCP4, UDP6, UDP4_OTHER, WORLD_LISTENERS };
 struct sent {
     struct sip_hop hop;
     uint64_t token;
+    char concern[64]; /* the Call-ID that was told; "": none */
     char text[WORLD_TEXT_MAX];
 };
 
@@ -57,6 +58,7 @@ struct world {
     struct sip_hop extra_hops[4]; /* further candidates of every resolution */
     size_t n_extra_hops;
     int (*send_result)(const struct sip_hop *hop);
+    char concern[64]; /* since the last world_receive */
     ms_t now_ms;
     int64_t held_before;
 };
@@ -67,6 +69,15 @@ static inline struct addr addr_of(const char *text)
 
     assert_int_equal(addr_parse(slice_from_cstr(text), &addr), 0);
     return addr;
+}
+
+static inline void world_concerns(void *ctx, struct slice call_id)
+{
+    struct world *w = ctx;
+
+    assert_true(call_id.len < sizeof(w->concern));
+    memcpy(w->concern, call_id.ptr, call_id.len);
+    w->concern[call_id.len] = 0;
 }
 
 static inline int world_send(void *ctx, const struct sip_hop *hop, struct wire *wire, uint64_t token)
@@ -81,6 +92,7 @@ static inline int world_send(void *ctx, const struct sip_hop *hop, struct wire *
     sent = &w->sent[w->n_sent++];
     sent->hop = *hop;
     sent->token = token;
+    strcpy(sent->concern, w->concern);
     memcpy(sent->text, wire->bytes, wire->len);
     sent->text[wire->len] = 0;
     return 0;
@@ -203,6 +215,7 @@ static inline void world_init(struct world *w)
     };
     w->ports = (struct proxy_ports){.ctx = w,
                                     .send = world_send,
+                                    .concerns = world_concerns,
                                     .resolve = world_resolve,
                                     .locate = world_locate,
                                     .random = world_random};
@@ -235,6 +248,7 @@ static inline void world_receive(struct world *w, unsigned listener, const char 
 {
     struct sip_hop from = hop_from(listener, peer, listener == TCP4 ? 99 : 0);
 
+    w->concern[0] = 0;
     proxy_receive(w->proxy, slice_from_cstr(text), &from, listener != TCP4);
 }
 
