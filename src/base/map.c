@@ -146,9 +146,19 @@ static void start_growing(struct map *map)
     map->mask = count - 1;
 }
 
+/* To learn where an entry goes it must be read, and none of them has been for long. */
+static void prefetch_entries(const struct map_bucket *b)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        __builtin_prefetch(b->slots[i]);
+}
+
 static void move_one(struct map *map)
 {
     const struct map_bucket *from = &map->old_buckets[map->moved++];
+
+    if (map->moved <= map->old_mask)
+        prefetch_entries(&map->old_buckets[map->moved]);
 
     for (unsigned i = 0; i < SLOTS; i++)
         put_all(map, from->slots[i]);

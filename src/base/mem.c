@@ -6,12 +6,15 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#define ROOM_BYTES (96 * 1024)
+
 /* Each thread counts for itself: the hot path touches no memory that another thread writes. A block freed by
  * another thread than took it makes that thread's figure negative; only the sum means anything. */
 struct thread_account {
     struct list node;
     _Atomic int64_t held_bytes;
-    int64_t successes_left; /* negative: allocations are not made to fail */
+    int64_t room_until_bytes; /* of held_bytes: until then the allocator has memory for this thread */
+    int64_t successes_left;   /* negative: allocations are not made to fail */
     bool registered;
 };
 
@@ -54,14 +57,27 @@ static void account_open(void)
     account.registered = true;
 }
 
+/* glibc asks the kernel for a page when it needs one, in all threads but the first: a system call for each eighth message that is
+ * kept. A block taken and given back at once leaves room for many; it is too small to be given back to the kernel. */
+static void make_room(int64_t held_bytes)
+{
+    void *volatile room = malloc(ROOM_BYTES);
+
+    free(room);
+    account.room_until_bytes = held_bytes + ROOM_BYTES;
+}
+
 static void account_add(int64_t bytes)
 {
+    int64_t held_bytes;
+
     if (__builtin_expect(!account.registered, 0))
         account_open();
     /* The one writer is this thread, so this need not be an atomic addition. */
-    atomic_store_explicit(&account.held_bytes,
-                          atomic_load_explicit(&account.held_bytes, memory_order_relaxed) + bytes,
-                          memory_order_relaxed);
+    held_bytes = atomic_load_explicit(&account.held_bytes, memory_order_relaxed) + bytes;
+    atomic_store_explicit(&account.held_bytes, held_bytes, memory_order_relaxed);
+    if (__builtin_expect(held_bytes > account.room_until_bytes, 0))
+        make_room(held_bytes);
 }
 
 static bool made_to_fail(void)
