@@ -133,7 +133,7 @@ static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
     if (rc < 0)
         return rc;
     /* Section 16.6 step 7: "the branch parameter ... MUST be different for each attempt". */
-    proxy_branch_id_new(p, c->loop_hash, b->id);
+    proxy_branch_id_new(p, proxy_context_loop_hash(c), b->id);
     copy.branch = proxy_branch_text(b);
     copy.record_listener = copy.hop.listener;
     b->is_by_size = false;

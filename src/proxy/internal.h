@@ -216,12 +216,13 @@ struct proxy_context {
     struct sip_hop reply_hop;
     ms_t received_ms;
     bool is_stateless;      /* forwarded by section 16.11 */
+    bool has_loop_hash;
     bool is_without_server; /* never had a server transaction: is_stateless, ACK, CANCEL */
 
     /* Read by validate and route. */
     const struct proxy_domain
         *asked_domain; /* ours, that the Request-URI named as the request came; or NULL */
-    uint64_t loop_hash;
+    uint64_t loop_hash; /* with has_loop_hash: see proxy_context_loop_hash() */
     uint32_t max_forwards; /* only when there is such a header */
     unsigned max_breadth;
     unsigned n_spirals;     /* how often it was here before (RFC 5393 section 3) */
@@ -464,8 +465,9 @@ struct slice proxy_uri_without_maddr(const struct sip_uri *uri, struct arena *ar
  * spiral is not looked after: its targets are counted (order.c). */
 void proxy_targets_renew(struct proxy_context *c);
 
-/* validate.c: the second part of its branches (RFC 5393 section 4.2.1). */
-uint64_t proxy_loop_hash(struct proxy_context *c, bool is_stateless);
+/* validate.c: the second part of its branches (RFC 5393 section 4.2.1), found out when it is first asked for: what is answered here
+ * needs none. */
+uint64_t proxy_context_loop_hash(struct proxy_context *c);
 
 /* validate.c: 420 unless everything in Require is supported, which is for a UAS to check (section 8.2.2.3).
  * False: answered. */

@@ -153,11 +153,12 @@ static int make_branch(struct proxy_branch *b)
 {
     struct proxy_context *c = b->context;
     struct proxy *p = c->req.proxy;
-    struct proxy_branch_id id = {.is_stateless = true, .worker = PROXY_WORKER_ANY, .loop = c->loop_hash};
+    struct proxy_branch_id id = {.is_stateless = true, .worker = PROXY_WORKER_ANY};
     int rc;
 
+    id.loop = proxy_context_loop_hash(c);
     if (!c->is_stateless && c->req.method == SIP_METHOD_ACK) {
-        proxy_branch_id_new(p, c->loop_hash, b->id);
+        proxy_branch_id_new(p, id.loop, b->id);
         return 0;
     }
     rc = proxy_branch_stateless_unique(&p->stateless_key, c->req.msg, &id.unique);
@@ -194,7 +195,7 @@ static int become_stateful(struct proxy_branch *b, const char *why)
     c->is_without_server = false;
     c->is_stateless = false;
     c->is_closed = false;
-    c->loop_hash = proxy_loop_hash(c, false);
+    c->has_loop_hash = false; /* the other one, from now on */
     c->group_q = b->target->q_milli;
     proxy_explain(c, b, "proxy.stateful", 0, why);
     if (proxy_is_invite(c))

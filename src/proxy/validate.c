@@ -46,7 +46,7 @@ static bool check_max_forwards(struct proxy_context *c)
 
 /* RFC 5393 section 4.2.1: the hash covers what routing depends on. A contact that leads back to a user of ours under another spelling
  * (";x=1", ";x=2") is the same question with the same answer, and must not count as a spiral. */
-uint64_t proxy_loop_hash(struct proxy_context *c, bool is_stateless)
+static uint64_t loop_hash(struct proxy_context *c, bool is_stateless)
 {
     const struct proxy_domain *domain = c->asked_domain;
     struct slice asked_for = c->req.msg->ruri;
@@ -65,10 +65,24 @@ uint64_t proxy_loop_hash(struct proxy_context *c, bool is_stateless)
                                   c->req.route_number << 16 | c->req.from.listener, is_stateless);
 }
 
-static bool is_loop(struct proxy_context *c, bool is_stateless, const struct proxy_branch_id *id)
+static bool leaves_stateless(const struct proxy_context *c)
+{
+    return c->is_stateless || c->req.method == SIP_METHOD_CANCEL;
+}
+
+uint64_t proxy_context_loop_hash(struct proxy_context *c)
+{
+    if (!c->has_loop_hash)
+        c->loop_hash = loop_hash(c, leaves_stateless(c));
+    c->has_loop_hash = true;
+    return c->loop_hash;
+}
+
+static bool is_loop(struct proxy_context *c, const struct proxy_branch_id *id)
 {
     /* It may have been forwarded the other way when it came by before. */
-    uint64_t now = id->is_stateless == is_stateless ? c->loop_hash : proxy_loop_hash(c, id->is_stateless);
+    uint64_t now = id->is_stateless == leaves_stateless(c) ? proxy_context_loop_hash(c)
+                                                           : loop_hash(c, id->is_stateless);
 
     return id->loop == now;
 }
@@ -101,16 +115,14 @@ static bool is_via_of_ours(const struct proxy *p, struct slice element, struct p
 static bool check_loop(struct proxy_context *c)
 {
     const struct proxy_opts *opts = c->req.proxy->opts;
-    bool is_stateless = c->is_stateless || c->req.method == SIP_METHOD_CANCEL;
     struct sip_values it = sip_values_of(c->req.msg, SIP_HDR_VIA);
     struct proxy_branch_id id;
     struct slice element;
 
-    c->loop_hash = proxy_loop_hash(c, is_stateless);
     while (sip_values_next(&it, &element) == 0) {
         if (!is_via_of_ours(c->req.proxy, element, &id))
             continue;
-        if (opts->loop_detection && is_loop(c, is_stateless, &id))
+        if (opts->loop_detection && is_loop(c, &id))
             return refuse(c, 482, SLICE_NULL, NULL, "the request has looped (RFC 5393 section 4.2.2)");
         c->n_spirals++;
     }
