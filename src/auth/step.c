@@ -248,12 +248,14 @@ static const struct proxy_domain *domain_of(struct proxy_request *req, const str
 
 static enum proxy_verdict step_register(struct proxy_request *req, const struct auth_opts *opts)
 {
-    const struct sip_name_addr *to;
-    struct sip_uri uri;
-    if (sip_msg_to(req->msg, &to) != 0)
+    const struct proxy_to *to;
+    int rc = proxy_request_to(req, &to);
+    if (rc == ERR_NOMEM)
+        return proxy_reply(req, 503, SLICE_NULL, NULL, "no memory to read To");
+    if (rc != 0)
         return PROXY_NEXT;
     struct demand demand = by_registrar;
-    demand.domain = domain_of(req, to, &uri);
+    demand.domain = to->domain;
     if (demand.domain == NULL || !proxy_needs_auth_register(req, demand.domain))
         return PROXY_NEXT;
     return authenticate(req, opts, &demand);

@@ -121,6 +121,14 @@ struct location_record *location_record_dup(const struct location_record *record
     return memory ? location_record_copy_to(record, memory) : NULL;
 }
 
+bool location_record_rewrite(struct location_record *record, const struct location_record *newer)
+{
+    if (record->bytes != newer->bytes || record->count != newer->count)
+        return false;
+    memcpy(record + 1, newer + 1, record->bytes - sizeof(*record));
+    return true;
+}
+
 void location_record_free(struct location_record *record)
 {
     mem_free(record);

@@ -2,8 +2,9 @@
  * immutable record in one allocation.
  *
  * Life: location_apply() makes a record from the one before and a REGISTER; the store owns the current one of
- * each address-of-record; whoever needs it longer than the store's lock takes a copy, which is one memcpy. A
- * record is never changed after it was made, and never empty: without bindings there is no record.
+ * each address-of-record; whoever needs it longer than the store's lock takes a copy, which is one memcpy. Nobody but the
+ * store changes a record after it was made (location_record_rewrite), and it is never empty: without bindings there is no
+ * record.
  *
  * An ordinary binding (address 30 octets, contact 60, Call-ID 40) costs about 250 octets with its record and
  * heap block. */
@@ -72,6 +73,9 @@ MUST_USE int location_record_join(const struct location_record *a, const struct 
 MUST_USE struct location_record *location_record_dup(const struct location_record *record);
 /* The same again in memory of record->bytes octets, aligned to 8. */
 struct location_record *location_record_copy_to(const struct location_record *record, void *memory);
+/* Writes what newer says over record, of the same address-of-record, if it is as long and has as many bindings. For the store, while
+ * nobody reads it. */
+bool location_record_rewrite(struct location_record *record, const struct location_record *newer);
 /* NULL is fine. */
 void location_record_free(struct location_record *record);
 

@@ -363,17 +363,19 @@ static bool exists(const struct location_registrar *r, const struct proxy_reques
 static int find_owner(const struct location_registrar *r, struct proxy_request *req,
                       char out[LOCATION_REGISTRAR_AOR_BYTES], struct location_owner *ret_owner)
 {
-    const struct sip_name_addr *to;
-    struct sip_uri uri;
-    int rc;
+    const struct proxy_to *to;
+    int rc = proxy_request_to(req, &to);
 
-    if (sip_msg_to(req->msg, &to) != 0 || sip_uri_parse(to->uri_text, &uri) != 0 ||
-        (uri.scheme != SIP_SCHEME_SIP && uri.scheme != SIP_SCHEME_SIPS)) {
+    if (rc == ERR_NOMEM) {
+        (void)refuse_busy(req, "no memory to read the request");
+        return rc;
+    }
+    if (rc != 0 || (to->uri.scheme != SIP_SCHEME_SIP && to->uri.scheme != SIP_SCHEME_SIPS)) {
         (void)refuse(req, 400, "Bad To",
                      "the address-of-record is no SIP or SIPS URI: RFC 3261 section 10.2");
         return ERR_SYNTAX;
     }
-    rc = location_owner_in(proxy_uri_domain(r->opts.proxy, &uri), &uri, out, ret_owner);
+    rc = location_owner_in(to->domain, &to->uri, out, ret_owner);
     if (rc != 0) {
         (void)refuse(req, 404, NULL, "not an address of ours: RFC 3261 section 10.3 step 5");
         return rc;

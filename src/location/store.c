@@ -19,7 +19,11 @@ struct location_store {
 
 static uint64_t hash_of(const struct location_store *store, struct slice aor)
 {
-    return hash_siphash64(&store->key, aor);
+    struct hash_state st;
+
+    hash_begin_table(&st, &store->key);
+    hash_add(&st, aor);
+    return hash_end64(&st);
 }
 
 /* The map below takes the low bits, so the shard is chosen by high ones. */
@@ -150,6 +154,12 @@ static void swap(struct location_store *store, struct shard *shard, uint64_t has
     }
 }
 
+/* A binding that is refreshed has the same texts mostly, or such of the same length: its record stays where it is. */
+static bool rewrite(struct location_record *old, const struct location_record *record)
+{
+    return old && record && location_record_rewrite(old, record);
+}
+
 static bool change_to(const struct location_record *old, void *ctx, struct location_record **ret_record)
 {
     (void)old;
@@ -162,17 +172,17 @@ void location_store_update(struct location_store *store, struct slice aor, locat
 {
     uint64_t hash = hash_of(store, aor);
     struct shard *shard = shard_of(store, hash);
-    struct location_record *old, *record = NULL;
-    bool changed;
+    struct location_record *old, *record = NULL, *left = NULL;
 
     pthread_rwlock_wrlock(&shard->lock);
     old = find(shard, hash, aor);
-    changed = change(old, ctx, &record);
-    if (changed)
-        swap(store, shard, hash, old, record);
+    if (change(old, ctx, &record)) {
+        left = rewrite(old, record) ? record : old;
+        if (left == old)
+            swap(store, shard, hash, old, record);
+    }
     pthread_rwlock_unlock(&shard->lock);
-    if (changed)
-        location_record_free(old);
+    location_record_free(left);
 }
 
 void location_store_put(struct location_store *store, struct location_record *record)

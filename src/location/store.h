@@ -1,6 +1,6 @@
 /* The bindings in memory: a map from canonical address-of-record to its record, cut into shards with a lock
  * each, so that workers look up while the storage thread publishes. A lock is held for a look-up and one
- * copy, or for swapping one pointer; never for anything that touches a disk.
+ * copy, or for swapping one pointer or rewriting one record; never for anything that touches a disk.
  *
  * Any number of threads may read. Records are put by the storage thread alone, or, where bindings are kept in
  * memory only, by any thread through location_store_update(). */
@@ -28,7 +28,8 @@ MUST_USE int location_store_get(struct location_store *store, struct slice aor, 
 
 /* The record itself, or NULL: for the only thread that puts, valid until it puts again. */
 const struct location_record *location_store_peek(struct location_store *store, struct slice aor);
-/* Makes record the current one of its address-of-record, the one before is freed. The store owns it. */
+/* Makes record the current one of its address-of-record. The store owns it: it is freed at once when the one before has room for what it
+ * says, else that one is. */
 void location_store_put(struct location_store *store, struct location_record *record);
 void location_store_remove(struct location_store *store, struct slice aor);
 

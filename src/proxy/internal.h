@@ -478,6 +478,9 @@ void proxy_own_free(struct proxy *p, struct proxy_own *own);
 /* All of it. */
 void proxy_own_clear(struct proxy *p);
 
+/* reply.c: the To tag of the responses that are made here, the same in all of them (section 8.2.6.2). */
+struct slice proxy_own_tag(struct proxy_context *c);
+
 /* uas.c: section 11, the answer to an OPTIONS that goes no further. */
 enum proxy_verdict proxy_answer_options(struct proxy_context *c, const char *why);
 

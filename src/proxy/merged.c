@@ -2,15 +2,15 @@
  * transaction lives: under the number of Call-ID, From tag and CSeq. What is forwarded never gets here. */
 #include "proxy/internal.h"
 
-static uint64_t hash_of(struct proxy *p, struct sip_msg *msg, const struct sip_cseq *cseq)
+/* The To tag of the answer is a keyed hash of Call-ID, From tag and the number in CSeq already. Who gets it must not know the one
+ * here. */
+static uint64_t hash_of(struct proxy_context *c)
 {
     struct hash_state st;
 
-    hash_begin_table(&st, &p->branch_key);
-    hash_add(&st, sip_msg_call_id(msg));
-    hash_add(&st, sip_msg_from_tag(msg));
-    hash_add_u64(&st, cseq->number);
-    hash_add(&st, cseq->method_name);
+    hash_begin_table(&st, &c->req.proxy->branch_key);
+    hash_add(&st, proxy_own_tag(c));
+    hash_add(&st, c->req.msg->method_name);
     return hash_end64(&st);
 }
 
@@ -18,14 +18,12 @@ bool proxy_check_merged(struct proxy_request *req)
 {
     struct proxy_context *c = proxy_context_of(req);
     struct proxy *p = req->proxy;
-    const struct sip_cseq *cseq;
     struct proxy_own *own;
     uint64_t hash;
 
-    if (c->own || !req->server || !slice_is_null(sip_msg_to_tag(req->msg)) ||
-        sip_msg_cseq(req->msg, &cseq) < 0)
+    if (c->own || !req->server || !slice_is_null(sip_msg_to_tag(req->msg)))
         return true;
-    hash = hash_of(p, req->msg, cseq);
+    hash = hash_of(c);
     if (map_first(&p->own, hash)) {
         (void)proxy_reply(req, 482, SLICE_NULL, NULL, "the same request by another way (8.2.2.2)");
         return false;

@@ -118,8 +118,8 @@ void proxy_reply_cancel(struct proxy *p, const struct proxy_arrival *arrival)
     wire_unref(wire);
 }
 
-/* Section 8.2.6.2: the same in every response to the request that is made here. Few requests get one with a tag. */
-static struct slice own_tag(struct proxy_context *c)
+/* Few requests get a response with a tag. */
+struct slice proxy_own_tag(struct proxy_context *c)
 {
     _Static_assert(sizeof(c->to_tag) == PROXY_TO_TAG_BYTES, "room for the tag");
     if (c->to_tag[0] == '\0')
@@ -132,7 +132,7 @@ static struct slice tag_sent(struct proxy_context *c)
 {
     struct slice tag = sip_msg_to_tag(c->req.msg);
 
-    return slice_is_null(tag) ? own_tag(c) : tag;
+    return slice_is_null(tag) ? proxy_own_tag(c) : tag;
 }
 
 static int respond(struct proxy_context *c, const struct local_response *r)
@@ -143,7 +143,7 @@ static int respond(struct proxy_context *c, const struct local_response *r)
     int rc = proxy_context_read(c);
 
     if (rc == 0 && r->status > 100)
-        response.to_tag = own_tag(c);
+        response.to_tag = proxy_own_tag(c);
     if (rc == 0)
         rc = build(p, c->req.msg, c->req.top_via, &c->reply_hop, &response, &wire);
     if (rc < 0)

@@ -58,7 +58,17 @@ struct proxy_request {
 
     struct proxy_target *targets; /* list, best q first */
     unsigned n_targets;
+
+    const struct proxy_to *to; /* see proxy_request_to(); NULL until then */
 };
+
+/* Whom To names. */
+struct proxy_to {
+    struct sip_uri uri;
+    const struct proxy_domain *domain; /* of ours, that uri is in, or NULL */
+};
+/* Reads To once for all steps that ask for it. ERR_SYNTAX: there is none, or its URI cannot be read; ERR_NOMEM. */
+MUST_USE int proxy_request_to(struct proxy_request *req, const struct proxy_to **ret_to);
 
 /* How the try of a target ended. */
 enum proxy_try {

@@ -180,6 +180,26 @@ bool proxy_via_is_ours(const struct proxy_opts *opts, const struct sip_via *via)
     return false;
 }
 
+int proxy_request_to(struct proxy_request *req, const struct proxy_to **ret_to)
+{
+    const struct sip_name_addr *name_addr;
+    struct proxy_to *to;
+
+    if (!req->to) {
+        if (sip_msg_to(req->msg, &name_addr) != 0)
+            return ERR_SYNTAX;
+        to = arena_alloc(&req->arena, sizeof(*to));
+        if (!to)
+            return ERR_NOMEM;
+        if (sip_uri_parse(name_addr->uri_text, &to->uri) != 0)
+            return ERR_SYNTAX;
+        to->domain = proxy_uri_domain(req->proxy->opts, &to->uri);
+        req->to = to;
+    }
+    *ret_to = req->to;
+    return 0;
+}
+
 static bool needs_auth(enum proxy_auth_rule of_listener, const struct proxy_domain *domain,
                        enum proxy_auth_rule of_domain)
 {

@@ -81,8 +81,8 @@ uint64_t proxy_context_loop_hash(struct proxy_context *c)
 static bool is_loop(struct proxy_context *c, const struct proxy_branch_id *id)
 {
     /* It may have been forwarded the other way when it came by before. */
-    uint64_t now = id->is_stateless == leaves_stateless(c) ? proxy_context_loop_hash(c)
-                                                           : loop_hash(c, id->is_stateless);
+    uint64_t now =
+        id->is_stateless == leaves_stateless(c) ? proxy_context_loop_hash(c) : loop_hash(c, id->is_stateless);
 
     return id->loop == now;
 }
