@@ -215,14 +215,14 @@ struct proxy_context {
     struct proxy_context *next_read; /* in proxy->read */
     struct sip_hop reply_hop;
     ms_t received_ms;
-    bool is_stateless;      /* forwarded by section 16.11 */
+    bool is_stateless; /* forwarded by section 16.11 */
     bool has_loop_hash;
     bool is_without_server; /* never had a server transaction: is_stateless, ACK, CANCEL */
 
     /* Read by validate and route. */
     const struct proxy_domain
-        *asked_domain; /* ours, that the Request-URI named as the request came; or NULL */
-    uint64_t loop_hash; /* with has_loop_hash: see proxy_context_loop_hash() */
+        *asked_domain;     /* ours, that the Request-URI named as the request came; or NULL */
+    uint64_t loop_hash;    /* with has_loop_hash: see proxy_context_loop_hash() */
     uint32_t max_forwards; /* only when there is such a header */
     unsigned max_breadth;
     unsigned n_spirals;     /* how often it was here before (RFC 5393 section 3) */
