@@ -149,18 +149,16 @@ static int send_to(struct proxy_branch *b, const struct sip_hop *hop)
     return rc;
 }
 
-/* All that a copy is made of stays with the context and the target; and what may turn out otherwise the second time, in
- * Record-Route, neither ACK nor CANCEL repeats. */
+/* All that a copy is made of stays with the context and the target. */
 int proxy_branch_request(struct proxy_branch *b, struct wire **ret_wire)
 {
     struct proxy_copy copy = {.context = b->context,
                               .target = b->target,
                               .hop = *txn_client_hop(b->client),
                               .branch = proxy_branch_text(b),
-                              .max_breadth = b->breadth};
+                              .is_for_follow_up = true};
     int rc = proxy_context_read(b->context);
 
-    copy.record_listener = copy.hop.listener;
     return rc < 0 ? rc : proxy_forward_build(&copy, ret_wire);
 }
 

@@ -3,7 +3,7 @@
 #include <assert.h>
 
 #define ROUNDING_BYTES 64 /* of the pieces of a request's arena */
-#define READING_PIECES 2  /* and those of what is read of it */
+#define READING_PIECES 3  /* and those of what is read of it */
 
 /* Tickets */
 
@@ -43,7 +43,8 @@ uint64_t proxy_wait_ticket(struct proxy_request *req)
 
 static size_t reading_bytes(const struct sip_msg *msg)
 {
-    return sizeof(*msg) + msg->n_hdrs * sizeof(*msg->hdrs) + READING_PIECES * ARENA_ALIGN_BYTES;
+    return sizeof(*msg) + sizeof(struct sip_uri) + msg->n_hdrs * sizeof(*msg->hdrs) +
+           READING_PIECES * ARENA_ALIGN_BYTES;
 }
 
 bool proxy_is_trusted(const struct proxy_opts *opts, const struct sip_hop *from)
@@ -61,13 +62,12 @@ bool proxy_is_trusted(const struct proxy_opts *opts, const struct sip_hop *from)
 static int keep_message(struct proxy_context *c, const struct sip_msg *msg)
 {
     struct proxy_request *req = &c->req;
-    struct arena *reading = &req->arena;
+    struct arena *reading;
     int rc;
 
-    if (msg->method == SIP_METHOD_INVITE) {
-        reading = &c->reading;
-        arena_init_sized(reading, &req->proxy->requests, reading_bytes(msg));
-    }
+    if (msg->method == SIP_METHOD_INVITE)
+        arena_init_sized(&c->reading, &req->proxy->requests, reading_bytes(msg));
+    reading = proxy_context_reading(c);
     req->msg = arena_alloc(reading, sizeof(*req->msg));
     if (!req->msg)
         return ERR_NOMEM;
@@ -170,39 +170,87 @@ struct proxy_context *proxy_context_new(struct proxy *p, const struct proxy_arri
     return c;
 }
 
+/* Rest */
+
+static void forget(struct proxy_context *c)
+{
+    c->req.msg = NULL;
+    c->is_read = false;
+    for (struct proxy_target *t = c->req.targets; t; t = t->next) {
+        for (struct proxy_target *way = t; way; way = way->instead)
+            way->uri = NULL;
+    }
+}
+
 void proxy_context_rest(struct proxy_context *c)
 {
-    if (!c->req.msg || !c->reading.pool)
+    if (c->is_resting)
         return;
+    c->is_resting = true;
+    forget(c);
     arena_done(&c->reading);
-    c->req.msg = NULL;
+}
+
+static int read_message(struct proxy_context *c)
+{
+    struct arena *scratch = &c->req.proxy->scratch;
+    struct sip_msg *msg = arena_alloc(scratch, sizeof(*msg));
+    struct sip_error error;
+    int rc = ERR_NOMEM;
+
+    if (msg)
+        rc = sip_msg_parse(c->octets, true, &proxy_limits_own, scratch, msg, &error);
+    if (rc == 0)
+        c->req.msg = msg;
+    return rc;
+}
+
+static int read_targets(struct proxy_context *c)
+{
+    for (struct proxy_target *t = c->req.targets; t; t = t->next) {
+        for (struct proxy_target *way = t; way; way = way->instead) {
+            struct sip_uri *uri = arena_alloc(&c->req.proxy->scratch, sizeof(*uri));
+            int rc = uri ? sip_uri_parse(way->uri_text, uri) : ERR_NOMEM;
+
+            if (rc < 0)
+                return rc;
+            way->uri = uri;
+        }
+    }
+    return 0;
 }
 
 int proxy_context_read(struct proxy_context *c)
 {
     struct proxy *p = c->req.proxy;
-    struct sip_error error;
-    struct sip_msg *msg;
     int rc;
 
-    if (c->req.msg)
+    if (!c->is_resting || c->is_read)
         return 0;
-    msg = arena_alloc(&p->scratch, sizeof(*msg));
-    if (!msg)
-        return ERR_NOMEM;
-    rc = sip_msg_parse(c->octets, true, &proxy_limits_own, &p->scratch, msg, &error);
-    if (rc < 0)
+    rc = read_message(c);
+    if (rc == 0)
+        rc = read_targets(c);
+    if (rc < 0) {
+        forget(c);
         return rc;
-    c->req.msg = msg;
+    }
+    c->is_read = true;
     c->next_read = p->read;
     p->read = c;
     return 0;
 }
 
+struct arena *proxy_context_reading(struct proxy_context *c)
+{
+    if (c->is_resting)
+        return &c->req.proxy->scratch;
+    return c->reading.pool ? &c->reading : &c->req.arena;
+}
+
 static void forget_readings(struct proxy *p)
 {
     for (struct proxy_context *c = p->read; c; c = c->next_read)
-        c->req.msg = NULL;
+        forget(c);
     p->read = NULL;
 }
 

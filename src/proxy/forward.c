@@ -130,6 +130,18 @@ static void tag_received_via(const struct proxy_copy *copy, struct sip_edit *edi
         sip_edit_replace(edit, via->text, req->top_via);
 }
 
+/* What no other request of the transaction repeats. */
+static void edit_rest(const struct proxy_copy *copy, const struct proxy_plan *plan, struct sip_edit *edit)
+{
+    tag_received_via(copy, edit);
+    set_max_forwards(copy, edit);
+    if (copy->max_breadth > 0)
+        set_number(edit, SIP_HDR_MAX_BREADTH, copy->max_breadth);
+    proxy_record_route(copy, plan, edit);
+    proxy_add_path(copy, edit);
+    remove_credentials(copy, edit);
+}
+
 int proxy_forward_build(const struct proxy_copy *copy, struct wire **ret_wire)
 {
     struct proxy *p = copy->context->req.proxy;
@@ -143,13 +155,8 @@ int proxy_forward_build(const struct proxy_copy *copy, struct wire **ret_wire)
     sip_edit_fix_version(&edit);
     set_ruri(copy, &plan, &edit);
     push_via(copy, &edit);
-    tag_received_via(copy, &edit);
-    set_max_forwards(copy, &edit);
-    if (copy->max_breadth > 0)
-        set_number(&edit, SIP_HDR_MAX_BREADTH, copy->max_breadth);
-    proxy_record_route(copy, &plan, &edit);
-    proxy_add_path(copy, &edit);
-    remove_credentials(copy, &edit);
+    if (!copy->is_for_follow_up)
+        edit_rest(copy, &plan, &edit);
     set_routes(copy, &plan, &edit);
     if (copy->context->req.edit)
         copy->context->req.edit(&copy->context->req, &copy->hop, &edit);

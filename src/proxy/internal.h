@@ -111,7 +111,8 @@ struct proxy_wait {
 
 struct proxy_target {
     struct proxy_target *next;
-    struct sip_uri uri;
+    struct slice uri_text;
+    struct sip_uri *uri;          /* read of it, as req.msg is of the request */
     struct slice path;            /* Route values that lead there, or absent */
     struct slice instance;        /* of the client, or absent */
     struct proxy_target *instead; /* another way to the same instance, for when this one fails */
@@ -213,6 +214,7 @@ struct proxy_context {
     struct arena reading;            /* of an INVITE: req.msg, until it rings */
     struct slice octets;             /* of the request, in req.arena */
     struct proxy_context *next_read; /* in proxy->read */
+    bool is_resting, is_read;        /* is_read: it is there */
     struct sip_hop reply_hop;
     ms_t received_ms;
     bool is_stateless; /* forwarded by section 16.11 */
@@ -309,10 +311,12 @@ void proxy_context_abandon(struct proxy_context *c);
 /* Frees what was released, and what was read again. */
 void proxy_contexts_bury(struct proxy *p);
 /* An INVITE may ring for minutes, and what comes then, more provisional responses and mostly a 2xx, needs nothing of it: lets go of
- * what was read of it, of which the octets stay. */
+ * what was read of it and of the URIs of its targets, of which the octets stay. */
 void proxy_context_rest(struct proxy_context *c);
-/* From here to the end of the turn there is req.msg, read again if need be. ERR_NOMEM. */
+/* From here to the end of the turn there are req.msg and the uri of each target, read again if need be. ERR_NOMEM. */
 MUST_USE int proxy_context_read(struct proxy_context *c);
+/* Where they are. */
+struct arena *proxy_context_reading(struct proxy_context *c);
 
 /* Does it come from a source that the configuration trusts? */
 bool proxy_is_trusted(const struct proxy_opts *opts, const struct sip_hop *from);
@@ -401,7 +405,7 @@ void proxy_branch_give_up(struct proxy_branch *b);
 /* The context is let go: the watch of a branch that is still under way is told. */
 void proxy_branch_drop(struct proxy_branch *b);
 struct slice proxy_branch_text(const struct proxy_branch *b);
-/* The request as it was sent to the address being tried, made again. */
+/* The request as it was sent to the address being tried, made again as far as an ACK or a CANCEL repeats it. */
 MUST_USE int proxy_branch_request(struct proxy_branch *b, struct wire **ret_wire);
 
 /* lookup.c: RFC 3263. */
@@ -424,6 +428,7 @@ struct proxy_copy {
     struct slice via_extra;   /* further Via parameters, with their ';', or absent */
     unsigned max_breadth;     /* RFC 5393; 0: as it came */
     uint16_t record_listener; /* what stands in Record-Route for the outgoing side */
+    bool is_for_follow_up;    /* right only in what ACK and CANCEL repeat (sections 17.1.1.3 and 9.1) */
 };
 /* Steps 1 to 6, 8 and 9: the copy as it will be sent. In scratch but for the wire. */
 MUST_USE int proxy_forward_build(const struct proxy_copy *copy, struct wire **ret_wire);

@@ -127,18 +127,18 @@ static int plan_loose(const struct proxy_context *c, const struct route_list *li
 
 bool proxy_target_is_secure(const struct proxy_target *target)
 {
-    return target->needs_tls || target->uri.scheme == SIP_SCHEME_SIPS;
+    return target->needs_tls || target->uri->scheme == SIP_SCHEME_SIPS;
 }
 
 int proxy_plan_make(const struct proxy_context *c, const struct proxy_target *target,
                     struct proxy_plan *ret_plan)
 {
     struct route_list list = {slice_trim(target->path), c->routes, c->n_routes};
-    struct proxy_plan plan = {.ruri = target->uri.text, .next = target->uri};
+    struct proxy_plan plan = {.ruri = target->uri_text, .next = *target->uri};
     struct sip_uri top;
     int rc = 0;
 
-    plan.is_next_secure = target->uri.scheme == SIP_SCHEME_SIPS;
+    plan.is_next_secure = target->uri->scheme == SIP_SCHEME_SIPS;
     if (!is_empty(&list)) {
         rc = parse_top(&list, &top);
         if (rc < 0)

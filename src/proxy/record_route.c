@@ -201,7 +201,7 @@ void proxy_record_route(const struct proxy_copy *copy, const struct proxy_plan *
     if (p->opts->mirror_tls && !plan->is_next_secure) {
         in_side.names_tls =
             in_side.is_secure && proxy_find_contact(c->req.msg, &contact) && names_tls(&contact);
-        out_side.names_tls = names_tls(&copy->target->uri);
+        out_side.names_tls = names_tls(copy->target->uri);
     }
     if (in_side.flow == SIP_FLOW_NONE && came_by_flow(&c->req))
         set_flow(&in_side, &c->req.from, PROXY_FLOW_CALLER);

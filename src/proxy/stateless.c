@@ -100,7 +100,7 @@ static uint64_t weight_of(const struct proxy_request *req, const struct proxy_ta
 
     hash_begin_table(&st, &req->proxy->opts->secret);
     hash_add(&st, req->call_id);
-    hash_add(&st, target->uri.text);
+    hash_add(&st, target->uri_text);
     return hash_end64(&st);
 }
 

@@ -67,7 +67,7 @@ static bool lead_apart(const struct proxy_target *a, const struct proxy_target *
 static bool is_present(const struct proxy_request *req, const struct proxy_target *target)
 {
     for (const struct proxy_target *t = req->targets; t; t = t->next) {
-        if (sip_uri_eq(&t->uri, &target->uri) && !lead_apart(t, target))
+        if (sip_uri_eq(t->uri, target->uri) && !lead_apart(t, target))
             return true;
     }
     return false;
@@ -87,7 +87,7 @@ static struct proxy_target *find_instance(const struct proxy_request *req, struc
 static int append_instead(struct proxy_target *target, struct proxy_target *another)
 {
     for (;; target = target->instead) {
-        if (sip_uri_eq(&target->uri, &another->uri) && !lead_apart(target, another))
+        if (sip_uri_eq(target->uri, another->uri) && !lead_apart(target, another))
             return ERR_EXISTS;
         if (!target->instead)
             break;
@@ -123,16 +123,21 @@ static int parse_target(struct proxy_request *req, struct slice text, struct sip
 int proxy_add_target(struct proxy_request *req, const struct proxy_binding *binding)
 {
     struct proxy_target *target, *same;
-    struct sip_uri uri;
+    struct sip_uri uri, *kept;
     int rc = parse_target(req, binding->uri, &uri);
 
+    if (rc == 0)
+        rc = proxy_context_read(proxy_context_of(req));
     if (rc < 0)
         return rc;
-    target = arena_zalloc(&req->arena, sizeof(*target));
-    if (!target)
+    target = arena_alloc(&req->arena, sizeof(*target));
+    kept = arena_alloc(proxy_context_reading(proxy_context_of(req)), sizeof(*kept));
+    if (!target || !kept)
         return ERR_NOMEM;
+    *kept = uri;
     *target = (struct proxy_target){
-        .uri = uri,
+        .uri_text = uri.text,
+        .uri = kept,
         .path = binding->path,
         .instance = binding->instance,
         .q_milli = binding->q_milli,

@@ -66,7 +66,7 @@ struct txn_ops {
     void (*client_response)(void *ctx, struct txn_client *t, struct sip_msg *response);
     void (*client_timeout)(void *ctx, struct txn_client *t); /* Timer B or F */
     /* The request that txn_client_release() let go, made again: what an ACK and a CANCEL repeat of it must be octet for octet what
-     * was sent. ERR_NOMEM. May be NULL where nothing is let go. */
+     * was sent, the rest need not. ERR_NOMEM. May be NULL where nothing is let go. */
     int (*client_request)(void *ctx, struct txn_client *t, struct wire **ret_request);
     /* Section 17.1.4: the request cannot be sent and the transaction ends; or, after a final response
      * 300-699, the ACK cannot (figure 5). */

@@ -1,6 +1,7 @@
 /* What a call costs while it rings, everything counted: the arena with what its blocks are rounded up to, both
- * transactions, the messages they keep, the maps' buckets, malloc's own rounding. Of the figure, in octets: the request as parsed, its
- * target and branch 2,560; the INVITE as it was sent and the 180, which may both have to be repeated, 1,300; both transactions 304. */
+ * transactions, the messages they keep, the maps' buckets, malloc's own rounding. Of the 2,330 octets beyond one copy of the INVITE:
+ * response context 970, branch 280, target 128, its next hop 40, the texts of the target and of the Via as tagged 80, the header and
+ * rounding of the arena's block 60; both transactions 304, their buckets 30 to 50; the 180, which may have to be repeated, 400. */
 #include "world.h"
 
 #define CALLS 10000
@@ -45,7 +46,7 @@ static size_t ring(struct world *w, unsigned number)
     return strlen(request_text(&call));
 }
 
-static void a_ringing_call_costs_at_most_2_6_kb_beyond_one_copy_of_the_message(void **state)
+static void a_ringing_call_costs_at_most_2_4_kb_beyond_one_copy_of_the_message(void **state)
 {
     struct world w;
     int64_t held;
@@ -61,7 +62,7 @@ static void a_ringing_call_costs_at_most_2_6_kb_beyond_one_copy_of_the_message(v
     per_call = (long)((mem_held_bytes() - held) / CALLS);
     print_message("a ringing call: %ld octets, %ld beyond its INVITE of %zu\n", per_call,
                   per_call - (long)len, len);
-    assert_true(per_call - (long)len <= 2600);
+    assert_true(per_call - (long)len <= 2400);
     proxy_free(w.proxy);
     assert_int_equal(mem_held_bytes(), w.held_before);
     free(w.sent);
@@ -70,7 +71,7 @@ static void a_ringing_call_costs_at_most_2_6_kb_beyond_one_copy_of_the_message(v
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_ringing_call_costs_at_most_2_6_kb_beyond_one_copy_of_the_message),
+        cmocka_unit_test(a_ringing_call_costs_at_most_2_4_kb_beyond_one_copy_of_the_message),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

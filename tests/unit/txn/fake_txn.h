@@ -31,6 +31,7 @@ struct fake {
     uint64_t last_token;
     struct sip_hop last_hop;
     char last_sent[4096]; /* the text of the last message sent */
+    char remade[4096];    /* what is given for a request that was let go; empty: there is no memory for it */
     char text[FAKE_TEXT_MAX];
     size_t len;
     /* Called after each line is written, from inside the op. */
@@ -88,6 +89,18 @@ static inline void fake_client_timeout(void *ctx, struct txn_client *t)
     fake_op(ctx, "timeout", t, NULL);
 }
 
+static inline int fake_client_request(void *ctx, struct txn_client *t, struct wire **ret_request)
+{
+    struct fake *f = ctx;
+    struct wire *wire = f->remade[0] ? wire_from(slice_from_cstr(f->remade)) : NULL;
+
+    (void)t;
+    if (!wire)
+        return ERR_NOMEM;
+    *ret_request = wire;
+    return 0;
+}
+
 static inline void fake_client_transport_error(void *ctx, struct txn_client *t)
 {
     fake_op(ctx, "client error", t, NULL);
@@ -122,6 +135,7 @@ static const struct txn_ops fake_ops = {
     .send = fake_send,
     .client_response = fake_client_response,
     .client_timeout = fake_client_timeout,
+    .client_request = fake_client_request,
     .client_transport_error = fake_client_transport_error,
     .client_done = fake_client_done,
     .server_trying_due = fake_server_trying_due,

@@ -117,6 +117,87 @@ static void s17_1_1_2_every_provisional_is_passed_up_100_included(void **state)
     fake_free(f);
 }
 
+static struct fake *fake_ringing(enum sip_transport transport, struct txn_client **ret_client)
+{
+    struct fake *f = fake_new();
+
+    *ret_client = fake_client(f, "INVITE", transport);
+    memcpy(f->remade, f->last_sent, sizeof(f->remade));
+    fake_receive(f, 180, "INVITE", ";tag=b1");
+    txn_client_release(*ret_client);
+    fake_forget(f);
+    return f;
+}
+
+static void s17_1_1_3_the_ack_repeats_a_request_that_was_let_go(void **state)
+{
+    char kept[sizeof(((struct fake *)0)->last_sent)];
+    struct txn_client *t;
+    struct fake *f = fake_new();
+
+    (void)state;
+    fake_client(f, "INVITE", UDP);
+    fake_receive(f, 486, "INVITE", ";tag=b1");
+    memcpy(kept, f->last_sent, sizeof(kept));
+    fake_free(f);
+    f = fake_ringing(UDP, &t);
+    fake_receive(f, 486, "INVITE", ";tag=b1");
+    fake_expect(f, "0 send ACK\n0 up 486\n");
+    assert_string_equal(f->last_sent, kept);
+    fake_free(f);
+}
+
+static void s9_1_a_request_that_was_let_go_can_be_had_for_a_cancel(void **state)
+{
+    struct txn_client *t;
+    struct fake *f = fake_ringing(UDP, &t);
+
+    (void)state;
+    assert_true(slice_eq(wire_slice(txn_client_request(t)), slice_from_cstr(f->remade)));
+    f->remade[0] = '\0';
+    assert_non_null(txn_client_request(t));
+    txn_client_release(t);
+    assert_null(txn_client_request(t));
+    fake_free(f);
+}
+
+/* It comes again (section 17.2.1, Timer G); over a stream it would not. */
+static void s17_1_1_3_a_final_response_that_cannot_be_acknowledged_is_as_if_lost_over_udp(void **state)
+{
+    struct txn_client *t;
+    struct fake *f = fake_ringing(UDP, &t);
+
+    (void)state;
+    memcpy(f->last_sent, f->remade, sizeof(f->last_sent));
+    f->remade[0] = '\0';
+    assert_int_equal(fake_receive(f, 486, "INVITE", ";tag=b1"), TXN_MATCH_ABSORBED);
+    fake_expect(f, "");
+    assert_string_equal(txn_client_state_name(t), "Proceeding");
+    memcpy(f->remade, f->last_sent, sizeof(f->remade));
+    fake_receive(f, 486, "INVITE", ";tag=b1");
+    fake_expect(f, "0 send ACK\n0 up 486\n");
+    fake_free(f);
+    f = fake_ringing(TCP, &t);
+    f->remade[0] = '\0';
+    fake_receive(f, 486, "INVITE", ";tag=b1");
+    fake_expect(f, "0 up 486\n");
+    fake_free(f);
+}
+
+static void s17_1_1_2_responses_need_nothing_of_a_request_that_was_let_go(void **state)
+{
+    struct txn_client *t;
+    struct fake *f = fake_ringing(UDP, &t);
+
+    (void)state;
+    f->remade[0] = '\0';
+    fake_receive(f, 183, "INVITE", ";tag=b1");
+    fake_receive(f, 200, "INVITE", ";tag=b1");
+    fake_expect(f, "0 up 183\n0 up 200\n");
+    assert_string_equal(txn_client_state_name(t), "Accepted");
+    fake_free(f);
+}
+
 static void check_final_is_acknowledged(unsigned status, unsigned provisional)
 {
     struct fake *f = fake_new();
@@ -470,6 +551,10 @@ int main(void)
         cmocka_unit_test(s17_1_1_2_timers_scale_with_t1),
         cmocka_unit_test(s17_1_1_2_provisional_stops_retransmissions_and_timer_b),
         cmocka_unit_test(s17_1_1_2_every_provisional_is_passed_up_100_included),
+        cmocka_unit_test(s17_1_1_3_the_ack_repeats_a_request_that_was_let_go),
+        cmocka_unit_test(s9_1_a_request_that_was_let_go_can_be_had_for_a_cancel),
+        cmocka_unit_test(s17_1_1_3_a_final_response_that_cannot_be_acknowledged_is_as_if_lost_over_udp),
+        cmocka_unit_test(s17_1_1_2_responses_need_nothing_of_a_request_that_was_let_go),
         cmocka_unit_test(s6026_8_4_300_to_699_in_calling_and_proceeding_is_acknowledged_and_passed_up),
         cmocka_unit_test(s17_1_1_3_ack_has_the_headers_of_the_request_and_the_to_of_the_response),
         cmocka_unit_test(s6026_8_4_ack_goes_to_the_hop_of_the_request_also_over_a_reliable_transport),
