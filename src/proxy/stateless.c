@@ -306,15 +306,12 @@ static int find_way_back(struct proxy *p, const struct sip_via *ours, const stru
 
 bool proxy_stateless_response(struct proxy *p, struct sip_msg *response, const struct sip_hop *from)
 {
-    struct sip_values it = sip_values_of(response, SIP_HDR_VIA);
     const struct sip_via *ours;
-    struct slice element;
     struct sip_via next;
     struct sip_hop hop;
     struct wire *wire;
 
-    if (sip_msg_top_via(response, &ours) < 0 || sip_values_next(&it, &element) < 0 ||
-        sip_values_next(&it, &element) < 0 || sip_via_parse(element, &next) < 0 ||
+    if (sip_msg_top_via(response, &ours) < 0 || sip_msg_next_via(response, &next) < 0 ||
         find_way_back(p, ours, &next, from->listener, &hop) < 0 ||
         proxy_response_strip(p, response, &hop, &wire) < 0)
         return false;

@@ -175,24 +175,24 @@ bool sip_edit_pop_values(struct sip_edit *e, enum sip_hdr_id id, unsigned count)
 {
     struct sip_values it = sip_values_of(e->msg, id);
     struct slice element;
-    uint16_t current = SIP_HDR_NONE;
-    for (unsigned popped = 0;; popped++) {
+    for (unsigned popped = 0; popped < count; popped++) {
         int rc = sip_values_next(&it, &element);
-        bool ended = rc == ERR_NOTFOUND;
-        if (rc < 0 && !(ended && popped == count)) {
+        if (rc < 0) {
             fail(e, rc);
             return false;
         }
-        /* A line is gone when the walk has left it. */
-        if (current != SIP_HDR_NONE && (ended || it.hdr != current))
-            sip_edit_remove_at(e, current);
-        if (popped == count) {
-            if (!ended && it.hdr == current)
-                remove_up_to(e, &e->msg->hdrs[current], element);
-            return !ended;
-        }
-        current = it.hdr;
+        /* The last one of its line: what is on the next is not looked at. */
+        if (it.next_hdr != it.hdr)
+            sip_edit_remove_at(e, it.hdr);
     }
+    if (it.hdr == SIP_HDR_NONE || it.next_hdr != it.hdr)
+        return it.next_hdr != SIP_HDR_NONE;
+    int rc = sip_values_next(&it, &element);
+    if (rc < 0)
+        fail(e, rc);
+    else
+        remove_up_to(e, &e->msg->hdrs[it.hdr], element);
+    return rc == 0;
 }
 
 void sip_edit_remove_value(struct sip_edit *e, const struct sip_values *at, struct slice element)

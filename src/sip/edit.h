@@ -55,8 +55,8 @@ void sip_edit_set_header(struct sip_edit *e, enum sip_hdr_id id, struct slice va
 void sip_edit_remove_at(struct sip_edit *e, uint16_t index);
 void sip_edit_remove_header(struct sip_edit *e, enum sip_hdr_id id);
 /* Removes the first `count` elements of a comma-listed header, over line ends; lines left empty go.
- * ERR_NOTFOUND or ERR_SYNTAX at the build when there are fewer, or they cannot be told apart. True when another
- * is left. */
+ * ERR_NOTFOUND or ERR_SYNTAX at the build when there are fewer, or they cannot be told apart; lines behind them are not
+ * looked into. True when another is left. */
 bool sip_edit_pop_values(struct sip_edit *e, enum sip_hdr_id id, unsigned count);
 /* Removes one element found by sip_values_next (only one per header line and edit), with its comma or its
  * line. */

@@ -11,17 +11,34 @@ struct slice sip_msg_value(const struct sip_msg *msg, enum sip_hdr_id id)
 int sip_msg_top_via(struct sip_msg *msg, const struct sip_via **ret_via)
 {
     if (!(msg->have & SIP_HAVE_TOP_VIA)) {
-        struct sip_values it = sip_values_of(msg, SIP_HDR_VIA);
-        struct slice element;
-        int rc = sip_values_next(&it, &element);
-        if (rc == 0)
-            rc = sip_via_parse(element, &msg->top_via);
+        struct slice rest;
+        if (!sip_msg_has(msg, SIP_HDR_VIA))
+            return ERR_NOTFOUND;
+        int rc = sip_via_parse_first(sip_msg_value(msg, SIP_HDR_VIA), &msg->top_via, &rest);
         if (rc < 0)
             return rc;
         msg->have |= SIP_HAVE_TOP_VIA;
     }
     *ret_via = &msg->top_via;
     return 0;
+}
+
+int sip_msg_next_via(struct sip_msg *msg, struct sip_via *ret_via)
+{
+    const struct sip_via *top;
+    struct slice value, rest;
+    int rc = sip_msg_top_via(msg, &top);
+    if (rc < 0)
+        return rc;
+    const struct sip_hdr *h = &msg->hdrs[msg->first[SIP_HDR_VIA]];
+    value = sip_hdr_value(msg, h);
+    rest = slice_sub(value, (size_t)(top->text.ptr + top->text.len - value.ptr), value.len);
+    size_t comma = slice_find(rest, ',');
+    if (comma < rest.len)
+        return sip_via_parse_first(slice_sub(rest, comma + 1, rest.len), ret_via, &rest);
+    if (h->next == SIP_HDR_NONE)
+        return ERR_NOTFOUND;
+    return sip_via_parse_first(sip_hdr_value(msg, &msg->hdrs[h->next]), ret_via, &rest);
 }
 
 int sip_msg_top_via_head(const struct sip_msg *msg, struct sip_via *ret_via)

@@ -149,6 +149,8 @@ struct slice sip_msg_value(const struct sip_msg *msg, enum sip_hdr_id id);
 /* Typed access; parsed once, then cached. ERR_NOTFOUND when absent, ERR_SYNTAX when bad. The pointers live as
  * long as the message. */
 MUST_USE int sip_msg_top_via(struct sip_msg *msg, const struct sip_via **ret_via);
+/* The Via below the top one, which has to be good. Not kept. */
+MUST_USE int sip_msg_next_via(struct sip_msg *msg, struct sip_via *ret_via);
 /* The top Via as far as an answer needs it, sent-protocol and sent-by, whatever its parameters look like: for
  * requests that failed sip_msg_check. */
 MUST_USE int sip_msg_top_via_head(const struct sip_msg *msg, struct sip_via *ret_via);
@@ -182,6 +184,8 @@ struct sip_values sip_values_of(const struct sip_msg *msg, enum sip_hdr_id id);
 MUST_USE int sip_values_next(struct sip_values *it, struct slice *ret_element);
 
 MUST_USE int sip_via_parse(struct slice element, struct sip_via *ret_via);
+/* The first element of a header value; ret_rest is what is behind it: empty, or a comma and more. */
+MUST_USE int sip_via_parse_first(struct slice value, struct sip_via *ret_via, struct slice *ret_rest);
 /* Only sent-protocol and sent-by; the rest, which may be anything, is not looked at. */
 MUST_USE int sip_via_parse_head(struct slice value, struct sip_via *ret_via);
 MUST_USE int sip_name_addr_parse(struct slice element, struct sip_name_addr *ret_na);

@@ -156,9 +156,9 @@ SIP_INLINE MUST_USE int sip_scan_param(struct sip_scan *s, struct sip_scan_param
             if (!p)
                 return ERR_SYNTAX;
         } else {
-            /* Most values are tokens. */
+            /* Most values are tokens, and another parameter follows or none. */
             const char *token_end = sip_find_token_end(value, end);
-            p = sip_find_value_end(token_end, end);
+            p = token_end == end || *token_end == ';' ? token_end : sip_find_value_end(token_end, end);
             param.is_token = p == token_end && p > value;
         }
         param.value = slice_make(value, (size_t)(p - value));

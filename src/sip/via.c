@@ -1,15 +1,30 @@
 #include "sip/msg.h"
 #include "sip/scan.h"
 
+/* "SIP/2.0/UDP " and its like, as nearly everybody writes it. */
+static bool take_usual_protocol(struct sip_scan *s, struct sip_via *via)
+{
+    static const struct {
+        char text[5];
+        uint8_t transport;
+    } usual[] = {{"UDP ", SIP_TRANSPORT_UDP}, {"TCP ", SIP_TRANSPORT_TCP}, {"TLS ", SIP_TRANSPORT_TLS}};
+    const char *name = s->p + 8;
+    if (s->end - s->p <= 12 || memcmp(s->p, "SIP/2.0/", 8) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+        if (memcmp(name, usual[i].text, 4) != 0)
+            continue;
+        via->transport = (enum sip_transport)usual[i].transport;
+        via->transport_text = slice_make(name, 3);
+        s->p = name + 3;
+        return true;
+    }
+    return false;
+}
+
 /* protocol-name SLASH protocol-version SLASH, each a token */
 static bool scan_protocol(struct sip_scan *s)
 {
-    static const char usual[8] = {'S', 'I', 'P', '/', '2', '.', '0', '/'};
-    if (s->end - s->p > (ptrdiff_t)sizeof(usual) && memcmp(s->p, usual, sizeof(usual)) == 0) {
-        s->p += sizeof(usual);
-        sip_scan_sws(s);
-        return true;
-    }
     return sip_scan_token(s).len > 0 && sip_scan_separator(s, '/') && sip_scan_token(s).len > 0 &&
            sip_scan_separator(s, '/');
 }
@@ -17,6 +32,8 @@ static bool scan_protocol(struct sip_scan *s)
 /* sent-protocol = protocol-name SLASH protocol-version SLASH transport, each a token */
 static int scan_sent_protocol(struct sip_scan *s, struct sip_via *via)
 {
+    if (take_usual_protocol(s, via))
+        return 0;
     if (!scan_protocol(s))
         return ERR_SYNTAX;
     via->transport_text = sip_scan_token(s);
@@ -80,24 +97,46 @@ static int scan_via_head(struct sip_scan *s, struct sip_via *via)
     return scan_sent_by(s, via);
 }
 
-/* via-parm = sent-protocol LWS sent-by *( SEMI via-params ) */
+/* via-parm = sent-protocol LWS sent-by *( SEMI via-params )
+ * The cursor is left behind it, and behind the white space there: at a comma or the end. */
+static int scan_via(struct sip_scan *s, struct sip_via *via)
+{
+    struct sip_scan_param param;
+    const char *from = s->p, *end;
+    if (scan_via_head(s, via) < 0)
+        return ERR_SYNTAX;
+    end = s->p;
+    sip_scan_sws(s);
+    via->params = slice_make(sip_scan_is(s, ';') ? s->p : end, 0);
+    while (!sip_scan_at_end(s) && *s->p != ',') {
+        if (sip_scan_param(s, &param) < 0 || set_param(via, &param) < 0)
+            return ERR_SYNTAX;
+        end = s->p;
+        sip_scan_sws(s);
+    }
+    via->text = slice_make(from, (size_t)(end - from));
+    via->params.len = (size_t)(end - via->params.ptr);
+    return 0;
+}
+
+int sip_via_parse_first(struct slice value, struct sip_via *ret_via, struct slice *ret_rest)
+{
+    struct sip_via via = {0};
+    struct sip_scan s = sip_scan_of(value);
+    sip_scan_sws(&s);
+    if (scan_via(&s, &via) < 0)
+        return ERR_SYNTAX;
+    *ret_via = via;
+    *ret_rest = sip_scan_rest(&s);
+    return 0;
+}
+
 int sip_via_parse(struct slice element, struct sip_via *ret_via)
 {
-    struct sip_via via = {.text = slice_trim(element)};
-    struct sip_scan s = sip_scan_of(via.text);
-    struct sip_scan_param param;
-    int rc = scan_via_head(&s, &via);
-    if (rc < 0)
-        return rc;
-    struct sip_scan at_params = s;
-    sip_scan_sws(&at_params);
-    via.params = sip_scan_rest(&at_params);
-    while ((rc = sip_scan_param(&s, &param)) == 0) {
-        if (set_param(&via, &param) < 0)
-            return ERR_SYNTAX;
-    }
-    if (rc != ERR_NOTFOUND)
-        return rc;
+    struct sip_via via = {0};
+    struct sip_scan s = sip_scan_of(slice_trim(element));
+    if (scan_via(&s, &via) < 0 || !sip_scan_at_end(&s))
+        return ERR_SYNTAX;
     *ret_via = via;
     return 0;
 }

@@ -86,6 +86,36 @@ static void typed_headers_are_read_on_demand_and_kept(void **state)
     memory_done(&m);
 }
 
+static void the_via_below_the_top_is_in_its_field_or_in_the_next_7_3_1(void **state)
+{
+    static const struct {
+        const char *text, *host;
+        int rc;
+    } rows[] = {
+        {"Via: SIP/2.0/UDP a;branch=z9hG4bK1 , SIP/2.0/UDP b, SIP/2.0/UDP c\r\n", "b", 0},
+        {"Via: SIP/2.0/UDP a;branch=z9hG4bK1\r\nTo: <sip:x>\r\nv: SIP/2.0/UDP b , SIP/2.0/UDP c\r\n", "b", 0},
+        {"Via: SIP/2.0/UDP a;branch=z9hG4bK1\r\n", NULL, ERR_NOTFOUND},
+        {"Via: SIP/2.0/UDP a;branch=z9hG4bK1,\r\nVia: SIP/2.0/UDP b\r\n", NULL, ERR_SYNTAX},
+        {"Via: SIP/2.0/UDP a\r\nVia: SIP/2.0/UDP b;;\r\n", NULL, ERR_SYNTAX},
+        {"Via: SIP/2.0/UDP a;;\r\nVia: SIP/2.0/UDP b\r\n", NULL, ERR_SYNTAX},
+        {"To: <sip:x>\r\n", NULL, ERR_NOTFOUND},
+    };
+    (void)state;
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct memory m;
+        struct sip_msg msg;
+        struct sip_via via = {0};
+        char text[256];
+        memory_init(&m);
+        (void)snprintf(text, sizeof(text), "SIP/2.0 200 OK\r\n%s\r\n", rows[i].text);
+        parse_good(&m, cstr(text), &msg);
+        check_that(sip_msg_next_via(&msg, &via) == rows[i].rc, cstr(text));
+        if (rows[i].rc == 0)
+            check_slice(via.host, cstr(rows[i].host), cstr(text));
+        memory_done(&m);
+    }
+}
+
 static void what_is_missing_is_not_found_and_what_is_bad_is_an_error(void **state)
 {
     (void)state;
@@ -208,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(typed_headers_are_read_on_demand_and_kept),
+        cmocka_unit_test(the_via_below_the_top_is_in_its_field_or_in_the_next_7_3_1),
         cmocka_unit_test(what_is_missing_is_not_found_and_what_is_bad_is_an_error),
         cmocka_unit_test(without_a_tag_there_is_no_tag),
         cmocka_unit_test(a_kept_message_outlives_its_octets),

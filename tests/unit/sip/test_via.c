@@ -151,6 +151,41 @@ static void what_is_no_via_is_refused(void **state)
     }
 }
 
+static void the_first_of_a_list_ends_at_its_comma_7_3_1(void **state)
+{
+    static const struct {
+        const char *value, *text, *params, *rest;
+    } rows[] = {
+        {"SIP/2.0/UDP a;x=\"b, SIP/2.0/UDP\";branch=z9hG4bK1 , SIP/2.0/UDP c",
+         "SIP/2.0/UDP a;x=\"b, SIP/2.0/UDP\";branch=z9hG4bK1", ";x=\"b, SIP/2.0/UDP\";branch=z9hG4bK1",
+         ", SIP/2.0/UDP c"},
+        {"SIP/2.0/UDP a:5061 ,b", "SIP/2.0/UDP a:5061", "", ",b"},
+        {" SIP/2.0/TCP a\r\n ;ttl=1\r\n ,", "SIP/2.0/TCP a\r\n ;ttl=1", ";ttl=1", ","},
+        {"SIP/2.0/TLS a;rport", "SIP/2.0/TLS a;rport", ";rport", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct guarded g = guarded_copy(cstr(rows[i].value));
+        struct sip_via via;
+        struct slice rest;
+        check_that(sip_via_parse_first(g.copy, &via, &rest) == 0, g.copy);
+        check_slice(via.text, cstr(rows[i].text), g.copy);
+        check_slice(via.params, cstr(rows[i].params), g.copy);
+        check_slice(rest, cstr(rows[i].rest), g.copy);
+        guarded_free(&g);
+    }
+    for (size_t i = 0; i < ROWS(bad); i++) {
+        struct guarded g = guarded_copy(cstr(bad[i]));
+        struct sip_via via = {.port = 4711};
+        struct slice rest = SLICE("as it was");
+        int rc = sip_via_parse_first(g.copy, &via, &rest);
+        check_that(rc == ERR_SYNTAX ? via.port == 4711 && slice_eq(rest, SLICE("as it was"))
+                                    : rest.ptr[0] == ',',
+                   g.copy);
+        guarded_free(&g);
+    }
+}
+
 static void every_prefix_is_safe(void **state)
 {
     (void)state;
@@ -186,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_via_falls_into_its_parts_20_42),
         cmocka_unit_test(positions_in_the_element_are_where_edits_go),
         cmocka_unit_test(what_is_no_via_is_refused),
+        cmocka_unit_test(the_first_of_a_list_ends_at_its_comma_7_3_1),
         cmocka_unit_test(every_prefix_is_safe),
         cmocka_unit_test(the_head_is_read_whatever_follows),
     };
