@@ -76,3 +76,9 @@ build() {
     quietly "Configured $preset" cmake --preset "$preset" -B "$BUILD/$preset" "${options[@]}" &&
         quietly "Built $preset" cmake --build "$BUILD/$preset" "${targets[@]}"
 }
+
+# build_release TARGET... makes what is shipped: with the profile of a training run, see cmake/ViaductProfile.cmake.
+build_release() {
+    build release -DVIADUCT_TESTS=OFF -DVIADUCT_PROFILE=guided -- "$@" || return
+    [ -e "$BUILD/release/profile/trained" ] || say "Built WITHOUT A PROFILE: the training failed, see cmake/train.cmake"
+}

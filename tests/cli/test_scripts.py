@@ -91,3 +91,13 @@ def test_an_unknown_ring_is_a_usage_error():
     result = subprocess.run([ROOT / "script" / "test", "everything"], capture_output=True, text=True, timeout=60)
     assert result.returncode == 64
     assert "scenario" in result.stderr
+
+
+def test_a_training_that_fails_leaves_no_profile_and_says_so_but_does_not_fail_the_build(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "trained").touch()
+    result = subprocess.run(["cmake", f"-DSOURCE={tmp_path}/none", f"-DFOLDER={tmp_path}", "-DGENERATOR=Ninja", "-P",
+                             ROOT / "cmake" / "train.cmake"], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0
+    assert "WITHOUT A PROFILE" in result.stderr and "none" in result.stderr
+    assert not (tmp_path / "data").exists() and not (tmp_path / "trained").exists()
