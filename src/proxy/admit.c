@@ -206,9 +206,11 @@ static bool has_retry_after(const struct proxy *p, const struct proxy_arrival *a
 
 uint64_t proxy_admit_retry_after_s(const struct proxy *p, uint64_t hash)
 {
+    /* The hash of a table is nothing to tell others. */
+    uint64_t lot = hash_siphash64(&p->branch_key, slice_make((const char *)&hash, sizeof(hash)));
     uint32_t mean_s = p->opts->retry_after_s;
 
-    return mean_s - mean_s / 2 + hash % (mean_s + 1);
+    return mean_s - mean_s / 2 + lot % (mean_s + 1);
 }
 
 bool proxy_admit_is_refused(struct proxy *p, uint64_t hash, bool is_controlled)

@@ -4,6 +4,8 @@ import json
 import pathlib
 import socket
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -171,11 +173,50 @@ def test_the_bare_forwarder_carries_calls_unread(folder, ports):
         assert forwarder.wait(10) == 0
 
 
+def test_the_bare_refuser_refuses_every_call(folder, ports):
+    server = f"127.0.0.1:{ports.take()}"
+    refuser = Process("refuser", [BENCH, "refuser", server], folder)
+    try:
+        assert poll(lambda: is_bound(int(server.rpartition(":")[2]), "udp"), 10)
+        result = bench("load", "-w", "call", "-N", CALLS, "-W", 0, "-s", patience(30), "--force", server, status=1)
+        assert (result["refused"], result["completed"], result["failed"]) == (CALLS, 0, 0)
+    finally:
+        refuser.popen.terminate()
+        assert refuser.wait(10) == 0
+
+
+def answer_with_loss(server, percent):
+    """200 to everything, as a server that wants less (RFC 7339), until it is told to end."""
+    while True:
+        request, source = server.recvfrom(4096)
+        if not request.startswith(b"OPTIONS"):
+            return
+        told = f';oc={percent};oc-algo="loss";oc-validity=1000;oc-seq={time.time():.5f}'.encode()
+        rest = request.partition(b"\r\n")[2].replace(b';oc;oc-algo="loss"', told, 1)
+        server.sendto(b"SIP/2.0 200 OK\r\n" + rest, source)
+
+
+def test_7339_who_obeys_withholds_what_the_server_does_not_want(ports):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", ports.take()))
+        server.settimeout(patience(30))
+        thread = threading.Thread(target=answer_with_loss, args=(server, 40))
+        thread.start()
+        place = "127.0.0.1:%d" % server.getsockname()[1]
+        result = bench("load", "-w", "ping", "-r", 400, "-W", 0.5, "-s", 2, "--obey", "--force", place)
+        server.sendto(b"end", server.getsockname())
+        thread.join()
+    # 40 of 100 requests, of which 80 are thought to begin something (section 7.2): every other one of these.
+    assert 300 <= result["withheld"] <= 480
+    assert result["withheld"] + result["completed"] >= 700
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("load",), ("load", "nowhere"), ("load", "-w", "dance", "127.0.0.1:5060"),
      ("load", "-t", "pigeon", "127.0.0.1:5060"), ("load", "-t", "tcp", "-w", "call", "127.0.0.1:5060"),
-     ("load", "-w", "idle", "127.0.0.1:5060"), ("tls-server", "127.0.0.1:1"), ("forward", "127.0.0.1:1"), ("sing",)],
+     ("load", "-w", "idle", "127.0.0.1:5060"), ("tls-server", "127.0.0.1:1"), ("forward", "127.0.0.1:1"),
+     ("refuser",), ("sing",)],
 )
 def test_a_wrong_command_line_is_64(arguments):
     assert "viaduct-bench" in bench(*arguments, status=64)

@@ -5,12 +5,18 @@ That messages wait is brought about by stopping the process while they come, or 
 
 import pathlib
 import signal
+import ssl
 import time
+from contextlib import closing
 
 import pytest
 
+from harness.certs import Issuer
 from harness.env import patience, poll, slow_ms
 from harness.phone import answer, ring
+from harness.proxy import Listener, loopback_listeners
+from harness.tlsphone import TlsPhone
+from harness.websocket import WebPhone, certificate
 
 WAIT_S = patience(1.5)
 LATE = {"overload": {"admission": True, "target": slow_ms(500), "interval": "0s"}}
@@ -66,24 +72,47 @@ def test_an_emergency_call_is_taken_however_long_it_waited(start_proxy, phone):
     assert alice.final(invite).status == 486
 
 
-@pytest.mark.parametrize("over", ["udp", "tcp"])
-def test_with_a_target_of_nothing_all_that_is_new_is_refused_over_any_transport(start_proxy, phone, over):
-    proxy = start_proxy(autostart=False, call_auth=False, trusted=("127.0.0.2/32",), extra=ALWAYS)
-    proxy.process = proxy.spawn()  # an OPTIONS would not say that it is ready
-    alice = phone(proxy, "alice", transport=over)
-    assert poll(lambda: connects(alice), 10)
-    for _ in range(3):
-        request = alice.request("MESSAGE", alice.aor)
+def refused(alice):
+    """Each new request; the ACK of an INVITE is no new one."""
+    for method in ("MESSAGE", "INVITE", "MESSAGE"):
+        request = alice.request(method, alice.aor)
         response = alice.ask(request)
         assert response.status == 503, response
+        if method == "INVITE":
+            alice.send(alice.ack_of(request, response))
 
 
-def connects(phone):
-    try:
-        phone.connect()
-    except OSError:
-        return False
-    return True
+@pytest.fixture
+def refusing(start_proxy, ports, folder):
+    listeners = loopback_listeners(ports) + [Listener(kind, "127.0.0.1", ports.take()) for kind in ("tls", "ws", "wss")]
+    proxy = start_proxy(
+        autostart=False,
+        call_auth=False,
+        trusted=("127.0.0.2/32",),
+        workers=1,
+        listeners=listeners,
+        extra={**ALWAYS, "tls": certificate(folder)},
+    )
+    proxy.process = proxy.spawn()  # an OPTIONS would not say that it is ready
+    assert proxy.has_line("start.ready", seconds=10)
+    return proxy
+
+
+@pytest.mark.parametrize("over", ["udp", "tcp"])
+def test_with_a_target_of_nothing_all_that_is_new_is_refused_over_any_transport(refusing, phone, over):
+    refused(phone(refusing, "alice", transport=over))
+
+
+def test_all_that_is_new_is_refused_over_tls(refusing, folder):
+    with closing(TlsPhone(refusing, "alice", issuer=Issuer(folder))) as alice:
+        alice.client.check_hostname, alice.client.verify_mode = False, ssl.CERT_NONE
+        refused(alice)
+
+
+@pytest.mark.parametrize("over", ["ws", "wss"])
+def test_all_that_is_new_is_refused_over_websocket(refusing, over):
+    with closing(WebPhone(refusing, "alice", transport=over)) as alice:
+        refused(alice)
 
 
 def test_7339_who_asks_is_told_how_much_less_to_send(start_proxy, phone):
