@@ -431,12 +431,12 @@ static enum proxy_verdict answer_job(struct location_registrar *r, struct proxy_
 }
 
 static enum proxy_verdict run_at_once(struct location_registrar *r, struct proxy_request *req,
-                                      const struct location_register *reg)
+                                      const struct location_register *reg, uint64_t hash)
 {
     struct location_job job;
 
     location_job_init(&job, reg, proxy_now_s(req->proxy), &req->arena);
-    location_storage_run(r->opts.storage, &job);
+    location_storage_run(r->opts.storage, &job, hash);
     return answer_job(r, req, &job);
 }
 
@@ -445,8 +445,6 @@ static enum proxy_verdict submit(struct location_registrar *r, struct proxy_requ
 {
     struct location_job *job;
 
-    if (location_storage_is_memory(r->opts.storage))
-        return run_at_once(r, req, reg);
     if (location_job_new(reg, proxy_now_s(req->proxy), &job) != 0)
         return refuse_busy(req, "no memory for a storage job");
     job->worker = proxy_get_opts(req->proxy)->worker;
@@ -502,16 +500,23 @@ static enum proxy_verdict process(struct location_registrar *r, struct proxy_req
     struct location_register_error error;
     struct location_register reg;
     struct location_owner owner;
+    struct location_store *store = location_storage_store(r->opts.storage);
+    bool is_memory = location_storage_is_memory(r->opts.storage);
     char aor[LOCATION_REGISTRAR_AOR_BYTES];
+    uint64_t hash = 0;
     int rc;
 
     if (find_owner(r, req, aor, &owner) != 0 || !proxy_check_content(req))
         return PROXY_DONE;
+    if (is_memory)
+        hash = location_store_expect(store, owner.aor);
     /* RFC 3327 section 5.3: somebody on the way has added a Path that the client knows nothing of. */
     if (sip_msg_has(req->msg, SIP_HDR_PATH) && !r->opts.path_unasked &&
         !sip_msg_has_option(req->msg, SIP_HDR_SUPPORTED, OPTION_PATH))
         return refuse_extension(req, OPTION_PATH, "Path without Supported: RFC 3327 section 5.3");
     rc = location_register_parse(req->msg, &req->arena, &reg, &error);
+    if (is_memory)
+        location_store_expect_record(store, hash);
     if (rc == ERR_NOMEM)
         return refuse_busy(req, "no memory to read the request");
     if (rc != 0)
@@ -527,7 +532,7 @@ static enum proxy_verdict process(struct location_registrar *r, struct proxy_req
         return refuse(req, error.status, error.phrase, error.why);
     if (reg.n_contacts == 0 && !reg.wildcard)
         return answer_fetch(r, req, &reg);
-    return submit(r, req, &reg);
+    return is_memory ? run_at_once(r, req, &reg, hash) : submit(r, req, &reg);
 }
 
 enum proxy_verdict location_registrar_step(struct proxy_request *req, void *ctx)

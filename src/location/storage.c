@@ -247,11 +247,11 @@ bool location_storage_is_memory(const struct location_storage *s)
     return !s->opts.path;
 }
 
-void location_storage_run(struct location_storage *s, struct location_job *job)
+void location_storage_run(struct location_storage *s, struct location_job *job, uint64_t hash)
 {
     struct memory_job m = {s, job};
 
-    location_store_update(s->store, job->reg.aor, apply_in_memory, &m);
+    location_store_update_at(s->store, hash, job->reg.aor, apply_in_memory, &m);
     atomic_fetch_add_explicit(&s->jobs, 1, memory_order_relaxed);
 }
 
@@ -259,7 +259,7 @@ enum location_submitted location_storage_submit(struct location_storage *s, stru
 {
     if (s->opts.path)
         return queue_put(&s->queue, job, s->opts.jobs_max) ? LOCATION_LATER : LOCATION_FULL;
-    location_storage_run(s, job);
+    location_storage_run(s, job, location_store_expect(s->store, job->reg.aor));
     return LOCATION_DONE;
 }
 

@@ -167,10 +167,29 @@ static bool change_to(const struct location_record *old, void *ctx, struct locat
     return true;
 }
 
-void location_store_update(struct location_store *store, struct slice aor, location_store_change_fn *change,
-                           void *ctx)
+uint64_t location_store_expect(struct location_store *store, struct slice aor)
 {
     uint64_t hash = hash_of(store, aor);
+    struct shard *shard = shard_of(store, hash);
+
+    pthread_rwlock_rdlock(&shard->lock);
+    map_prefetch_bucket(&shard->records, hash);
+    pthread_rwlock_unlock(&shard->lock);
+    return hash;
+}
+
+void location_store_expect_record(struct location_store *store, uint64_t hash)
+{
+    struct shard *shard = shard_of(store, hash);
+
+    pthread_rwlock_rdlock(&shard->lock);
+    map_prefetch_first(&shard->records, hash);
+    pthread_rwlock_unlock(&shard->lock);
+}
+
+void location_store_update_at(struct location_store *store, uint64_t hash, struct slice aor,
+                              location_store_change_fn *change, void *ctx)
+{
     struct shard *shard = shard_of(store, hash);
     struct location_record *old, *record = NULL, *left = NULL;
 
@@ -183,6 +202,12 @@ void location_store_update(struct location_store *store, struct slice aor, locat
     }
     pthread_rwlock_unlock(&shard->lock);
     location_record_free(left);
+}
+
+void location_store_update(struct location_store *store, struct slice aor, location_store_change_fn *change,
+                           void *ctx)
+{
+    location_store_update_at(store, hash_of(store, aor), aor, change, ctx);
 }
 
 void location_store_put(struct location_store *store, struct location_record *record)

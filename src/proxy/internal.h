@@ -76,6 +76,7 @@ struct proxy {
     struct hash_key branch_key;
     /* Made of the secret, so the same in all workers: of branch_id.h, and of the way back (stateless.c). */
     struct hash_key loop_key, stateless_key, way_key;
+    struct hash_key to_tag_key; /* of token.h, likewise */
     uint32_t last_branch;
     bool draining;
     struct pressure pressure;

@@ -216,6 +216,7 @@ static void draw_keys(struct proxy *p, struct hash_key *ret_txn_key)
 
     p->loop_key = key_for(&p->opts->secret, SLICE("loop"));
     p->stateless_key = key_for(&p->opts->secret, SLICE("stateless"));
+    p->to_tag_key = key_for(&p->opts->secret, SLICE("to-tag"));
     p->way_key = key_for(&p->opts->secret, SLICE("way-back"));
     ports->random(ports->ctx, ret_txn_key, sizeof(*ret_txn_key));
     ports->random(ports->ctx, &p->branch_key, sizeof(p->branch_key));
@@ -407,7 +408,7 @@ static bool is_ack_of_ours(const struct proxy *p, struct sip_msg *request)
         return false;
     /* Tokens compare without case (section 7.3.1). */
     return slice_eq_nocase(sip_msg_to_tag(request),
-                           proxy_to_tag_format(&p->opts->secret, sip_msg_call_id(request),
+                           proxy_to_tag_format(&p->to_tag_key, sip_msg_call_id(request),
                                                sip_msg_from_tag(request), cseq->number, text));
 }
 
@@ -461,11 +462,13 @@ static int arrive(struct proxy *p, struct sip_msg *msg, const struct sip_hop *fr
 
 static void receive_request(struct proxy *p, struct sip_msg *msg, const struct sip_hop *from)
 {
+    struct txn_key key = txn_expect_request(p->txn, msg);
     struct proxy_arrival arrival;
     bool is_stateless;
 
     if (arrive(p, msg, from, &arrival) < 0)
         return;
+    arrival.key = key;
     /* First, whatever is wanted: what came before may have needed a transaction (section 16.1), and an ACK or a
      * CANCEL goes the way of its INVITE, which may have had header fields that they do not repeat and have taken
      * another route for it. */

@@ -88,7 +88,7 @@ static bool refuse(struct proxy *p, const struct sip_outline *o, const struct si
     if (!proxy_admit_is_refused(p, hash, false))
         return false;
     pressure_count(&p->pressure);
-    r.to_tag = proxy_to_tag_format(&p->opts->secret, o->call_id, o->from_tag, o->cseq_number, to_tag);
+    r.to_tag = proxy_to_tag_format(&p->to_tag_key, o->call_id, o->from_tag, o->cseq_number, to_tag);
     if (p->opts->retry_after_s > 0 && o->n_vias == 1 && !proxy_is_trusted(p->opts, from))
         r.retry_after = proxy_retry_after_extra(proxy_admit_retry_after_s(p, hash), digits).value;
     proxy_admit_note_refused(p, hash);

@@ -74,7 +74,7 @@ static struct slice to_tag_of(const struct proxy *p, struct sip_msg *request, ch
     const struct sip_cseq *cseq;
     uint32_t number = sip_msg_cseq(request, &cseq) == 0 ? cseq->number : 0;
 
-    return proxy_to_tag_format(&p->opts->secret, sip_msg_call_id(request), sip_msg_from_tag(request), number,
+    return proxy_to_tag_format(&p->to_tag_key, sip_msg_call_id(request), sip_msg_from_tag(request), number,
                                out);
 }
 

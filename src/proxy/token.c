@@ -101,13 +101,12 @@ bool proxy_route_token_verify(const struct hash_key *secret, struct slice user, 
     return true;
 }
 
-struct slice proxy_to_tag_format(const struct hash_key *secret, struct slice call_id, struct slice from_tag,
+struct slice proxy_to_tag_format(const struct hash_key *key, struct slice call_id, struct slice from_tag,
                                  uint32_t cseq, char out[PROXY_TO_TAG_BYTES])
 {
     struct hash_state st;
 
-    hash_begin(&st, secret);
-    hash_add(&st, SLICE("to-tag"));
+    hash_begin_table(&st, key);
     hash_add(&st, call_id);
     hash_add_nocase(&st, from_tag);
     hash_add_u64(&st, cseq);

@@ -32,9 +32,10 @@ bool proxy_route_token_verify(const struct hash_key *secret, struct slice user, 
                               struct proxy_route_token *ret_token);
 
 /* The To tag of the responses made here (sections 8.2.6.2 and 8.2.7): the same for every response to one
- * request, for its CANCEL and its ACK; to anyone else as good as random (19.3). */
+ * request, for its CANCEL and its ACK; to anyone else as good as random (19.3). The key is for nothing else: who forges a tag gains no
+ * more than that his own ACK is taken for one of his, so the lesser rounds do. */
 #define PROXY_TO_TAG_BYTES 18
-struct slice proxy_to_tag_format(const struct hash_key *secret, struct slice call_id, struct slice from_tag,
+struct slice proxy_to_tag_format(const struct hash_key *key, struct slice call_id, struct slice from_tag,
                                  uint32_t cseq, char out[PROXY_TO_TAG_BYTES]);
 
 #endif

@@ -36,18 +36,24 @@ static int key_of(const struct txn_layer *layer, struct sip_msg *request, struct
     return txn_key_server(&layer->opts.hash_key, request, request->method == SIP_METHOD_CANCEL, ret_key);
 }
 
-enum txn_match txn_receive_request(struct txn_layer *layer, struct sip_msg *request, struct txn_key *ret_key)
+struct txn_key txn_expect_request(const struct txn_layer *layer, struct sip_msg *request)
 {
-    const struct txn_machine *m;
-    struct txn_server *t;
     struct txn_key key = {0};
-    unsigned effects;
 
     /* Where everything is forwarded without transactions there is nothing to look among. */
-    t = layer->map.count > 0 && key_of(layer, request, &key) == 0 ? find_server(layer, &key, request, false)
-                                                                  : NULL;
-    if (ret_key)
-        *ret_key = key;
+    if (layer->map.count > 0 && key_of(layer, request, &key) == 0)
+        map_prefetch_bucket(&layer->map, key.hash);
+    return key;
+}
+
+enum txn_match txn_receive_request(struct txn_layer *layer, struct sip_msg *request,
+                                   const struct txn_key *expected)
+{
+    struct txn_key key = expected ? *expected : txn_expect_request(layer, request);
+    struct txn_server *t = key.hash != 0 ? find_server(layer, &key, request, false) : NULL;
+    const struct txn_machine *m;
+    unsigned effects;
+
     if (!t)
         return TXN_MATCH_NONE;
     m = txn_machine_of(&t->base);

@@ -115,9 +115,13 @@ enum txn_match {
                            6026 7.1) */
 };
 
+/* For who has something else to do before he asks what a request belongs to: says by what it is known, and has brought from memory
+ * where that is found. */
+struct txn_key txn_expect_request(const struct txn_layer *layer, struct sip_msg *request);
 /* Matching by section 17.2.3: branch, sent-by and method when the branch starts with the cookie, else the
- * rules for RFC 2543. With TXN_MATCH_NONE ret_key, which may be NULL, is for txn_server_new(). */
-enum txn_match txn_receive_request(struct txn_layer *layer, struct sip_msg *request, struct txn_key *ret_key);
+ * rules for RFC 2543. expected: from txn_expect_request(), or NULL when that was not asked for it. */
+enum txn_match txn_receive_request(struct txn_layer *layer, struct sip_msg *request,
+                                   const struct txn_key *expected);
 
 /* The transaction that a CANCEL is for (section 9.2), or NULL. */
 struct txn_server *txn_server_find_cancelled(struct txn_layer *layer, struct sip_msg *cancel);
@@ -125,7 +129,7 @@ struct txn_server *txn_server_find_cancelled(struct txn_layer *layer, struct sip
 /* For a request that matched nothing; not for ACK. reply_hop is where responses go (section 18.2.2). Any
  * request may have its Via, Call-ID or CSeq looked at. ERR_NOMEM; ERR_EXISTS when there is such a
  * transaction; ERR_NOTFOUND or ERR_SYNTAX when the request has nothing to be told by. known: from
- * txn_receive_request(), or NULL when that was not asked for it. */
+ * txn_expect_request(), or NULL when that was not asked for it. */
 MUST_USE int txn_server_new(struct txn_layer *layer, struct sip_msg *request, const struct txn_key *known,
                             const struct sip_hop *reply_hop, void *user, struct txn_server **ret_server);
 /* Does an ACK have to be matched by the To tag of the response, as for a client of RFC 2543 (section 17.2.3)? */

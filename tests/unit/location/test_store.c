@@ -75,6 +75,62 @@ static void test_put_replaces_and_remove_removes(void **state)
     assert_int_equal(mem_held_bytes(), 0);
 }
 
+static bool change_version(const struct location_record *old, void *ctx, struct location_record **ret_record)
+{
+    assert_int_equal(location_record_get(old, 0).cseq, 0);
+    *ret_record = ctx;
+    return true;
+}
+
+static void test_a_record_is_rewritten_where_it_is_if_the_new_one_is_as_long(void **state)
+{
+    struct location_store *store;
+    const struct location_record *first;
+    struct user u;
+    uint64_t hash;
+
+    (void)state;
+    assert_int_equal(location_store_new(&key, 0, &store), 0);
+    hash = location_store_expect(store, aor_of(1, &u));
+    location_store_expect_record(store, hash);
+    location_store_put(store, record_new(1, 0));
+    first = location_store_peek(store, aor_of(1, &u));
+    location_store_expect_record(store, hash);
+    location_store_update_at(store, hash, aor_of(1, &u), change_version, record_new(1, 3));
+    assert_ptr_equal(location_store_peek(store, aor_of(1, &u)), first);
+    assert_int_equal(location_record_get(first, 0).cseq, 3);
+    assert_int_equal(location_record_get(first, 0).expires_s, 3);
+    assert_true(slice_eq(location_record_aor(first), aor_of(1, &u)));
+    location_store_put(store, record_new(1, 1));
+    assert_int_equal(location_store_peek(store, aor_of(1, &u))->count, 2);
+    assert_int_equal(location_store_count_aors(store), 1);
+    assert_int_equal(location_store_count_bindings(store), 2);
+    location_store_free(store);
+    assert_int_equal(mem_held_bytes(), 0);
+}
+
+/* As long as one binding with longer texts. */
+static void test_a_record_of_fewer_bindings_is_another_one(void **state)
+{
+    static const char text[1024] = "sip:";
+    struct location_binding b[2] = {{.uri = SLICE("sip:a")}, {.uri = SLICE("sip:b")}};
+    struct location_record *two, *one;
+    size_t missing;
+
+    (void)state;
+    assert_int_equal(location_record_new(SLICE("sip:u@h"), b, 2, &two), 0);
+    assert_int_equal(location_record_new(SLICE("sip:u@h"), b, 1, &one), 0);
+    missing = two->bytes - one->bytes;
+    location_record_free(one);
+    b[0].uri = slice_make(text, b[0].uri.len + missing);
+    assert_int_equal(location_record_new(SLICE("sip:u@h"), b, 1, &one), 0);
+    assert_int_equal(one->bytes, two->bytes);
+    assert_false(location_record_rewrite(two, one));
+    assert_int_equal(two->count, 2);
+    location_record_free(one);
+    location_record_free(two);
+}
+
 static void count(const struct location_record *record, void *ctx)
 {
     (void)record;
@@ -192,10 +248,13 @@ static void test_readers_see_whole_records_while_they_change(void **state)
         assert_int_equal(pthread_create(&readers[i], NULL, read_all, &race), 0);
     for (unsigned version = 0; version < VERSIONS; version++) {
         for (unsigned i = 0; i < USERS; i++) {
-            if ((i + version) % 7 == 0)
+            if ((i + version) % 7 == 0) {
                 location_store_remove(race.store, aor_of(i, &u));
-            else
-                location_store_put(race.store, record_new(i, version));
+                continue;
+            }
+            location_store_put(race.store, record_new(i, version));
+            /* As long as the one before, and written over it. */
+            location_store_put(race.store, record_new(i, version + 3));
         }
     }
     atomic_store(&race.done, true);
@@ -288,6 +347,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_put_replaces_and_remove_removes),
+        cmocka_unit_test(test_a_record_is_rewritten_where_it_is_if_the_new_one_is_as_long),
+        cmocka_unit_test(test_a_record_of_fewer_bindings_is_another_one),
         cmocka_unit_test(test_each_visits_every_record_once),
         cmocka_unit_test(test_a_full_arena_is_told),
         cmocka_unit_test(test_no_memory_for_a_store_leaks_nothing),

@@ -347,7 +347,7 @@ static inline struct txn_server *fake_server_of(struct fake *f, struct fake_mess
     struct sip_hop hop = fake_hop(transport);
     struct sip_msg *request = fake_request(f, m);
     struct txn_server *t = NULL;
-    struct txn_key key;
+    struct txn_key key = txn_expect_request(f->layer, request);
 
     assert_int_equal(txn_receive_request(f->layer, request, &key), TXN_MATCH_NONE);
     assert_int_equal(txn_server_new(f->layer, request, &key, &hop, f, &t), 0);
