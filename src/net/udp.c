@@ -40,11 +40,11 @@
 #define CAR_BYTES_MAX   (1500 - 40 - 8)
 #define CARS_MAX        64
 
-/* With a datagram that is received: when it came, how many were dropped before it, where it was sent to. With one that is
- * sent: where from, and how long the cars of a train are. */
+/* With a datagram that is received: when it came, how many were dropped before it, where it was sent to, and how long the cars
+ * are if it is a train. With one that is sent: where from, and the same. */
 struct control {
     _Alignas(struct cmsghdr) char octets[CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(uint32_t)) +
-                                         CMSG_SPACE(sizeof(struct in6_pktinfo))];
+                                         CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
 };
 
 struct outgoing {
@@ -76,7 +76,7 @@ struct outgoing_batch {
 /* A datagram being handled may make others leave, so the two directions share nothing. */
 struct net_udp_batch {
     struct incoming_batch in;
-    bool has_wildcard; /* one of the sockets wants to know where each datagram was sent to */
+    bool asks_each; /* one of the sockets wants to know something of each packet, not only of the first */
     struct outgoing_batch out;
     uint32_t mark;
     char data[NET_UDP_BATCH * STRIDE_BYTES];
@@ -103,24 +103,33 @@ struct net_udp {
     size_t car_bytes_max; /* longer ones have been refused as a train; 0: no trains */
     unsigned
         singles; /* so many at the head of the queue leave one by one: they have been refused as a train */
+    unsigned packets_asked; /* for, by the next call: trains may be many datagrams */
     bool wildcard;
-    bool blocked;  /* the kernel has no room: EPOLLOUT is waited for */
-    bool flushing; /* the head of the queue is being dealt with: nobody else may send it */
-    bool busy;     /* a function of this file that looks at the socket again is on the stack */
-    bool freed;    /* while busy */
+    bool takes_trains; /* they are not taken apart before they are received */
+    bool blocked;      /* the kernel has no room: EPOLLOUT is waited for */
+    bool flushing;     /* the head of the queue is being dealt with: nobody else may send it */
+    bool busy;         /* a function of this file that looks at the socket again is on the stack */
+    bool freed;        /* while busy */
 };
 
 /* ---- batch ---- */
 
-/* What the kernel overwrites when it receives. Only one datagram of a batch is asked when it came: that costs for each,
- * and the others came after it. */
+/* What the kernel overwrites when it receives. Only one packet of a batch is asked when it came, if that is all there is
+ * to ask: that costs for each, and the others came after it. */
 static void ready_to_receive(struct net_udp_batch *batch, unsigned i)
 {
     struct incoming_batch *in = &batch->in;
     struct msghdr *m = &in->headers[i].msg_hdr;
 
     m->msg_namelen = sizeof(in->names[i]);
-    m->msg_controllen = i == 0 || batch->has_wildcard ? sizeof(in->controls[i].octets) : 0;
+    m->msg_controllen = i == 0 || batch->asks_each ? sizeof(in->controls[i].octets) : 0;
+}
+
+static void ask_each(struct net_udp_batch *batch)
+{
+    batch->asks_each = true;
+    for (unsigned i = 0; i < NET_UDP_BATCH; i++)
+        ready_to_receive(batch, i);
 }
 
 int net_udp_batch_new(struct net_udp_batch **ret_batch)
@@ -129,7 +138,7 @@ int net_udp_batch_new(struct net_udp_batch **ret_batch)
 
     if (!batch)
         return ERR_NOMEM;
-    batch->has_wildcard = false;
+    batch->asks_each = false;
     for (unsigned i = 0; i < NET_UDP_BATCH; i++) {
         struct incoming_batch *in = &batch->in;
 
@@ -577,29 +586,61 @@ static void tell_waited(struct net_udp *udp, struct msghdr *first)
     udp->lost = lost;
 }
 
-static void receive_batch(struct net_udp *udp)
+/* How long the datagrams in a packet are, of which the last may be shorter. */
+static size_t car_bytes_of(const struct net_udp *udp, struct msghdr *m, size_t len)
+{
+    const void *found = udp->takes_trains ? find_control(m, IPPROTO_UDP, UDP_GRO, sizeof(int)) : NULL;
+    int bytes = 0;
+
+    if (found)
+        memcpy(&bytes, found, sizeof(bytes));
+    return bytes > 0 && (size_t)bytes < len ? (size_t)bytes : len;
+}
+
+/* Returns how many datagrams there were. An empty one is one. */
+static unsigned receive_packet(struct net_udp *udp, unsigned i)
 {
     struct incoming_batch *in = &udp->batch->in;
+    struct msghdr *m = &in->headers[i].msg_hdr;
+    struct slice rest = slice_make(in->pieces[i].iov_base, in->headers[i].msg_len);
+    size_t car_bytes = car_bytes_of(udp, m, rest.len);
+    struct addr from;
+    unsigned n = 0;
+
+    if (net_addr_from_sockaddr(&in->names[i], &from) < 0)
+        return 1;
+    if (i == 0 || car_bytes < rest.len)
+        tell_waited(udp, m);
+    if (udp->wildcard)
+        note_received_at(udp, m);
+    do {
+        struct slice data = slice_sub(rest, 0, car_bytes);
+
+        rest = slice_sub(rest, data.len, rest.len);
+        if (!udp->freed)
+            udp->ops->receive(udp->ctx, udp, data, &from);
+        n++;
+    } while (rest.len > 0);
+    return n;
+}
+
+/* Any failure is an ICMP error, which comes from the error queue, or of the moment: epoll asks again. */
+static void receive_batch(struct net_udp *udp)
+{
+    unsigned datagrams = 0;
     int n;
 
     do
-        n = recvmmsg(udp->watch.fd, in->headers, NET_UDP_BATCH, MSG_DONTWAIT, NULL);
+        n = recvmmsg(udp->watch.fd, udp->batch->in.headers, udp->packets_asked, MSG_DONTWAIT, NULL);
     while (n < 0 && errno == EINTR);
-    /* Any other failure is an ICMP error, which comes from the error queue, or of the moment: epoll asks
-     * again. */
-    if (n > 0)
-        tell_waited(udp, &in->headers[0].msg_hdr);
     for (unsigned i = 0; (int)i < n; i++) {
-        struct slice data = slice_make(in->pieces[i].iov_base, in->headers[i].msg_len);
-        struct addr from;
-
-        if (!udp->freed && net_addr_from_sockaddr(&in->names[i], &from) == 0) {
-            if (udp->wildcard)
-                note_received_at(udp, &in->headers[i].msg_hdr);
-            udp->ops->receive(udp->ctx, udp, data, &from);
-        }
+        if (!udp->freed)
+            datagrams += receive_packet(udp, i);
         ready_to_receive(udp->batch, i);
     }
+    /* As many as make a batch if they are as long as these. */
+    if (n > 0 && datagrams > 0)
+        udp->packets_asked = ((unsigned)n * NET_UDP_BATCH + datagrams - 1) / datagrams;
 }
 
 /* ---- events ---- */
@@ -722,6 +763,9 @@ static int open_socket(const struct net_udp_opts *opts, struct net_udp *udp)
         r = set_buffers(udp->watch.fd, opts);
     if (r == 0 && opts->steer)
         attach_steer(udp->watch.fd, opts->steer);
+    /* What the kernel cannot do, senders or it itself do before. */
+    udp->takes_trains =
+        r == 0 && opts->takes_trains && set_option(udp->watch.fd, IPPROTO_UDP, UDP_GRO, 1) == 0;
     udp->car_bytes_max = r == 0 && knows_trains(udp->watch.fd) ? CAR_BYTES_MAX : 0;
     if (r == 0)
         r = net_watch_start(opts->loop, &udp->watch);
@@ -742,14 +786,12 @@ int net_udp_new(const struct net_udp_opts *opts, struct net_udp **ret_udp)
                             .ops = opts->ops,
                             .ctx = opts->ctx,
                             .queue.limit_bytes = opts->queue_bytes,
+                            .packets_asked = NET_UDP_BATCH,
                             .wildcard = addr_is_any(&opts->addr)};
-    if (udp->wildcard && !udp->batch->has_wildcard) {
-        udp->batch->has_wildcard = true;
-        for (unsigned i = 0; i < NET_UDP_BATCH; i++)
-            ready_to_receive(udp->batch, i);
-    }
     net_hook_init(&udp->flush, on_flush);
     r = open_socket(opts, udp);
+    if (r == 0 && (udp->wildcard || udp->takes_trains))
+        ask_each(udp->batch);
     if (r < 0) {
         int error = errno;
 

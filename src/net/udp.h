@@ -19,7 +19,7 @@
 #include "net/loop.h"
 #include "net/steer.h"
 
-#define NET_UDP_BATCH        64  /* received by one call */
+#define NET_UDP_BATCH        64 /* received by one call: packets, each a datagram or a train of them (net/train.h) */
 #define NET_UDP_SEND_BATCH   128 /* sent by one call */
 #define NET_UDP_DATAGRAM_MAX 65535
 
@@ -50,6 +50,9 @@ struct net_udp_opts {
     bool reuse_port;  /* so that each worker can have a socket of its own for the same address */
     const struct net_steer *
         steer; /* of all that share it, from the first on; NULL: the kernel's choice, or that of a former one */
+    bool
+        takes_trains; /* whole until they are received (UDP_GRO): reading a datagram of one costs a seventh then. Not where
+                        * several sockets share out datagrams: all of a train would go where the first one goes */
     int receive_buffer_bytes,
         send_buffer_bytes; /* 0: the system's. The system's limit does not hold for root. */
     size_t queue_bytes;    /* of what waits here, payload and bookkeeping (72 octets for a datagram) */

@@ -549,6 +549,7 @@ static int listener_open(struct transport *t, uint16_t index)
         .batch = t->batch,
         .addr = listener->addr,
         .reuse_port = true,
+        .takes_trains = t->opts.n_workers == 1,
         .steer = t->opts.worker == 0 && t->opts.n_workers > 1 ? &steer : NULL,
         .receive_buffer_bytes = limits->udp_receive_buffer_bytes,
         .send_buffer_bytes = limits->udp_send_buffer_bytes,

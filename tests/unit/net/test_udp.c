@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -25,7 +26,17 @@ static struct {
     int train_error;  /* what every train longer than train_octets is refused with, unless 0 */
     unsigned train_octets;
     uint8_t icmp_type, icmp_code; /* what ICMP errors are made into, unless the type is 0 */
+    unsigned asked, read;         /* packets: how many the last call could have given, how many all have */
 } kernel;
+
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout)
+{
+    int n = (int)syscall(SYS_recvmmsg, fd, messages, count, flags, timeout);
+
+    kernel.asked = count;
+    kernel.read += n > 0 ? (unsigned)n : 0;
+    return n;
+}
 
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
@@ -190,6 +201,7 @@ static struct net_udp_opts opts_for(struct end *end, const char *address)
         .loop = loop,
         .batch = batch,
         .addr = at(address),
+        .takes_trains = true,
         .receive_buffer_bytes = 4 << 20,
         .queue_bytes = QUEUE_BYTES,
         .counters = &counters,
@@ -662,6 +674,74 @@ static void datagrams_pass_only_those_of_another_mark(void **state)
     net_udp_free(server.udp);
 }
 
+static void a_train_is_read_as_one_packet_and_a_batch_is_no_more_datagrams_for_it(void **state)
+{
+    struct end client, server;
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    numbers_arrive(&client, &server, 60);
+    assert_int_equal(kernel.read, 1);
+    for (uint32_t i = 0; i < 60; i++)
+        assert_int_equal(server.seen[i], 1);
+    for (uint32_t i = 0; i < 8; i++)
+        assert_int_equal(server.latest[i], 59 - i);
+    send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
+    turn_until(loop, server.received == 61);
+    assert_int_equal(kernel.asked, 2); /* of 60 */
+    send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
+    turn_until(loop, server.received == 62);
+    assert_int_equal(kernel.asked, NET_UDP_BATCH);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
+/* Whoever sends it: the last one may be shorter, and an empty datagram is none of a train. */
+static void the_last_datagram_of_a_train_may_be_shorter(void **state)
+{
+    static const char text[] = "\1\0\0\0.....\2\0\0\0.....\3\0\0\0";
+    const int car_bytes = 9;
+    struct sockaddr_storage to;
+    socklen_t to_len;
+    struct end server;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    (void)state;
+    end_open(&server, "127.0.0.1:0");
+    to_len = net_sockaddr_from_addr(net_udp_addr(server.udp), &to);
+    assert_int_equal(setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &car_bytes, sizeof(car_bytes)), 0);
+    assert_int_equal(sendto(fd, text, 22, 0, (const struct sockaddr *)&to, to_len), 22);
+    turn_until(loop, server.received == 3);
+    assert_int_equal(kernel.read, 1);
+    assert_int_equal(server.latest[0], 3);
+    assert_int_equal(server.latest[1], 2);
+    assert_int_equal(server.latest[2], 1);
+    assert_int_equal(server.last_len, 4);
+    assert_int_equal(sendto(fd, "", 0, 0, (const struct sockaddr *)&to, to_len), 0);
+    turn_until(loop, server.received == 4);
+    assert_int_equal(server.last_len, 0);
+    close(fd);
+    net_udp_free(server.udp);
+}
+
+static void who_takes_no_trains_reads_each_datagram_alone(void **state)
+{
+    struct end client, server;
+    struct net_udp_opts opts = opts_for(&server, "127.0.0.1:0");
+
+    (void)state;
+    end_open(&client, "127.0.0.1:0");
+    memset(&server, 0, sizeof(server));
+    opts.takes_trains = false;
+    assert_int_equal(net_udp_new(&opts, &server.udp), 0);
+    numbers_arrive(&client, &server, 20);
+    assert_int_equal(kernel.packets, 1);
+    assert_int_equal(kernel.read, 20);
+    net_udp_free(client.udp);
+    net_udp_free(server.udp);
+}
+
 static void an_interface_that_takes_no_trains_is_offered_one_only(void **state)
 {
     struct end client, server;
@@ -979,6 +1059,9 @@ int main(void)
         T(a_socket_that_is_refused_for_ever_gives_up_each_datagram_once),
         T(what_has_one_length_and_destination_leaves_as_one_packet),
         T(datagrams_pass_only_those_of_another_mark),
+        T(a_train_is_read_as_one_packet_and_a_batch_is_no_more_datagrams_for_it),
+        T(the_last_datagram_of_a_train_may_be_shorter),
+        T(who_takes_no_trains_reads_each_datagram_alone),
         T(an_interface_that_takes_no_trains_is_offered_one_only),
         T(what_is_too_long_for_the_path_as_a_train_leaves_one_by_one),
         T(each_datagram_of_a_refused_train_is_told_by_its_token),
