@@ -26,8 +26,10 @@ struct indexer {
     struct sip_error error;
     unsigned capacity;
     uint32_t max_headers, header_bytes; /* the most there may be, and that one may have */
-    uint32_t list_bytes;
-    uint16_t last[SIP_HDR_COUNT]; /* of an id that has a first */
+    bool has_long_list;                 /* one that may have too many elements */
+    /* Of an id that has a first: */
+    uint16_t last[SIP_HDR_COUNT];
+    uint32_t list_bytes[SIP_HDR_COUNT];
 };
 
 static void fail(struct indexer *ix, int rc, unsigned status, const char *phrase, enum sip_hdr_id hdr,
@@ -85,7 +87,8 @@ static int parse_request_line(struct sip_msg *msg, struct slice line)
  * The space after the code may be missing with an empty phrase (RFC 4475 section 3.1.1.13). */
 static int parse_status_line(struct sip_msg *msg, struct slice line)
 {
-    size_t version_len = slice_find(line, ' ');
+    bool is_usual = line.len > 8 && memcmp(line.ptr, "SIP/2.0 ", 8) == 0;
+    size_t version_len = is_usual ? 7 : slice_find(line, ' ');
     struct sip_scan s = sip_scan_of(slice_sub(line, version_len, line.len));
     msg->version = slice_sub(line, 0, version_len);
     int rc = check_version(msg->version);
@@ -110,7 +113,7 @@ static const char *index_start_line(struct indexer *ix)
     /* Only the line end goes: white space at the end of the line is an error (RFC 4475 section 3.1.2.10). */
     if (field.fault == SIP_FIELD_GOOD)
         text = slice_make(msg->bytes, field.line.len - 2);
-    bool is_response = slice_starts_with_nocase(text, SLICE("SIP/"));
+    bool is_response = text.len >= 4 && slice_eq_nocase(slice_make(text.ptr, 4), SLICE("SIP/"));
     int rc = is_response ? parse_status_line(msg, text) : parse_request_line(msg, text);
     if (field.line.len > ix->limits->start_line_bytes)
         fail(ix, ERR_LIMIT, 414, "Request-URI Too Long", SIP_HDR_OTHER, msg->bytes);
@@ -138,26 +141,29 @@ static bool grow(struct indexer *ix)
     return true;
 }
 
-/* Puts a header where the next one has its place. */
-static void chain(struct indexer *ix, const struct sip_hdr *hdr)
+/* The last header, among those of its name. */
+static void chain(struct indexer *ix, enum sip_hdr_id id, uint32_t value_len)
 {
     struct sip_msg *msg = ix->msg;
-    uint16_t index = msg->n_hdrs++;
-    enum sip_hdr_id id = hdr->id;
-    msg->hdrs[index] = *hdr;
+    uint16_t index = msg->n_hdrs - 1;
     if (id == SIP_HDR_OTHER)
         return;
     unsigned flags = sip_hdr_flags(id);
     if (msg->first[id] == SIP_HDR_NONE) {
         msg->first[id] = index;
+        ix->list_bytes[id] = 0;
     } else {
         msg->hdrs[ix->last[id]].next = index;
         if (flags & SIP_HDRF_SINGLE)
             msg->have |= SIP_HAVE_REPEATED;
     }
     ix->last[id] = index;
-    if (flags & SIP_HDRF_LIST)
-        ix->list_bytes += hdr->value_len;
+    if (!(flags & SIP_HDRF_LIST))
+        return;
+    /* Each element is at least one octet and a comma. */
+    ix->list_bytes[id] += value_len;
+    if (ix->list_bytes[id] / 2 + msg->n_hdrs > ix->limits->values)
+        ix->has_long_list = true;
 }
 
 /* A field with a fault is reported and left out, so that no answer can repeat its octets. */
@@ -178,7 +184,7 @@ static int index_field(struct indexer *ix, struct sip_field field)
     }
     if (ix->msg->n_hdrs == ix->capacity && !grow(ix))
         return ERR_NOMEM;
-    struct sip_hdr hdr = {
+    ix->msg->hdrs[ix->msg->n_hdrs++] = (struct sip_hdr){
         .id = (uint16_t)parts.id,
         .next = SIP_HDR_NONE,
         .name_len = (uint16_t)parts.name_len,
@@ -187,7 +193,7 @@ static int index_field(struct indexer *ix, struct sip_field field)
         .value_off = (uint32_t)(parts.value.ptr - ix->msg->bytes),
         .value_len = (uint32_t)parts.value.len,
     };
-    chain(ix, &hdr);
+    chain(ix, parts.id, (uint32_t)parts.value.len);
     return 0;
 }
 
@@ -282,7 +288,7 @@ static uint32_t most_values(const struct sip_msg *msg, uint16_t first)
 static void check_values_limits(struct indexer *ix)
 {
     const struct sip_msg *msg = ix->msg;
-    if (ix->list_bytes / 2 + msg->n_hdrs <= ix->limits->values)
+    if (!ix->has_long_list)
         return;
     for (uint16_t i = 0; i < msg->n_hdrs; i++) {
         enum sip_hdr_id id = msg->hdrs[i].id;
