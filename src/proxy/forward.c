@@ -116,9 +116,11 @@ static void push_via(const struct proxy_copy *copy, struct sip_edit *edit)
         return;
     }
     buf_init(&out, memory, cap);
+    buf_lit(&out, "Via: ");
     proxy_via_put(copy->context->req.proxy->opts, &out, l, transport, copy->branch);
     buf_put(&out, copy->via_extra);
-    sip_edit_push_header(edit, SIP_HDR_VIA, buf_slice(&out));
+    buf_lit(&out, "\r\n");
+    sip_edit_push_line(edit, SIP_HDR_VIA, buf_slice(&out));
 }
 
 static void tag_received_via(const struct proxy_copy *copy, struct sip_edit *edit)

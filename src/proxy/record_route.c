@@ -3,7 +3,7 @@
 #include "proxy/internal.h"
 #include "proxy/token.h"
 
-#define URI_BYTES 64 /* all but host and token */
+#define LINE_BYTES 96 /* all but host and token */
 
 /* Requests that make a dialog, or are sent inside one to refresh its target; and what is not known, "since
  * that method may have dialog semantics". */
@@ -66,7 +66,7 @@ static void push_side(struct proxy_context *c, const struct side *side, enum sip
                       struct sip_edit *edit)
 {
     enum sip_transport transport = (enum sip_transport)side->listener->transport;
-    size_t cap = side->listener->host.len + PROXY_FLOW_TOKEN_BYTES_MAX + URI_BYTES;
+    size_t cap = side->listener->host.len + PROXY_FLOW_TOKEN_BYTES_MAX + LINE_BYTES;
     char *memory = arena_alloc(&c->req.proxy->scratch, cap), token[PROXY_FLOW_TOKEN_BYTES_MAX];
     struct buf out;
 
@@ -75,7 +75,8 @@ static void push_side(struct proxy_context *c, const struct side *side, enum sip
         return;
     }
     buf_init(&out, memory, cap);
-    buf_put(&out, side->is_secure && !side->names_tls ? SLICE("<sips:") : SLICE("<sip:"));
+    buf_put(&out, sip_hdr_name(id));
+    buf_put(&out, side->is_secure && !side->names_tls ? SLICE(": <sips:") : SLICE(": <sip:"));
     buf_put(&out, token_of(c, side, token));
     buf_lit(&out, "@");
     buf_put(&out, side->listener->host);
@@ -87,8 +88,8 @@ static void push_side(struct proxy_context *c, const struct side *side, enum sip
     }
     buf_lit(&out, ";lr");
     buf_put(&out, last);
-    buf_lit(&out, ">");
-    sip_edit_push_header(edit, id, buf_slice(&out));
+    buf_lit(&out, ">\r\n");
+    sip_edit_push_line(edit, id, buf_slice(&out));
 }
 
 /* RFC 5626 section 5.3: who is reached by his connection alone is named by it. Behind a WebSocket that is everybody;

@@ -125,13 +125,22 @@ static void add_line(struct sip_edit *e, uint32_t off, struct slice name, struct
     add(e, off, 0, buf_slice(&line), place);
 }
 
+/* Where a line goes that is to be the first of its name. */
+static uint32_t top_of(const struct sip_msg *msg, enum sip_hdr_id id)
+{
+    if (sip_msg_has(msg, id))
+        return msg->hdrs[msg->first[id]].line_off;
+    return id == SIP_HDR_VIA ? msg->hdrs_off : msg->hdrs_end;
+}
+
 void sip_edit_push_header(struct sip_edit *e, enum sip_hdr_id id, struct slice value)
 {
-    const struct sip_msg *msg = e->msg;
-    uint32_t off = id == SIP_HDR_VIA ? msg->hdrs_off : msg->hdrs_end;
-    if (sip_msg_has(msg, id))
-        off = msg->hdrs[msg->first[id]].line_off;
-    add_line(e, off, sip_hdr_name(id), value, PLACE_BEFORE);
+    add_line(e, top_of(e->msg, id), sip_hdr_name(id), value, PLACE_BEFORE);
+}
+
+void sip_edit_push_line(struct sip_edit *e, enum sip_hdr_id id, struct slice line)
+{
+    add(e, top_of(e->msg, id), 0, line, PLACE_BEFORE);
 }
 
 void sip_edit_append_header(struct sip_edit *e, enum sip_hdr_id id, struct slice value)

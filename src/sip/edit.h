@@ -46,6 +46,9 @@ void sip_edit_set_ruri(struct sip_edit *e, struct slice uri);
  * else at the end of the headers. `push` puts it above those that are there (Via, Route, Record-Route, Path),
  * and above those pushed before: what is pushed last is on top, as on a stack. */
 void sip_edit_push_header(struct sip_edit *e, enum sip_hdr_id id, struct slice value);
+/* The same with a whole line, "Name: value" and CRLF, made by us of what no stranger has written: it is neither checked nor
+ * copied. */
+void sip_edit_push_line(struct sip_edit *e, enum sip_hdr_id id, struct slice line);
 /* A new line at the end of the headers. */
 void sip_edit_append_header(struct sip_edit *e, enum sip_hdr_id id, struct slice value);
 void sip_edit_append_other(struct sip_edit *e, struct slice name, struct slice value);

@@ -68,6 +68,11 @@ static void pushed_headers_go_on_top_the_last_one_highest(void **state)
     sip_edit_push_header(&b.edit, SIP_HDR_VIA, SLICE("3"));
     sip_edit_push_header(&b.edit, SIP_HDR_VIA, SLICE("4"));
     expect(&b, HEAD "x: y\r\nVia: 4\r\nVia: 3\r\nv: 1\r\nVia: 2\r\n\r\n");
+    setup(&b, HEAD "x: y\r\nv: 1\r\n\r\n");
+    sip_edit_push_header(&b.edit, SIP_HDR_VIA, SLICE("2"));
+    sip_edit_push_line(&b.edit, SIP_HDR_VIA, SLICE("Via: 3\r\n"));
+    sip_edit_push_line(&b.edit, SIP_HDR_ROUTE, SLICE("Route: 1\r\n"));
+    expect(&b, HEAD "x: y\r\nVia: 3\r\nVia: 2\r\nv: 1\r\nRoute: 1\r\n\r\n");
     /* With none there: Via before everything, others at the end. */
     setup(&b, HEAD "x: y\r\n\r\nbody");
     sip_edit_push_header(&b.edit, SIP_HDR_VIA, SLICE("1"));
