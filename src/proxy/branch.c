@@ -90,7 +90,7 @@ static void switch_way(struct proxy_branch *b, unsigned status, const char *why)
     proxy_wait_stop(p, &b->wait);
     b->target = b->target->instead;
     b->n_hops = b->next_hop = b->n_before = 0;
-    b->is_udp_forced = false;
+    b->is_udp_forced = b->is_spared = false;
     b->is_switching = true;
     enter(b, PROXY_BRANCH_RESOLVING, status, why);
     timer_set(&p->wheel, &b->timer, p->wheel.now_ms);

@@ -4,7 +4,7 @@
  *
  *   struct proxy          worker   everything below
  *   struct proxy_context  request  the response context of section 16.6: the request as received, its target
- * set, its branches, the best response. Lives in its own arena. Released when the final response has left and
+ * set, its branches, the best response. Lives in its own arena; what was read of an INVITE, in another until it rings. Released when the final response has left and
  * no branch is pending; freed at the end of the turn in which that happens. struct proxy_branch   request one
  * element of the target set being tried; in the context's arena struct proxy_link     worker   what remains
  * of an answered INVITE: ties client transactions in Accepted to the server transaction, so that further 2xx
