@@ -3,16 +3,17 @@
 #include "base/num.h"
 #include "sip/text.h"
 
-/* A writer that runs twice over the same steps: first without memory, to learn the length, then into a wire
- * of exactly that length. */
+#define ONCE_BYTES 2048 /* longer messages, which are few, are written twice */
+
+/* A writer into memory that may be too small: then it says how much it takes, and is run again. */
 struct out {
-    char *ptr; /* NULL: only count */
-    size_t len;
+    char *ptr;
+    size_t len, cap; /* beyond cap nothing is written, only counted */
 };
 
 static void put(struct out *out, struct slice s)
 {
-    if (out->ptr && s.len > 0)
+    if (s.len > 0 && out->len + s.len <= out->cap)
         memcpy(out->ptr + out->len, s.ptr, s.len);
     out->len += s.len;
 }
@@ -50,13 +51,18 @@ typedef void emit_fn(struct out *out, void *ctx);
 
 static int build(emit_fn *emit, void *ctx, struct wire **ret_wire)
 {
-    struct out out = {0};
+    char memory[ONCE_BYTES];
+    struct out out = {.ptr = memory, .cap = sizeof(memory)};
     emit(&out, ctx);
     struct wire *wire = wire_new(out.len);
     if (!wire)
         return ERR_NOMEM;
-    out = (struct out){.ptr = wire->bytes};
-    emit(&out, ctx);
+    if (out.len <= sizeof(memory)) {
+        memcpy(wire->bytes, memory, out.len);
+    } else {
+        out = (struct out){.ptr = wire->bytes, .cap = out.len};
+        emit(&out, ctx);
+    }
     *ret_wire = wire;
     return 0;
 }

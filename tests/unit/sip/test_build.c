@@ -94,6 +94,24 @@ static void extra_headers_come_in_their_order(void **state)
                     "Unsupported: foo, bar\r\nX-Reason: x\r\nRetry-After: 5\r\n" END);
 }
 
+/* What is written at once is one octet shorter, as long, and longer than there is room for at first. */
+static void a_long_response_is_as_whole_as_a_short_one(void **state)
+{
+    static char value[4096], expected[8192];
+    (void)state;
+    memset(value, 'v', sizeof(value));
+    for (size_t len = 1700; len < sizeof(value); len += len < 2100 ? 1 : 500) {
+        const struct sip_extra extra[] = {{.id = SIP_HDR_SERVER, .value = slice_make(value, len)}, {0}};
+        snprintf(expected, sizeof(expected),
+                 "SIP/2.0 486 Busy Here\r\n" VIAS FROM "To: <sip:bob@b>;tag=t9\r\n" REST
+                 "Server: %.*s\r\n" END,
+                 (int)len, value);
+        expect_response(REQUEST,
+                        &(struct sip_response_args){.status = 486, .to_tag = SLICE("t9"), .extra = extra},
+                        expected);
+    }
+}
+
 static void a_tag_that_is_there_stays(void **state)
 {
     (void)state;
@@ -284,6 +302,7 @@ int main(void)
         cmocka_unit_test(record_route_is_copied_in_order_12_1_1),
         cmocka_unit_test(the_top_via_can_be_replaced_and_the_others_stay),
         cmocka_unit_test(extra_headers_come_in_their_order),
+        cmocka_unit_test(a_long_response_is_as_whole_as_a_short_one),
         cmocka_unit_test(a_tag_that_is_there_stays),
         cmocka_unit_test(a_bad_request_is_answered_with_what_there_is),
         cmocka_unit_test(without_a_via_there_is_no_answer),
