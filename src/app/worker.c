@@ -217,10 +217,12 @@ static int port_send(void *ctx, const struct sip_hop *hop, struct wire *wire, ui
     return transport_send(w->transport, hop, wire, token);
 }
 
-/* The same for the same Call-ID, and seldom for others; never 0. */
+/* The same for the same Call-ID, and seldom for others. */
 static uint32_t mark_of(struct slice call_id)
 {
     uint64_t hash = call_id.len, word;
+    if (slice_is_null(call_id))
+        return 0;
     for (size_t at = 0; at < call_id.len; at += sizeof(word)) {
         size_t n = call_id.len - at < sizeof(word) ? call_id.len - at : sizeof(word);
         word = 0;

@@ -69,8 +69,8 @@ struct proxy_ports {
     int (*send)(void *ctx, const struct sip_hop *hop, struct wire *wire, uint64_t token);
 
     /* A message has been read, and what is sent before the call of the core that gave it returns is about this Call-ID:
-     * messages about one leave in their order, those about different ones may pass each other. NULL: nobody wants to
-     * know. */
+     * messages about one leave in their order, those about different ones may pass each other. Absent: a message that
+     * has none. NULL: nobody wants to know. */
     void (*concerns)(void *ctx, struct slice call_id);
 
     /* RFC 3263: from the URI of the next hop to an ordered list of addresses. transport, addr (with port) of

@@ -106,6 +106,7 @@ struct end {
 };
 
 static struct counters counters;
+static struct end client, server;
 static struct net_loop *loop;
 static struct net_udp_batch *batch;
 
@@ -220,6 +221,12 @@ static void end_open(struct end *end, const char *address)
     assert_int_equal(net_udp_new(&opts, &end->udp), 0);
 }
 
+static void end_close(struct end *end)
+{
+    net_udp_free(end->udp);
+    end->udp = NULL;
+}
+
 /* A UDP port of loopback where nobody listens. */
 static struct addr closed_port(const char *address)
 {
@@ -236,6 +243,8 @@ static int set_up(void **state)
 {
     (void)state;
     memset(&kernel, 0, sizeof(kernel));
+    memset(&client, 0, sizeof(client));
+    memset(&server, 0, sizeof(server));
     loop = new_loop();
     return net_udp_batch_new(&batch);
 }
@@ -243,15 +252,28 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    end_close(&client);
+    end_close(&server);
     net_udp_batch_free(batch);
     net_loop_free(loop);
     return mem_held_bytes() == 0 ? 0 : -1;
 }
 
+/* What most tests have: two that know each other, over IPv4. */
+static int set_up_pair(void **state)
+{
+    int r = set_up(state);
+
+    if (r < 0)
+        return r;
+    end_open(&client, "127.0.0.1:0");
+    end_open(&server, "127.0.0.1:0");
+    return 0;
+}
+
 static void a_thousand_datagrams_go_there_and_back(const char *address)
 {
     enum { COUNT = 1000 };
-    struct end client, server;
 
     end_open(&client, address);
     end_open(&server, address);
@@ -268,8 +290,6 @@ static void a_thousand_datagrams_go_there_and_back(const char *address)
     assert_true(addr_eq(&client.from, net_udp_addr(server.udp)));
     assert_true(addr_eq(&client.local, net_udp_addr(client.udp)));
     assert_int_equal(client.last_len, 500);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void batches_over_ipv4(void **state)
@@ -288,12 +308,9 @@ static void batches_over_ipv6(void **state)
 static void the_longest_datagram_passes_and_a_longer_one_is_refused_at_once(void **state)
 {
     static char text[65508];
-    struct end client, server;
     struct wire *wire;
 
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
     memset(text, 'x', sizeof(text));
     wire = wire_from(slice_make(text, 65508));
     assert_int_equal(net_udp_send(client.udp, net_udp_addr(server.udp), wire, 1), ERR_RANGE);
@@ -305,27 +322,22 @@ static void the_longest_datagram_passes_and_a_longer_one_is_refused_at_once(void
     send_text(&client, net_udp_addr(server.udp), SLICE(""), 0);
     turn_until(loop, server.received == 2);
     assert_int_equal(server.last_len, 0);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void the_other_family_is_refused_at_once(void **state)
 {
     struct addr v6 = at("[::1]:5060");
-    struct end client;
     struct wire *wire = wire_from(SLICE("x"));
 
     (void)state;
     end_open(&client, "127.0.0.1:0");
     assert_int_equal(net_udp_send(client.udp, &v6, wire, 1), ERR_UNSUPPORTED);
     wire_unref(wire);
-    net_udp_free(client.udp);
 }
 
 static void icmp_is_told(const char *address)
 {
     struct addr nobody = closed_port(address);
-    struct end client;
 
     end_open(&client, address);
     send_text(&client, &nobody, SLICE("INVITE sip:bob@example.com SIP/2.0\r\nVia: x;branch=z9hG4bK1\r\n"), 5);
@@ -335,7 +347,6 @@ static void icmp_is_told(const char *address)
     assert_true(slice_eq(slice_make(client.refused_head, client.refused_len),
                          SLICE("INVITE sip:bob@example.com SIP/2.0\r\nVia: x;branch=z9hG4bK1\r\n")));
     assert_int_equal(client.failed, 0); /* this datagram had left */
-    net_udp_free(client.udp);
 }
 
 static void icmp_port_unreachable_is_told_with_destination_and_payload(void **state)
@@ -372,7 +383,6 @@ static void s18_4_only_unreachable_and_parameter_problem_are_failures(void **sta
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct addr nobody;
-        struct end client;
 
         if (cases[i].address[0] == '[' && !ipv6_is_here())
             continue;
@@ -389,7 +399,7 @@ static void s18_4_only_unreachable_and_parameter_problem_are_failures(void **sta
         if (client.refused != cases[i].is_failure)
             fail_msg("ICMP type %u code %u to %s", cases[i].type, cases[i].code, cases[i].address);
         assert_int_equal(client.failed, 0);
-        net_udp_free(client.udp);
+        end_close(&client);
     }
 }
 
@@ -398,11 +408,8 @@ static void icmp_of_one_destination_fails_no_datagram_to_another(void **state)
 {
     enum { ROUNDS = 300 };
     struct addr nobody = closed_port("127.0.0.1:0");
-    struct end client, server;
 
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
     for (uint32_t i = 0; i < ROUNDS; i++) {
         send_text(&client, &nobody, SLICE("lost"), 1000 + i);
         send_text(&client, net_udp_addr(server.udp), slice_make((const char *)&i, sizeof(i)), i);
@@ -417,18 +424,13 @@ static void icmp_of_one_destination_fails_no_datagram_to_another(void **state)
     assert_int_equal(client.refused, ROUNDS);
     assert_true(addr_eq(&client.refused_to, &nobody));
     assert_memory_equal(client.refused_head, "lost", 4);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void what_the_kernel_refuses_is_told_by_token_and_the_others_go(void **state)
 {
     struct addr broadcast = at("255.255.255.255:5060"); /* EACCES without SO_BROADCAST */
-    struct end client, server;
 
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
     send_text(&client, net_udp_addr(server.udp), SLICE("\1\0\0\0"), 1);
     send_text(&client, &broadcast, SLICE("\2\0\0\0"), 2);
     send_text(&client, net_udp_addr(server.udp), SLICE("\3\0\0\0"), 3);
@@ -438,14 +440,11 @@ static void what_the_kernel_refuses_is_told_by_token_and_the_others_go(void **st
     assert_int_equal(client.failed_token, 2);
     assert_true(client.failed_error == EACCES || client.failed_error == ENETUNREACH);
     assert_int_equal(server.seen[1] + server.seen[3], 2);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void a_failure_while_a_batch_leaves_early_is_told_at_the_end_of_the_turn(void **state)
 {
     struct addr broadcast = at("255.255.255.255:5060");
-    struct end client;
 
     (void)state;
     end_open(&client, "127.0.0.1:0");
@@ -454,111 +453,83 @@ static void a_failure_while_a_batch_leaves_early_is_told_at_the_end_of_the_turn(
     assert_int_equal(client.failed, 0);
     turn_until(loop, client.failed == 3 * NET_UDP_SEND_BATCH);
     assert_int_equal(client.failed_token, 3 * NET_UDP_SEND_BATCH);
-    net_udp_free(client.udp);
 }
 
 static void a_full_batch_leaves_at_once(void **state)
 {
-    struct end client, server;
-
     (void)state;
     end_open(&client, "127.0.0.1:0");
     end_open(&server, "127.0.0.1:0");
     for (int i = 0; i < NET_UDP_SEND_BATCH + 1; i++)
         send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
-    net_udp_free(client.udp); /* drops the one that is still queued */
+    end_close(&client); /* drops the one that is still queued */
     turn_until(loop, server.received == NET_UDP_SEND_BATCH);
     turn_for_ms(loop, 20);
     assert_int_equal(server.received, NET_UDP_SEND_BATCH);
-    net_udp_free(server.udp);
 }
 
 /* Sends numbers and expects each to arrive once. */
-static void numbers_arrive(struct end *client, struct end *server, uint32_t count)
+static void numbers_arrive(uint32_t count)
 {
-    server->received = 0;
-    memset(server->seen, 0, sizeof(server->seen));
+    server.received = 0;
+    memset(server.seen, 0, sizeof(server.seen));
     for (uint32_t i = 0; i < count; i++)
-        send_text(client, net_udp_addr(server->udp), slice_make((const char *)&i, sizeof(i)), i + 1);
-    turn_until(loop, server->received == count);
+        send_text(&client, net_udp_addr(server.udp), slice_make((const char *)&i, sizeof(i)), i + 1);
+    turn_until(loop, server.received == count);
     for (uint32_t i = 0; i < count; i++)
-        assert_int_equal(server->seen[i], 1);
-    assert_int_equal(client->failed, 0);
+        assert_int_equal(server.seen[i], 1);
+    assert_int_equal(client.failed, 0);
 }
 
 static void when_the_kernel_has_no_room_datagrams_wait_and_leave_later(void **state)
 {
-    struct end client, server;
-
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
     kernel.error = EAGAIN;
     kernel.failures = 5;
-    numbers_arrive(&client, &server, 200);
+    numbers_arrive(200);
     kernel.failures = 1;
-    numbers_arrive(&client, &server, 10);
+    numbers_arrive(10);
     kernel.error = EINTR;
     kernel.failures = 3;
-    numbers_arrive(&client, &server, 10);
+    numbers_arrive(10);
     kernel.at_most = 3; /* takes a part of each batch */
-    numbers_arrive(&client, &server, 200);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
+    numbers_arrive(200);
 }
 
 static void one_system_call_sends_a_batch(void **state)
 {
-    struct end client, server;
-
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
     kernel.calls = 0;
-    numbers_arrive(&client, &server, 7 * NET_UDP_SEND_BATCH);
+    numbers_arrive(7 * NET_UDP_SEND_BATCH);
     assert_int_equal(kernel.calls, 7);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void a_pending_error_without_an_entry_in_the_queue_fails_nothing(void **state)
 {
-    struct end client, server;
-
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
     kernel.error = ECONNREFUSED;
     kernel.failures = 1;
-    numbers_arrive(&client, &server, 1);
+    numbers_arrive(1);
     assert_int_equal(client.refused, 0);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void as_long_as_others_errors_come_in_between_a_datagram_is_tried_again(void **state)
 {
     struct addr nobody = closed_port("127.0.0.1:0");
-    struct end client, server;
 
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
     kernel.error = ECONNREFUSED;
     kernel.failures = 4;
     kernel.provoke = &nobody;
-    numbers_arrive(&client, &server, 1);
+    numbers_arrive(1);
     assert_int_equal(client.refused, 4);
     assert_true(addr_eq(&client.refused_to, &nobody));
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void
 what_is_sent_while_an_error_is_told_does_not_take_the_place_of_the_datagram_dealt_with(void **state)
 {
     struct addr nobody = closed_port("127.0.0.1:0");
-    struct end client, server;
 
     (void)state;
     end_open(&client, "127.0.0.1:0");
@@ -573,17 +544,11 @@ what_is_sent_while_an_error_is_told_does_not_take_the_place_of_the_datagram_deal
     for (int i = 0; i < NET_UDP_BATCH + 10; i++)
         assert_int_equal(server.seen[i], 1);
     assert_int_equal(server.seen[1023], 0);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void while_the_kernel_has_no_room_it_is_not_asked(void **state)
 {
-    struct end client, server;
-
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
     kernel.error = EAGAIN;
     kernel.failures = 1;
     send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
@@ -593,18 +558,13 @@ static void while_the_kernel_has_no_room_it_is_not_asked(void **state)
         send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
     assert_int_equal(kernel.calls, 1);
     turn_until(loop, server.received == 2 * NET_UDP_SEND_BATCH + 1);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void a_datagram_lost_in_a_full_interface_queue_is_counted_not_told(void **state)
 {
-    struct end client, server;
     uint64_t errors = counter_get(&counters, COUNTER_TX_ERRORS);
 
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
     kernel.error = ENOBUFS;
     kernel.failures = 1;
     send_text(&client, net_udp_addr(server.udp), SLICE("\1\0\0\0"), 1);
@@ -613,13 +573,10 @@ static void a_datagram_lost_in_a_full_interface_queue_is_counted_not_told(void *
     assert_int_equal(server.seen[2], 1);
     assert_int_equal(client.failed, 0);
     assert_int_equal(counter_get(&counters, COUNTER_TX_ERRORS), errors + 1);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void a_socket_that_is_refused_for_ever_gives_up_each_datagram_once(void **state)
 {
-    struct end client;
     struct addr to = at("127.0.0.1:9");
 
     (void)state;
@@ -630,58 +587,42 @@ static void a_socket_that_is_refused_for_ever_gives_up_each_datagram_once(void *
         send_text(&client, &to, SLICE("x"), i);
     turn_until(loop, client.failed == 100);
     assert_int_equal(client.failed_error, ENETUNREACH);
-    net_udp_free(client.udp);
 }
 
 static void what_has_one_length_and_destination_leaves_as_one_packet(void **state)
 {
-    struct end client, server;
-
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
-    numbers_arrive(&client, &server, 60);
+    numbers_arrive(60);
     assert_int_equal(kernel.packets, 1);
     for (uint32_t i = 0; i < 8; i++)
         assert_int_equal(server.latest[i], 59 - i);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
-static void send_marked(struct end *client, const struct end *server, uint32_t mark, struct slice text)
+static void send_marked(uint32_t mark, struct slice text)
 {
     net_udp_batch_mark(batch, mark);
-    send_text(client, net_udp_addr(server->udp), text, 0);
+    send_text(&client, net_udp_addr(server.udp), text, 0);
     net_udp_batch_mark(batch, 0);
 }
 
 static void datagrams_pass_only_those_of_another_mark(void **state)
 {
     static const uint32_t expected[] = {4, 2, 3, 1};
-    struct end client, server;
 
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
-    send_marked(&client, &server, 7, SLICE("\1\0\0\0"));
-    send_marked(&client, &server, 7, SLICE("\2\0\0\0 longer"));
-    send_marked(&client, &server, 8, SLICE("\3\0\0\0"));
-    send_marked(&client, &server, 0, SLICE("\4\0\0\0"));
+    send_marked(7, SLICE("\1\0\0\0"));
+    send_marked(7, SLICE("\2\0\0\0 longer"));
+    send_marked(8, SLICE("\3\0\0\0"));
+    send_marked(0, SLICE("\4\0\0\0"));
     turn_until(loop, server.received == 4);
     assert_memory_equal(server.latest, expected, sizeof(expected));
     assert_int_equal(kernel.packets, 3);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void a_train_is_read_as_one_packet_and_a_batch_is_no_more_datagrams_for_it(void **state)
 {
-    struct end client, server;
-
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
-    numbers_arrive(&client, &server, 60);
+    numbers_arrive(60);
     assert_int_equal(kernel.read, 1);
     for (uint32_t i = 0; i < 60; i++)
         assert_int_equal(server.seen[i], 1);
@@ -693,8 +634,6 @@ static void a_train_is_read_as_one_packet_and_a_batch_is_no_more_datagrams_for_i
     send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
     turn_until(loop, server.received == 62);
     assert_int_equal(kernel.asked, NET_UDP_BATCH);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 /* Whoever sends it: the last one may be shorter, and an empty datagram is none of a train. */
@@ -704,7 +643,6 @@ static void the_last_datagram_of_a_train_may_be_shorter(void **state)
     const int car_bytes = 9;
     struct sockaddr_storage to;
     socklen_t to_len;
-    struct end server;
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
     (void)state;
@@ -722,12 +660,10 @@ static void the_last_datagram_of_a_train_may_be_shorter(void **state)
     turn_until(loop, server.received == 4);
     assert_int_equal(server.last_len, 0);
     close(fd);
-    net_udp_free(server.udp);
 }
 
 static void who_takes_no_trains_reads_each_datagram_alone(void **state)
 {
-    struct end client, server;
     struct net_udp_opts opts = opts_for(&server, "127.0.0.1:0");
 
     (void)state;
@@ -735,37 +671,26 @@ static void who_takes_no_trains_reads_each_datagram_alone(void **state)
     memset(&server, 0, sizeof(server));
     opts.takes_trains = false;
     assert_int_equal(net_udp_new(&opts, &server.udp), 0);
-    numbers_arrive(&client, &server, 20);
+    numbers_arrive(20);
     assert_int_equal(kernel.packets, 1);
     assert_int_equal(kernel.read, 20);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void an_interface_that_takes_no_trains_is_offered_one_only(void **state)
 {
-    struct end client, server;
-
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
     kernel.train_error = EIO;
-    numbers_arrive(&client, &server, 50);
-    numbers_arrive(&client, &server, 50);
+    numbers_arrive(50);
+    numbers_arrive(50);
     assert_int_equal(kernel.trains, 2); /* twice, lest it was another's error */
     assert_int_equal(kernel.packets, 100);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void what_is_too_long_for_the_path_as_a_train_leaves_one_by_one(void **state)
 {
     static char text[1400];
-    struct end client, server;
 
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
     kernel.train_error = EINVAL;
     kernel.train_octets = 1300;
     for (uint32_t i = 0; i < 10; i++) {
@@ -777,34 +702,26 @@ static void what_is_too_long_for_the_path_as_a_train_leaves_one_by_one(void **st
     for (uint32_t i = 0; i < 8; i++)
         assert_int_equal(server.latest[i], 9 - i);
     kernel.packets = 0;
-    numbers_arrive(&client, &server, 10);
+    numbers_arrive(10);
     assert_int_equal(kernel.packets, 1);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void each_datagram_of_a_refused_train_is_told_by_its_token(void **state)
 {
     struct addr broadcast = at("255.255.255.255:5060");
-    struct end client, server;
 
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
     for (uint64_t i = 1; i <= 5; i++)
         send_text(&client, &broadcast, SLICE("x"), i);
     send_text(&client, net_udp_addr(server.udp), SLICE("\1\0\0\0"), 6);
     turn_until(loop, server.received == 1);
     assert_int_equal(client.failed, 5);
     assert_int_equal(client.failed_token, 5);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void the_queue_is_bounded_in_octets(void **state)
 {
     static char text[10000];
-    struct end client, server;
     struct net_udp_opts opts = opts_for(&client, "127.0.0.1:0");
     struct wire *wire = wire_from(slice_make(text, sizeof(text)));
     int r = 0, taken = 0;
@@ -824,15 +741,12 @@ static void the_queue_is_bounded_in_octets(void **state)
     assert_int_equal(net_udp_send(client.udp, net_udp_addr(server.udp), wire, 0), 0); /* room again */
     turn_until(loop, server.received == 4);
     wire_unref(wire);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void a_reply_from_a_wildcard_socket_leaves_from_where_the_request_came_to(const char *wildcard,
                                                                                  const char *client_at,
                                                                                  const char *called_at)
 {
-    struct end client, server;
     struct addr called = at(called_at);
 
     end_open(&client, client_at);
@@ -852,8 +766,6 @@ static void a_reply_from_a_wildcard_socket_leaves_from_where_the_request_came_to
     turn_until(loop, client.received == 6);
     assert_int_equal(kernel.packets, 2);
     assert_true(addr_eq(&client.from, &called));
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void wildcard_ipv4(void **state)
@@ -898,7 +810,6 @@ static void it_is_told_how_long_datagrams_have_waited_and_how_many_were_lost(voi
     struct net_udp_opts opts;
     struct sockaddr_storage to;
     socklen_t to_len;
-    struct end server;
     int fd;
 
     (void)state;
@@ -921,7 +832,6 @@ static void it_is_told_how_long_datagrams_have_waited_and_how_many_were_lost(voi
     assert_int_equal(server.lost, COUNT + 1 - server.received);
     assert_int_equal(counter_get(&counters, COUNTER_RX_LOST), server.lost);
     close(fd);
-    net_udp_free(server.udp);
 }
 
 static void workers_can_share_an_address(void **state)
@@ -944,7 +854,6 @@ static void workers_can_share_an_address(void **state)
 static void a_socket_may_be_freed_by_any_of_its_functions(void **state)
 {
     struct addr nobody = closed_port("127.0.0.1:0"), broadcast = at("255.255.255.255:1");
-    struct end client, server;
 
     (void)state;
     end_open(&client, "127.0.0.1:0");
@@ -972,19 +881,14 @@ static void a_socket_may_be_freed_by_any_of_its_functions(void **state)
 static void a_wire_is_shared_not_copied_and_let_go_when_it_has_left(void **state)
 {
     struct wire *wire = wire_from(SLICE("x"));
-    struct end client, server;
 
     (void)state;
-    end_open(&client, "127.0.0.1:0");
-    end_open(&server, "127.0.0.1:0");
     for (int i = 0; i < 10; i++)
         assert_int_equal(net_udp_send(client.udp, net_udp_addr(server.udp), wire, 0), 0);
     assert_int_equal(wire->refs, 11);
     turn_until(loop, server.received == 10);
     assert_int_equal(wire->refs, 1);
     wire_unref(wire);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 static void a_taken_address_is_an_error_with_errno(void **state)
@@ -1011,7 +915,6 @@ static void no_memory_is_an_error_and_harms_nothing(void **state)
 {
     struct wire *wire = wire_from(SLICE("x"));
     struct net_udp_batch *none = NULL;
-    struct end client, server;
     struct net_udp_opts opts = opts_for(&client, "127.0.0.1:0");
     int sent = 0;
 
@@ -1030,41 +933,40 @@ static void no_memory_is_an_error_and_harms_nothing(void **state)
         assert_int_equal(net_udp_send(client.udp, net_udp_addr(server.udp), wire, 0), 0);
     turn_until(loop, server.received == 20);
     wire_unref(wire);
-    net_udp_free(client.udp);
-    net_udp_free(server.udp);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define P(name) cmocka_unit_test_setup_teardown(name, set_up_pair, tear_down)
         T(batches_over_ipv4),
         T(batches_over_ipv6),
-        T(the_longest_datagram_passes_and_a_longer_one_is_refused_at_once),
+        P(the_longest_datagram_passes_and_a_longer_one_is_refused_at_once),
         T(the_other_family_is_refused_at_once),
         T(icmp_port_unreachable_is_told_with_destination_and_payload),
         T(icmpv6_port_unreachable_is_told_with_destination_and_payload),
         T(s18_4_only_unreachable_and_parameter_problem_are_failures),
-        T(icmp_of_one_destination_fails_no_datagram_to_another),
-        T(what_the_kernel_refuses_is_told_by_token_and_the_others_go),
+        P(icmp_of_one_destination_fails_no_datagram_to_another),
+        P(what_the_kernel_refuses_is_told_by_token_and_the_others_go),
         T(a_failure_while_a_batch_leaves_early_is_told_at_the_end_of_the_turn),
         T(a_full_batch_leaves_at_once),
-        T(when_the_kernel_has_no_room_datagrams_wait_and_leave_later),
-        T(one_system_call_sends_a_batch),
-        T(a_pending_error_without_an_entry_in_the_queue_fails_nothing),
-        T(as_long_as_others_errors_come_in_between_a_datagram_is_tried_again),
+        P(when_the_kernel_has_no_room_datagrams_wait_and_leave_later),
+        P(one_system_call_sends_a_batch),
+        P(a_pending_error_without_an_entry_in_the_queue_fails_nothing),
+        P(as_long_as_others_errors_come_in_between_a_datagram_is_tried_again),
         T(what_is_sent_while_an_error_is_told_does_not_take_the_place_of_the_datagram_dealt_with),
-        T(while_the_kernel_has_no_room_it_is_not_asked),
-        T(a_datagram_lost_in_a_full_interface_queue_is_counted_not_told),
+        P(while_the_kernel_has_no_room_it_is_not_asked),
+        P(a_datagram_lost_in_a_full_interface_queue_is_counted_not_told),
         T(a_socket_that_is_refused_for_ever_gives_up_each_datagram_once),
-        T(what_has_one_length_and_destination_leaves_as_one_packet),
-        T(datagrams_pass_only_those_of_another_mark),
-        T(a_train_is_read_as_one_packet_and_a_batch_is_no_more_datagrams_for_it),
+        P(what_has_one_length_and_destination_leaves_as_one_packet),
+        P(datagrams_pass_only_those_of_another_mark),
+        P(a_train_is_read_as_one_packet_and_a_batch_is_no_more_datagrams_for_it),
         T(the_last_datagram_of_a_train_may_be_shorter),
         T(who_takes_no_trains_reads_each_datagram_alone),
-        T(an_interface_that_takes_no_trains_is_offered_one_only),
-        T(what_is_too_long_for_the_path_as_a_train_leaves_one_by_one),
-        T(each_datagram_of_a_refused_train_is_told_by_its_token),
+        P(an_interface_that_takes_no_trains_is_offered_one_only),
+        P(what_is_too_long_for_the_path_as_a_train_leaves_one_by_one),
+        P(each_datagram_of_a_refused_train_is_told_by_its_token),
         T(the_queue_is_bounded_in_octets),
         T(wildcard_ipv4),
         T(wildcard_ipv6),
@@ -1072,7 +974,7 @@ int main(void)
         T(it_is_told_how_long_datagrams_have_waited_and_how_many_were_lost),
         T(workers_can_share_an_address),
         T(a_socket_may_be_freed_by_any_of_its_functions),
-        T(a_wire_is_shared_not_copied_and_let_go_when_it_has_left),
+        P(a_wire_is_shared_not_copied_and_let_go_when_it_has_left),
         T(a_taken_address_is_an_error_with_errno),
         T(no_memory_is_an_error_and_harms_nothing),
     };

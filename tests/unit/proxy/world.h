@@ -76,7 +76,8 @@ static inline void world_concerns(void *ctx, struct slice call_id)
     struct world *w = ctx;
 
     assert_true(call_id.len < sizeof(w->concern));
-    memcpy(w->concern, call_id.ptr, call_id.len);
+    if (call_id.len > 0)
+        memcpy(w->concern, call_id.ptr, call_id.len);
     w->concern[call_id.len] = 0;
 }
 
