@@ -41,7 +41,6 @@ struct worker {
     struct counters counters;
     ms_t told_ms;       /* the time the core has been told */
     uint32_t waited_us; /* what comes from the transport now */
-    uint32_t last_refusal;
     _Atomic size_t pending;
     bool stopping;
 };
@@ -100,23 +99,8 @@ static unsigned worker_of(const struct worker *w, struct slice message)
 static void receive(struct worker *w, struct slice bytes, const struct sip_hop *from, bool datagram)
 {
     tell_time(w);
-    if (w->opts.n_workers == 1) /* on_receive has asked whether it is refused */
-        proxy_take(w->proxy, bytes, from, datagram);
-    else
-        proxy_receive(w->proxy, bytes, from, datagram);
+    proxy_receive(w->proxy, bytes, from, datagram);
     transport_mark(w->transport, 0);
-}
-
-/* Refusals have no order among themselves: each has a mark of its own. */
-static bool refuse(struct worker *w, struct slice bytes, const struct sip_hop *from)
-{
-    bool is_done;
-    tell_time(w);
-    w->last_refusal = w->last_refusal % UINT32_MAX + 1;
-    transport_mark(w->transport, w->last_refusal);
-    is_done = proxy_refuse(w->proxy, bytes, from);
-    transport_mark(w->transport, 0);
-    return is_done;
 }
 
 /* ---- from the transport ---- */
@@ -132,8 +116,6 @@ static void on_waited(void *ctx, uint32_t waited_us, uint32_t lost)
 static void on_receive(void *ctx, struct slice bytes, const struct sip_hop *from, bool datagram)
 {
     struct worker *w = ctx;
-    if (w->opts.n_workers == 1 && refuse(w, bytes, from))
-        return;
     unsigned owner = worker_of(w, bytes);
     if (owner == w->opts.index) {
         receive(w, bytes, from, datagram);

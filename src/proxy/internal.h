@@ -322,6 +322,9 @@ struct arena *proxy_context_reading(struct proxy_context *c);
 /* Does it come from a source that the configuration trusts? */
 bool proxy_is_trusted(const struct proxy_opts *opts, const struct sip_hop *from);
 
+/* Tells app what is being dealt with: see ports.h. */
+void proxy_concerns(struct proxy *p, struct slice call_id);
+
 /* admit.c: who is turned away under overload. */
 
 MUST_USE int proxy_admit_init(struct proxy *p);
@@ -344,6 +347,10 @@ uint64_t proxy_admit_retry_after_s(const struct proxy *p, uint64_t hash);
 bool proxy_admit(struct proxy *p, const struct proxy_arrival *arrival);
 /* RFC 5031, or one of the numbers that are configured. */
 bool proxy_is_emergency(const struct proxy_opts *opts, struct slice ruri);
+
+/* refuse.c: under overload, before a message is parsed. True: it was a request that is refused now, or the ACK of one that has
+ * been, and that is that: nothing is left of it, and the turn has ended. */
+bool proxy_refuse(struct proxy *p, struct slice bytes, const struct sip_hop *from);
 
 /* oc.c: RFC 7339 toward who is upstream. Errors: no memory. */
 

@@ -522,10 +522,15 @@ static void receive_malformed(struct proxy *p, struct sip_msg *msg, const struct
                     log_cstr("why", error->phrase ? error->phrase : "no message"));
 }
 
-static void receive_sound(struct proxy *p, struct sip_msg *msg, const struct sip_hop *from)
+void proxy_concerns(struct proxy *p, struct slice call_id)
 {
     if (p->ports.concerns)
-        p->ports.concerns(p->ports.ctx, sip_msg_call_id(msg));
+        p->ports.concerns(p->ports.ctx, call_id);
+}
+
+static void receive_sound(struct proxy *p, struct sip_msg *msg, const struct sip_hop *from)
+{
+    proxy_concerns(p, sip_msg_call_id(msg));
     if (msg->is_request)
         receive_request(p, msg, from);
     else
@@ -548,17 +553,13 @@ static void receive(struct proxy *p, struct slice bytes, const struct sip_hop *f
         receive_sound(p, &msg, from);
 }
 
-void proxy_take(struct proxy *p, struct slice bytes, const struct sip_hop *from, bool datagram)
-{
-    assert(from->listener < p->opts->n_listeners);
-    receive(p, bytes, from, datagram);
-    turn_finish(p);
-}
-
 void proxy_receive(struct proxy *p, struct slice bytes, const struct sip_hop *from, bool datagram)
 {
-    if (!proxy_refuse(p, bytes, from))
-        proxy_take(p, bytes, from, datagram);
+    assert(from->listener < p->opts->n_listeners);
+    if (proxy_refuse(p, bytes, from))
+        return;
+    receive(p, bytes, from, datagram);
+    turn_finish(p);
 }
 
 void proxy_receive_bad(struct proxy *p, struct slice head, const struct sip_hop *from, unsigned status,

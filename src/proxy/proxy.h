@@ -141,11 +141,6 @@ void proxy_waited(struct proxy *proxy, uint32_t waited_us, uint64_t lost);
 /* One whole message: a datagram, or a frame of a stream. from: the peer, the listener it came to and the flow
  * it came by. bytes need to live only during the call. */
 void proxy_receive(struct proxy *proxy, struct slice bytes, const struct sip_hop *from, bool datagram);
-/* Its two halves, for who would do something more with a message that is taken. Under overload, before it is parsed: true: it was
- * a request that has been refused now, or the ACK of one, and that is that. */
-bool proxy_refuse(struct proxy *proxy, struct slice bytes, const struct sip_hop *from);
-/* What proxy_refuse() left. */
-void proxy_take(struct proxy *proxy, struct slice bytes, const struct sip_hop *from, bool datagram);
 /* Framing of a stream was lost in this request head (400 before the connection is closed), or it was too
  * large (513). */
 void proxy_receive_bad(struct proxy *proxy, struct slice head, const struct sip_hop *from, unsigned status,

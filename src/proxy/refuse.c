@@ -70,6 +70,7 @@ static void send_refusal(struct proxy *p, const struct refusal *r, const struct 
     put(r, &out);
     wire->len = (uint32_t)out.len;
     counter_inc(p->counters, COUNTER_RESPONSES_LOCAL);
+    proxy_concerns(p, r->outline->call_id);
     proxy_send_quietly(p, to, wire);
     wire_unref(wire);
 }
