@@ -9,7 +9,7 @@ function(give_up what output)
   file(REMOVE_RECURSE ${FOLDER}/data)
   file(REMOVE ${trained})
   message("${output}")
-  message("Viaduct is built WITHOUT A PROFILE, and takes about a tenth more CPU for it: ${what} failed")
+  message("Viaduct is built WITHOUT A PROFILE, and takes about a twentieth more CPU for it: ${what} failed")
 endfunction()
 
 # run WHAT COMMAND...: sets ok.
