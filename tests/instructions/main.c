@@ -131,6 +131,19 @@ static struct slice make_invite(struct counts *c, struct unit *u)
                                  .body = sdp});
 }
 
+/* From the first of them on the proxy is overloaded. */
+static struct slice make_late_invite(struct counts *c, struct unit *u)
+{
+    struct world *w = &c->world;
+    ms_t end_ms = w->now_ms + (u == c->units ? w->opts.pressure.interval_ms : 0);
+    proxy_waited(w->proxy, 2 * w->opts.pressure.target_us, 0);
+    while (w->now_ms < end_ms) {
+        world_advance(w, w->now_ms + 1);
+        proxy_waited(w->proxy, 2 * w->opts.pressure.target_us, 0);
+    }
+    return make_invite(c, u);
+}
+
 static struct slice make_again(struct counts *c, struct unit *u)
 {
     (void)c;
@@ -311,6 +324,8 @@ static const struct step steps[] = {
     {"200 of CANCEL", 'G', STATEFUL, FROM_CALLEE, make_200, NULL, NULL},
     {"487", 'G', STATEFUL, FROM_CALLEE, make_487, "SIP/2.0 487", "ACK "},
     {"ACK of 487", 'G', STATEFUL, FROM_CALLER, make_ack_of_failure, NULL, NULL},
+    {"INVITE refused", 'H', STATEFUL, FROM_CALLER, make_late_invite, "SIP/2.0 503", NULL},
+    {"ACK of refusal", 'H', STATEFUL, FROM_CALLER, make_ack_of_failure, NULL, NULL},
 };
 
 static void on_sent(void *ctx, const struct world_sent *sent)
