@@ -33,9 +33,10 @@ struct hash_state {
     uint64_t v0, v1, v2, v3, n_words;
     bool is_table;
 };
-/* SipHash-2-4: for what leaves the process and is believed when it comes back. */
+/* SipHash-2-4: for what leaves the process and lets its bearer do something when it comes back. */
 void hash_begin(struct hash_state *st, const struct hash_key *key);
-/* SipHash-1-3, half the work: for what stays in here, where a stranger sees neither hash nor key. */
+/* SipHash-1-3, half the work: for tables, where a stranger sees neither hash nor key; and, each with a key of its own, for
+ * branches and tags, of which nothing is gained by making one up. */
 void hash_begin_table(struct hash_state *st, const struct hash_key *key);
 void hash_add(struct hash_state *st, struct slice s);
 void hash_add_nocase(struct hash_state *st, struct slice s); /* ASCII folded to lower case */

@@ -183,11 +183,28 @@ uint64_t proxy_admit_hash(const struct proxy *p, struct slice top_via)
     return hash_end64(&st);
 }
 
+/* A client of RFC 2543 writes the same Via into all its requests: they are told apart as section 17.2.3 does it. */
+static uint64_t hash_without_branch(const struct proxy *p, struct sip_msg *request, struct slice top_via)
+{
+    const struct sip_cseq *cseq;
+    struct hash_state st;
+
+    hash_begin_table(&st, &p->branch_key);
+    hash_add(&st, top_via);
+    hash_add(&st, sip_msg_call_id(request));
+    hash_add_nocase(&st, sip_msg_from_tag(request));
+    hash_add_u64(&st, sip_msg_cseq(request, &cseq) == 0 ? cseq->number : 0);
+    return hash_end64(&st);
+}
+
 static uint64_t hash_of(const struct proxy *p, struct sip_msg *request)
 {
     const struct sip_via *via;
 
-    return sip_msg_top_via(request, &via) < 0 ? 0 : proxy_admit_hash(p, via->text);
+    if (sip_msg_top_via(request, &via) < 0)
+        return 0;
+    return txn_branch_is_rfc3261(via->branch) ? proxy_admit_hash(p, via->text)
+                                              : hash_without_branch(p, request, via->text);
 }
 
 bool proxy_admit_has_refused(const struct proxy *p)

@@ -331,7 +331,8 @@ MUST_USE int proxy_admit_init(struct proxy *p);
 void proxy_admit_done(struct proxy *p);
 /* Time went by. */
 void proxy_admit_tick(struct proxy *p);
-/* Which request it is, by its top Via: copies of it and its ACK have the same, others another (sections 8.1.1.7 and 17.1.1.3). */
+/* Which request it is, by its top Via: copies of it and its ACK have the same, others another (sections 8.1.1.7 and
+ * 17.1.1.3), where its branch begins with the magic cookie. */
 uint64_t proxy_admit_hash(const struct proxy *p, struct slice top_via);
 /* Has it been refused, not long ago? */
 bool proxy_admit_knows_refused(struct proxy *p, uint64_t hash);

@@ -84,7 +84,7 @@ static void update_loss(struct pressure *p, ms_t now_ms)
         /* What comes in the period after was sent before its clients could hear of it. */
         if (!p->is_raised)
             raise_loss(p);
-        p->is_raised = !p->is_raised;
+        p->is_raised = p->loss_permille > before;
         periods--;
     } else {
         p->is_raised = false;
@@ -101,6 +101,7 @@ static enum pressure_change settle(struct pressure *p, ms_t now_ms)
     if (!p->is_on && p->above_ms != MS_NEVER && now_ms - p->above_ms >= p->opts->interval_ms) {
         p->is_on = true;
         p->n_requests = p->n_refused = 0;
+        p->is_raised = false;
         p->counted_ms = now_ms;
         return PRESSURE_BEGUN;
     }

@@ -5,7 +5,8 @@
  * is not asked for is not looked at and passes through as it came (RFC 3261 section 16.3 item 1).
  *
  * Life: parsed in scratch memory from a receive buffer; when a new transaction needs it, sip_msg_keep()
- * copies octets and index into the request's arena. Positions are offsets, so the copy needs no second parse.
+ * copies octets and index into the arena of the request, the octets into another one if they are to outlive the index.
+ * Positions are offsets, so the copy needs no second parse.
  */
 #ifndef SIP_MSG_H
 #define SIP_MSG_H

@@ -25,7 +25,7 @@ static bool read_start(struct slice line, struct sip_outline *o)
            slice_eq(slice_sub(rest, ruri, rest.len), SLICE(" SIP/2.0"));
 }
 
-/* name is in small letters, and has no octet that "| 0x20" would make of two. */
+/* name is in small letters. "| 0x20" makes a '-' of a CR too, which no line has in it. */
 static inline bool begins_with(struct slice line, struct slice name)
 {
     if (line.len < name.len)

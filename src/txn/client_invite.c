@@ -10,8 +10,8 @@ static const struct txn_state states[STATE_COUNT] = {
                  .repeat = TXN_TIMER_A,
                  .end = TXN_TIMER_B,
                  .keeps = true},
-    /* No timer: how long a call may ring is for the TU to say (Timer C, section 16.8). The request stays for
-     * CANCEL and ACK, which repeat parts of it. */
+    /* No timer: how long a call may ring is for the TU to say (Timer C, section 16.8). The request stays
+     * for CANCEL and ACK, which repeat parts of it, unless the TU can make it again (txn_client_release). */
     [PROCEEDING] = {.name = "Proceeding", .phase = TXN_PHASE_PROVISIONAL, .keeps = true},
     [COMPLETED] = {.name = "Completed", .phase = TXN_PHASE_FINAL, .end = TXN_TIMER_D, .keeps = true},
     [ACCEPTED] = {.name = "Accepted", .phase = TXN_PHASE_FINAL, .end = TXN_TIMER_M},
