@@ -160,6 +160,9 @@ SIP_INLINE MUST_USE int sip_scan_param(struct sip_scan *s, struct sip_scan_param
             const char *token_end = sip_find_token_end(value, end);
             p = token_end == end || *token_end == ';' ? token_end : sip_find_value_end(token_end, end);
             param.is_token = p == token_end && p > value;
+            /* White space behind an empty value belongs to what follows. */
+            if (p == value)
+                p = value = equal + 1;
         }
         param.value = slice_make(value, (size_t)(p - value));
     }

@@ -8,9 +8,9 @@ static bool take_usual_protocol(struct sip_scan *s, struct sip_via *via)
         char text[5];
         uint8_t transport;
     } usual[] = {{"UDP ", SIP_TRANSPORT_UDP}, {"TCP ", SIP_TRANSPORT_TCP}, {"TLS ", SIP_TRANSPORT_TLS}};
-    const char *name = s->p + 8;
     if (s->end - s->p <= 12 || memcmp(s->p, "SIP/2.0/", 8) != 0)
         return false;
+    const char *name = s->p + 8;
     for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
         if (memcmp(name, usual[i].text, 4) != 0)
             continue;

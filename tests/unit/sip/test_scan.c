@@ -160,7 +160,7 @@ static void a_port_is_1_to_65535(void **state)
 static void parameters_come_one_by_one(void **state)
 {
     (void)state;
-    struct guarded g = guarded_copy(SLICE(" ; a ;b = c\r\n ;d=\"x;\\\"y\" ; e=;f"));
+    struct guarded g = guarded_copy(SLICE(" ; a ;b = c\r\n ;d=\"x;\\\"y\" ; e=\t;f= "));
     struct sip_scan s = sip_scan_of(g.copy);
     struct sip_scan_param p = {0};
     assert_int_equal(sip_scan_param(&s, &p), 0);
@@ -176,8 +176,10 @@ static void parameters_come_one_by_one(void **state)
     assert_slice(p.name, "e");
     assert_false(slice_is_null(p.value));
     assert_int_equal(p.value.len, 0);
+    assert_slice(p.text, "; e=");
     assert_int_equal(sip_scan_param(&s, &p), 0);
     assert_slice(p.name, "f");
+    assert_slice(p.text, ";f=");
     assert_int_equal(sip_scan_param(&s, &p), ERR_NOTFOUND);
     guarded_free(&g);
 }

@@ -47,6 +47,9 @@ static const struct good_via good[] = {
     {"SIP/2.0/UDP 10.1.1.1;branch=x ; RPORT = 9988 ;received=192.0.2.1", SIP_TRANSPORT_UDP, "10.1.1.1", 0,
      ";branch=x ; RPORT = 9988 ;received=192.0.2.1", "x", "192.0.2.1", NULL, NULL, "; RPORT = 9988", 9988},
     {"SIP/2.0/UDP a;rport=", SIP_TRANSPORT_UDP, "a", 0, ";rport=", NULL, NULL, NULL, NULL, ";rport=", 0},
+    /* White space behind an empty value is part of nothing. */
+    {"SIP/2.0/UDP a;rport= ;branch=x", SIP_TRANSPORT_UDP, "a", 0, ";rport= ;branch=x", "x", NULL, NULL, NULL,
+     ";rport=", 0},
     {"SIP/2.0/wss df7jal23ls0d.invalid;branch=x;alias;keep=1;x=\"a;b\"", SIP_TRANSPORT_WSS,
      "df7jal23ls0d.invalid", 0, ";branch=x;alias;keep=1;x=\"a;b\"", "x", NULL, NULL, NULL, NULL, 0},
 };
@@ -162,6 +165,8 @@ static void the_first_of_a_list_ends_at_its_comma_7_3_1(void **state)
         {"SIP/2.0/UDP a:5061 ,b", "SIP/2.0/UDP a:5061", "", ",b"},
         {" SIP/2.0/TCP a\r\n ;ttl=1\r\n ,", "SIP/2.0/TCP a\r\n ;ttl=1", ";ttl=1", ","},
         {"SIP/2.0/TLS a;rport", "SIP/2.0/TLS a;rport", ";rport", ""},
+        {"SIP/2.0/UDP a;rport= , SIP/2.0/UDP b", "SIP/2.0/UDP a;rport=", ";rport=", ", SIP/2.0/UDP b"},
+        {"SIP/2.0/UDP a;x=\t\r\n ", "SIP/2.0/UDP a;x=", ";x=", ""},
     };
     (void)state;
     for (size_t i = 0; i < ROWS(rows); i++) {
