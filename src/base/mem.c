@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define ROOM_BYTES (96 * 1024)
 
@@ -55,10 +56,13 @@ static void account_open(void)
     list_append(&accounts, &account.node);
     pthread_mutex_unlock(&accounts_lock);
     account.registered = true;
+    if (gettid() == getpid())
+        account.room_until_bytes = INT64_MAX;
 }
 
 /* glibc asks the kernel for a page when it needs one, in all threads but the first: a system call for each eighth message that is
- * kept. A block taken and given back at once leaves room for many; it is too small to be given back to the kernel. */
+ * kept. A block taken and given back at once leaves room for many. The heap of the first thread grows by as much anyway, and
+ * what lies free at its end goes back to the kernel from 128 KiB on: there each room would cost calls. */
 static void make_room(int64_t held_bytes)
 {
     void *volatile room = malloc(ROOM_BYTES);
