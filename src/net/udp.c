@@ -40,6 +40,14 @@
 #define CAR_BYTES_MAX   (1500 - 40 - 8)
 #define CARS_MAX        64
 
+/* A socket that takes trains asks for so many packets by one call, since each may be CARS_MAX datagrams (the kernel makes none
+ * longer of what comes from a network): what one call brought is handled before timers and other sockets have their turn.
+ * Single datagrams cost no more by four than by 64. */
+#define TRAINS_ASKED_MAX 4
+
+_Static_assert(NET_UDP_TURN_MAX == NET_UDP_BATCH - 1 + TRAINS_ASKED_MAX * CARS_MAX,
+               "a call begins below a batch");
+
 /* With a datagram that is received: when it came, how many were dropped before it, where it was sent to, and how long the cars
  * are if it is a train. With one that is sent: where from, and the same. */
 struct control {
@@ -103,7 +111,8 @@ struct net_udp {
     size_t car_bytes_max; /* longer ones have been refused as a train; 0: no trains */
     unsigned
         singles; /* so many at the head of the queue leave one by one: they have been refused as a train */
-    unsigned packets_asked; /* for, by the next call: trains may be many datagrams */
+    unsigned packets_asked_max; /* for, by one call */
+    unsigned cars_expected;     /* of the next packets each, after those of the last call */
     bool wildcard;
     bool takes_trains; /* they are not taken apart before they are received */
     bool blocked;      /* the kernel has no room: EPOLLOUT is waited for */
@@ -598,7 +607,7 @@ static size_t car_bytes_of(const struct net_udp *udp, struct msghdr *m, size_t l
 }
 
 /* Returns how many datagrams there were. An empty one is one. */
-static unsigned receive_packet(struct net_udp *udp, unsigned i)
+static unsigned receive_packet(struct net_udp *udp, unsigned i, bool is_first)
 {
     struct incoming_batch *in = &udp->batch->in;
     struct msghdr *m = &in->headers[i].msg_hdr;
@@ -609,7 +618,7 @@ static unsigned receive_packet(struct net_udp *udp, unsigned i)
 
     if (net_addr_from_sockaddr(&in->names[i], &from) < 0)
         return 1;
-    if (i == 0 || car_bytes < rest.len)
+    if (is_first || car_bytes < rest.len)
         tell_waited(udp, m);
     if (udp->wildcard)
         note_received_at(udp, m);
@@ -624,23 +633,41 @@ static unsigned receive_packet(struct net_udp *udp, unsigned i)
     return n;
 }
 
-/* Any failure is an ICMP error, which comes from the error queue, or of the moment: epoll asks again. */
-static void receive_batch(struct net_udp *udp)
+/* To fill the batch, if they are as long as the last ones; of it there have been so many datagrams yet. */
+static unsigned packets_wanted(const struct net_udp *udp, unsigned datagrams)
 {
-    unsigned datagrams = 0;
+    unsigned packets = (NET_UDP_BATCH - datagrams + udp->cars_expected - 1) / udp->cars_expected;
+
+    return packets < udp->packets_asked_max ? packets : udp->packets_asked_max;
+}
+
+/* By one call. Adds to how many datagrams there have been in this turn; returns whether more may be there. Any failure is an ICMP
+ * error, which comes from the error queue, or of the moment: epoll asks again. */
+static bool receive_packets(struct net_udp *udp, unsigned *datagrams)
+{
+    unsigned wanted = packets_wanted(udp, *datagrams), before = *datagrams;
     int n;
 
     do
-        n = recvmmsg(udp->watch.fd, udp->batch->in.headers, udp->packets_asked, MSG_DONTWAIT, NULL);
+        n = recvmmsg(udp->watch.fd, udp->batch->in.headers, wanted, MSG_DONTWAIT, NULL);
     while (n < 0 && errno == EINTR);
     for (unsigned i = 0; (int)i < n; i++) {
         if (!udp->freed)
-            datagrams += receive_packet(udp, i);
+            *datagrams += receive_packet(udp, i, *datagrams == 0);
         ready_to_receive(udp->batch, i);
     }
-    /* As many as make a batch if they are as long as these. */
-    if (n > 0 && datagrams > 0)
-        udp->packets_asked = ((unsigned)n * NET_UDP_BATCH + datagrams - 1) / datagrams;
+    if (n > 0 && *datagrams > before)
+        udp->cars_expected = (*datagrams - before) / (unsigned)n;
+    return n == (int)wanted && !udp->freed;
+}
+
+/* NET_UDP_TURN_MAX at most. What is left makes epoll report the socket again, after the others. */
+static void receive_batch(struct net_udp *udp)
+{
+    unsigned datagrams = 0;
+
+    while (receive_packets(udp, &datagrams) && datagrams < NET_UDP_BATCH)
+        ;
 }
 
 /* ---- events ---- */
@@ -766,6 +793,7 @@ static int open_socket(const struct net_udp_opts *opts, struct net_udp *udp)
     /* What the kernel cannot do, senders or it itself do before. */
     udp->takes_trains =
         r == 0 && opts->takes_trains && set_option(udp->watch.fd, IPPROTO_UDP, UDP_GRO, 1) == 0;
+    udp->packets_asked_max = udp->takes_trains ? TRAINS_ASKED_MAX : NET_UDP_BATCH;
     udp->car_bytes_max = r == 0 && knows_trains(udp->watch.fd) ? CAR_BYTES_MAX : 0;
     if (r == 0)
         r = net_watch_start(opts->loop, &udp->watch);
@@ -786,7 +814,7 @@ int net_udp_new(const struct net_udp_opts *opts, struct net_udp **ret_udp)
                             .ops = opts->ops,
                             .ctx = opts->ctx,
                             .queue.limit_bytes = opts->queue_bytes,
-                            .packets_asked = NET_UDP_BATCH,
+                            .cars_expected = 1,
                             .wildcard = addr_is_any(&opts->addr)};
     net_hook_init(&udp->flush, on_flush);
     r = open_socket(opts, udp);
