@@ -45,8 +45,8 @@ struct pressure {
 enum pressure_change { PRESSURE_SAME, PRESSURE_BEGUN, PRESSURE_ENDED };
 
 void pressure_init(struct pressure *pressure, const struct pressure_opts *opts, ms_t now_ms);
-/* Messages are handled from now on that have waited so long; lost: so many more than before found no room in the
- * queue at all. */
+/* Messages are handled from now on that have waited so long; lost: so many packets more than before (each a
+ * datagram, or a train of them) found no room in the queue at all. */
 enum pressure_change pressure_note(struct pressure *pressure, ms_t now_ms, uint32_t waited_us, uint64_t lost);
 /* Time goes by, with messages or without. */
 enum pressure_change pressure_tick(struct pressure *pressure, ms_t now_ms);

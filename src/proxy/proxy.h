@@ -136,7 +136,8 @@ void proxy_advance(struct proxy *proxy, ms_t now_ms, unix_s_t now_s);
 ms_t proxy_next_ms(const struct proxy *proxy);
 
 /* What is received from now on has waited for so long between the time when it was there to be read and now; lost:
- * so many more than when it was last said found no room before they could be read. Never said: nothing waits. */
+ * so many packets more than when it was last said (each a datagram, or a train of them) found no room before they could
+ * be read. Never said: nothing waits. */
 void proxy_waited(struct proxy *proxy, uint32_t waited_us, uint64_t lost);
 /* One whole message: a datagram, or a frame of a stream. from: the peer, the listener it came to and the flow
  * it came by. bytes need to live only during the call. */
