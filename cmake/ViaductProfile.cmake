@@ -20,23 +20,29 @@ elseif(VIADUCT_PROFILE STREQUAL "training")
   set(VIADUCT_PROFILE_OPTIONS -fprofile-generate=${CMAKE_BINARY_DIR}/data -fprofile-prefix-path=${CMAKE_BINARY_DIR})
 elseif(VIADUCT_PROFILE STREQUAL "guided")
   set(profile ${CMAKE_BINARY_DIR}/profile)
+  set(VIADUCT_PROFILE_OUTCOME ${profile}/outcome)
   # gcc warns of functions without a count that others call, and no option turns that off alone. All warnings are errors
   # in each of the other builds.
   set(VIADUCT_PROFILE_OPTIONS -fprofile-use=${profile}/data -fprofile-prefix-path=${CMAKE_BINARY_DIR}
       -fprofile-partial-training -w)
   add_custom_target(profile
-    COMMAND ${CMAKE_COMMAND} -D SOURCE=${CMAKE_SOURCE_DIR} -D FOLDER=${profile} -D GENERATOR=${CMAKE_GENERATOR}
-            -D COMPILER=${CMAKE_C_COMPILER} -D LAUNCHER=${CMAKE_C_COMPILER_LAUNCHER} -D "FLAGS=${CMAKE_C_FLAGS}"
+    COMMAND ${CMAKE_COMMAND} -D SOURCE=${CMAKE_SOURCE_DIR} -D FOLDER=${profile} -D OUTCOME=${VIADUCT_PROFILE_OUTCOME}
+            -D GENERATOR=${CMAKE_GENERATOR} -D COMPILER=${CMAKE_C_COMPILER}
+            -D LAUNCHER=${CMAKE_C_COMPILER_LAUNCHER} -D "FLAGS=${CMAKE_C_FLAGS}"
             -D "FLAGS_RELEASE=${CMAKE_C_FLAGS_RELEASE}" -P ${CMAKE_SOURCE_DIR}/cmake/train.cmake
+    BYPRODUCTS ${VIADUCT_PROFILE_OUTCOME}
     COMMENT "Training" VERBATIM)
 elseif(NOT VIADUCT_PROFILE STREQUAL "off")
   message(FATAL_ERROR "VIADUCT_PROFILE: \"${VIADUCT_PROFILE}\" is neither off nor guided")
 endif()
 
-# A layer or a program of it takes part: built once the profile is there, and with it.
+# A layer or a program of it takes part: built once the profile is there, and with it. Its files depend not on the profile,
+# so that a change compiles only what it is in, but on whether there is one: none stays as it was compiled without.
 function(viaduct_profile target)
   if(TARGET profile)
     add_dependencies(${target} profile)
+    get_target_property(sources ${target} SOURCES)
+    set_property(SOURCE ${sources} APPEND PROPERTY OBJECT_DEPENDS ${VIADUCT_PROFILE_OUTCOME})
   endif()
   target_compile_options(${target} PRIVATE ${VIADUCT_PROFILE_OPTIONS})
   get_target_property(type ${target} TYPE)

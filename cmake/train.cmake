@@ -1,13 +1,18 @@
 # Makes the profile of ViaductProfile.cmake: builds the program "instructions" with counters in FOLDER and runs it. Trains again
-# only when the program changed. Never fails: without a profile the build goes on without.
+# only when the program changed. Never fails: without a profile the build goes on without. OUTCOME then says "trained" or
+# "untrained"; it is written only when that is another than before, and then everything is compiled again.
 
 set(units 500) # of each kind of message: half a second
 set(program ${FOLDER}/tests/instructions/instructions)
-set(trained ${FOLDER}/trained)
+set(complete ${FOLDER}/data/complete) # the last training, which ended well; goes when the data go
+
+function(conclude outcome)
+  file(CONFIGURE OUTPUT ${OUTCOME} CONTENT "${outcome}\n") # leaves a file alone that says so already
+endfunction()
 
 function(give_up what output)
   file(REMOVE_RECURSE ${FOLDER}/data)
-  file(REMOVE ${trained})
+  conclude(untrained)
   message("${output}")
   message("Viaduct is built WITHOUT A PROFILE, and takes about a twentieth more CPU for it: ${what} failed")
 endfunction()
@@ -29,10 +34,13 @@ run("the configuration of its training" ${CMAKE_COMMAND} -S ${SOURCE} -B ${FOLDE
 if(ok)
   run("the build of its training" ${CMAKE_COMMAND} --build ${FOLDER} --target instructions)
 endif()
-if(ok AND ${program} IS_NEWER_THAN ${trained})
+if(ok AND ${program} IS_NEWER_THAN ${complete})
   file(REMOVE_RECURSE ${FOLDER}/data)
   run("its training" ${program} ${units})
   if(ok)
-    file(TOUCH ${trained})
+    file(TOUCH ${complete})
   endif()
+endif()
+if(ok)
+  conclude(trained)
 endif()
