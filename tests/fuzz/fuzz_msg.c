@@ -116,7 +116,8 @@ static bool is_same(struct slice a, struct slice b)
     return slice_is_null(a) == slice_is_null(b) && slice_eq(a, b);
 }
 
-/* A request that is good and has an outline is in both the same. */
+/* A request that is good and has an outline is in both the same. Only the topmost Via need be good: of those below, an
+ * outline may have one that ends the walk. */
 static void check_outline(struct sip_msg *msg, struct slice bytes)
 {
     struct sip_values it = sip_values_of(msg, SIP_HDR_VIA);
@@ -124,6 +125,7 @@ static void check_outline(struct sip_msg *msg, struct slice bytes)
     struct slice element;
     const struct sip_cseq *cseq;
     unsigned n = 0;
+    int rc;
     if (!sip_outline_read(bytes, &o))
         return;
     FUZZ_ASSERT(msg->is_request && slice_eq(o.method, msg->method_name) && slice_eq(o.ruri, msg->ruri));
@@ -132,11 +134,11 @@ static void check_outline(struct sip_msg *msg, struct slice bytes)
                 slice_eq(o.to, sip_msg_value(msg, SIP_HDR_TO)));
     FUZZ_ASSERT(is_same(o.from_tag, sip_msg_from_tag(msg)) && is_same(o.to_tag, sip_msg_to_tag(msg)));
     FUZZ_ASSERT(sip_msg_cseq(msg, &cseq) == 0 && cseq->number == o.cseq_number);
-    while (sip_values_next(&it, &element) == 0) {
+    while ((rc = sip_values_next(&it, &element)) == 0) {
         FUZZ_ASSERT(n < o.n_vias && slice_eq(o.vias[n], element));
         n++;
     }
-    FUZZ_ASSERT(n == o.n_vias);
+    FUZZ_ASSERT(rc != ERR_NOTFOUND || n == o.n_vias);
 }
 
 static void try(struct slice bytes, bool datagram)
