@@ -56,6 +56,12 @@ static void answer(struct refuser *r, size_t i, size_t n)
     r->out[2 * n + 1] = (struct iovec){text + line, r->batch[i].msg_len - line};
 }
 
+static bool is_ack(const char *text, size_t len)
+{
+    static const char start[] = "ACK ";
+    return len >= sizeof(start) - 1 && memcmp(text, start, sizeof(start) - 1) == 0;
+}
+
 static void turn(struct refuser *r)
 {
     size_t answers[PORT_BATCH], n_answers = 0;
@@ -68,7 +74,7 @@ static void turn(struct refuser *r)
     }
     int n = recvmmsg(r->fd, r->batch, PORT_BATCH, MSG_WAITFORONE, NULL);
     for (int i = 0; i < n; i++) {
-        if (memcmp(r->memory[i], "ACK ", 4) == 0)
+        if (is_ack(r->memory[i], r->batch[i].msg_len))
             continue;
         answer(r, (size_t)i, n_answers);
         answers[n_answers++] = (size_t)i;
