@@ -56,7 +56,9 @@ static inline bool timer_wheel_is_overdue(const struct timer_wheel *wheel)
 {
     return !list_is_empty(&wheel->overdue);
 }
+
 /* A time at or before the earliest deadline (exact when it is within the lowest level), MS_NEVER when none is
  * set: what an event loop may sleep until. */
 ms_t timer_wheel_next_ms(const struct timer_wheel *wheel);
+
 #endif

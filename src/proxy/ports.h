@@ -68,9 +68,10 @@ struct proxy_ports {
      * cannot be sent. */
     int (*send)(void *ctx, const struct sip_hop *hop, struct wire *wire, uint64_t token);
 
-    /* A message has been read, and what is sent before the call of the core that gave it returns is about this Call-ID:
-     * messages about one leave in their order, those about different ones may pass each other. Absent: a message that
-     * has none. NULL: nobody wants to know. */
+    /* A message with this Call-ID has been read, and what is sent before the call of the core that gave it returns is most
+     * likely about it, though not all of it need be: a failure during that call may let a timer run that sends what is of
+     * another. So it is good as a hint about order and for nothing else: what is sent under one Call-ID keeps its order, and
+     * may pass what is sent under another. Absent: a message that has none. NULL: nobody wants to know. */
     void (*concerns)(void *ctx, struct slice call_id);
 
     /* RFC 3263: from the URI of the next hop to an ordered list of addresses. transport, addr (with port) of

@@ -18,9 +18,9 @@ struct proxy_request {
     struct arena arena; /* all that belongs to the request */
     enum sip_method method;
     struct slice call_id;
-    struct sip_msg *
-        msg; /* the request as received, for every step and every edit of a copy; its octets are kept in arena, but what
-                            was read of them is let go while the request rings (context.c): NULL for a watch then */
+    /* The request as received, for every step and every edit of a copy. Its octets are kept in arena, but what was read of
+     * them is let go while the request rings (context.c): NULL for a watch then. */
+    struct sip_msg *msg;
     struct sip_hop from;                   /* where it came from */
     const struct proxy_listener *listener; /* what it came to */
     struct txn_server *server;             /* NULL: ACK, or stateless */
