@@ -1,5 +1,6 @@
 """script/test's way of counting, and the lists that the scripts read."""
 
+import os
 import re
 import subprocess
 import sys
@@ -93,11 +94,34 @@ def test_an_unknown_ring_is_a_usage_error():
     assert "scenario" in result.stderr
 
 
+def train(tmp_path):
+    """A training whose source is not there."""
+    return subprocess.run(["cmake", f"-DSOURCE={tmp_path}/none", f"-DFOLDER={tmp_path}", f"-DOUTCOME={tmp_path}/outcome",
+                           "-DGENERATOR=Ninja", "-P", ROOT / "cmake" / "train.cmake"],
+                          capture_output=True, text=True, timeout=60)
+
+
 def test_a_training_that_fails_leaves_no_profile_and_says_so_but_does_not_fail_the_build(tmp_path):
+    outcome = tmp_path / "outcome"
     (tmp_path / "data").mkdir()
-    (tmp_path / "trained").touch()
-    result = subprocess.run(["cmake", f"-DSOURCE={tmp_path}/none", f"-DFOLDER={tmp_path}", "-DGENERATOR=Ninja", "-P",
-                             ROOT / "cmake" / "train.cmake"], capture_output=True, text=True, timeout=60)
+    outcome.write_text("trained\n")
+    result = train(tmp_path)
     assert result.returncode == 0
     assert "WITHOUT A PROFILE" in result.stderr and "none" in result.stderr
-    assert not (tmp_path / "data").exists() and not (tmp_path / "trained").exists()
+    assert not (tmp_path / "data").exists() and outcome.read_text() == "untrained\n"
+
+
+def test_a_training_that_fails_again_compiles_nothing_again(tmp_path):
+    outcome = tmp_path / "outcome"
+    outcome.write_text("untrained\n")
+    os.utime(outcome, (1, 1))
+    assert train(tmp_path).returncode == 0
+    assert outcome.stat().st_mtime == 1
+
+
+def test_what_is_compiled_with_a_profile_depends_on_whether_there_is_one(tmp_path):
+    subprocess.run(["cmake", "-G", "Ninja", "-S", ROOT, "-B", tmp_path, "-DCMAKE_C_COMPILER=gcc", "-DVIADUCT_TESTS=OFF",
+                    "-DVIADUCT_PROFILE=guided"], check=True, capture_output=True, timeout=120)
+    objects = re.findall(r"^build CMakeFiles/\S+\.c\.o: .*\n(?: .*\n)*", (tmp_path / "build.ninja").read_text(), re.M)
+    guided = [o for o in objects if "-fprofile-use" in o]
+    assert guided and all("profile/outcome" in o.split("\n")[0] for o in guided)
