@@ -2,19 +2,24 @@
 #include "base/mem.h"
 #include "base/poison.h"
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-#define SLAB_MAX_BYTES (1024 * 1024)
-#define LARGER_BYTES   512 /* than was asked for may be what lies about, before more is taken */
+#define SLAB_MAX_BYTES ((size_t)64 * 1024)
 
 struct arena_chunk {
-    struct arena_chunk *next;
-    size_t bytes; /* with this header */
+    struct arena_chunk *next; /* in its arena, or free in its slab */
+    struct arena_slab *slab;
     _Alignas(ARENA_ALIGN_BYTES) char memory[];
 };
 
+/* A large block is a slab with one chunk. */
 struct arena_slab {
-    struct arena_slab *next;
+    struct arena_slab *next, **link; /* in one of the pool's lists, unless all chunks are in use */
+    struct arena_chunk *free_chunks;
+    char *uncut;
+    size_t bytes, chunk_bytes; /* chunk_bytes with the chunk's header */
+    size_t n_used;
     _Alignas(ARENA_ALIGN_BYTES) char memory[];
 };
 
@@ -23,121 +28,186 @@ void arena_pool_init(struct arena_pool *pool, size_t budget_bytes)
     *pool = (struct arena_pool){.budget_bytes = budget_bytes};
 }
 
+static void slab_enter(struct arena_slab **list, struct arena_slab *slab)
+{
+    slab->next = *list;
+    slab->link = list;
+    if (slab->next)
+        slab->next->link = &slab->next;
+    *list = slab;
+}
+
+static void slab_leave(struct arena_slab *slab)
+{
+    *slab->link = slab->next;
+    if (slab->next)
+        slab->next->link = slab->link;
+}
+
+static struct arena_slab **open_slabs(struct arena_pool *pool, size_t chunk_bytes)
+{
+    return &pool->open_slabs[chunk_bytes > ARENA_CHUNK_BYTES ? ARENA_SIZES
+                                                             : chunk_bytes / ARENA_STEP_BYTES - 1];
+}
+
+static bool slab_is_full(const struct arena_slab *slab)
+{
+    return !slab->free_chunks && slab->chunk_bytes > (size_t)(slab->memory + slab->bytes - slab->uncut);
+}
+
+/* Of one that is in no list. */
+static void slab_give_back(struct arena_pool *pool, struct arena_slab *slab)
+{
+    pool->held_bytes -= slab->bytes;
+    unpoison(slab->memory, slab->bytes);
+    mem_free(slab);
+}
+
+static void free_slabs_give_back(struct arena_pool *pool, size_t until_held_bytes)
+{
+    while (pool->free_slabs && pool->held_bytes > until_held_bytes) {
+        struct arena_slab *slab = pool->free_slabs;
+
+        slab_leave(slab);
+        slab_give_back(pool, slab);
+    }
+}
+
 void arena_pool_done(struct arena_pool *pool)
 {
     assert(pool->used_bytes == 0);
-    while (pool->slabs) {
-        struct arena_slab *slab = pool->slabs;
-
-        pool->slabs = slab->next;
-        mem_free(slab);
-    }
-    *pool = (struct arena_pool){.budget_bytes = pool->budget_bytes};
+    free_slabs_give_back(pool, 0);
+    assert(pool->held_bytes == 0);
 }
 
-/* NULL for one that comes from the heap alone. */
-static struct arena_chunk **free_list_of(struct arena_pool *pool, size_t bytes)
+/* Small beside the budget, so that one slab for each size is no more than the budget again. */
+static size_t slab_bytes(const struct arena_pool *pool)
 {
-    return bytes > ARENA_CHUNK_BYTES ? NULL : &pool->free_chunks[bytes / ARENA_STEP_BYTES - 1];
+    size_t most = pool->budget_bytes / ARENA_SIZES, bytes = pool->held_bytes;
+
+    if (most > SLAB_MAX_BYTES)
+        most = SLAB_MAX_BYTES;
+    if (bytes > most)
+        bytes = most;
+    return bytes < ARENA_CHUNK_BYTES ? ARENA_CHUNK_BYTES : bytes;
 }
 
-static int add_slab(struct arena_pool *pool)
+static bool may_hold(const struct arena_pool *pool, size_t bytes)
 {
-    size_t bytes = pool->held_bytes < ARENA_CHUNK_BYTES ? ARENA_CHUNK_BYTES
-                   : pool->held_bytes > SLAB_MAX_BYTES  ? SLAB_MAX_BYTES
-                                                        : pool->held_bytes;
-    struct arena_slab *slab = mem_alloc(sizeof(*slab) + bytes);
+    return pool->budget_bytes > SIZE_MAX / 4 || /* more than there is */
+           pool->held_bytes + bytes <= 2 * pool->budget_bytes + ARENA_HELD_BASE_BYTES;
+}
 
+static struct arena_slab *slab_new(struct arena_pool *pool, size_t chunk_bytes)
+{
+    size_t bytes = chunk_bytes > ARENA_CHUNK_BYTES ? chunk_bytes : slab_bytes(pool);
+    struct arena_slab *slab;
+
+    /* A large block comes from the heap although there are free slabs, so they make way. */
+    free_slabs_give_back(pool,
+                         pool->budget_bytes - (bytes < pool->budget_bytes ? bytes : pool->budget_bytes));
+    if (!may_hold(pool, bytes))
+        return NULL;
+    slab = mem_alloc(sizeof(*slab) + bytes);
     if (!slab)
-        return ERR_NOMEM;
-    slab->next = pool->slabs;
-    pool->slabs = slab;
-    pool->next = slab->memory;
-    pool->end = slab->memory + bytes;
+        return NULL;
+    slab->bytes = bytes;
     pool->held_bytes += bytes;
-    return 0;
+    return slab;
 }
 
-/* A free chunk that is not much larger. */
-static struct arena_chunk *chunk_somewhat_larger(struct arena_pool *pool, size_t bytes)
+/* One that has a chunk left, though larger than was asked for. */
+static struct arena_slab *slab_of_larger(struct arena_pool *pool, size_t bytes)
 {
-    for (size_t more = ARENA_STEP_BYTES; more <= LARGER_BYTES && bytes + more <= ARENA_CHUNK_BYTES;
-         more += ARENA_STEP_BYTES) {
-        struct arena_chunk **list = free_list_of(pool, bytes + more), *chunk = *list;
+    size_t left = pool->budget_bytes - pool->used_bytes;
 
-        if (chunk) {
-            *list = chunk->next;
-            return chunk;
-        }
-    }
+    for (bytes += ARENA_STEP_BYTES; bytes <= ARENA_CHUNK_BYTES && bytes <= left; bytes += ARENA_STEP_BYTES)
+        if (*open_slabs(pool, bytes))
+            return *open_slabs(pool, bytes);
     return NULL;
 }
 
-/* What is left of the slab before is less than a chunk; it stays unused. */
-static struct arena_chunk *chunk_from_slab(struct arena_pool *pool, size_t bytes)
+/* One with a free chunk of so many octets, that is in its list. */
+static struct arena_slab *slab_for(struct arena_pool *pool, size_t chunk_bytes)
 {
-    struct arena_chunk *chunk;
+    struct arena_slab **list = open_slabs(pool, chunk_bytes), *slab = *list;
 
-    if (bytes > (size_t)(pool->end - pool->next)) {
-        chunk = chunk_somewhat_larger(pool, bytes);
-        if (chunk)
-            return chunk;
-        if (add_slab(pool) < 0)
-            return NULL;
+    if (slab)
+        return slab;
+    if (pool->free_slabs && chunk_bytes <= ARENA_CHUNK_BYTES) {
+        slab = pool->free_slabs;
+        slab_leave(slab);
+    } else {
+        slab = slab_new(pool, chunk_bytes);
+        if (!slab)
+            return slab_of_larger(pool, chunk_bytes);
     }
-    chunk = (struct arena_chunk *)(void *)pool->next;
-    pool->next += bytes;
-    chunk->bytes = bytes;
-    return chunk;
+    slab->free_chunks = NULL;
+    slab->uncut = slab->memory;
+    slab->chunk_bytes = chunk_bytes;
+    slab->n_used = 0;
+    slab_enter(list, slab);
+    return slab;
 }
 
-static struct arena_chunk *chunk_new(struct arena_pool *pool, size_t bytes)
+static struct arena_chunk *chunk_of_slab(struct arena_slab *slab)
 {
-    struct arena_chunk **list = free_list_of(pool, bytes), *chunk;
+    struct arena_chunk *chunk = slab->free_chunks;
 
-    if (list && *list) {
-        chunk = *list;
-        *list = chunk->next;
+    slab->n_used++;
+    if (chunk) {
+        slab->free_chunks = chunk->next;
         return chunk;
     }
-    if (list)
-        return chunk_from_slab(pool, bytes);
-    chunk = mem_alloc(bytes);
-    if (!chunk)
-        return NULL;
-    chunk->bytes = bytes;
-    pool->held_bytes += bytes;
+    chunk = (struct arena_chunk *)(void *)slab->uncut;
+    slab->uncut += slab->chunk_bytes;
+    unpoison(chunk, sizeof(*chunk)); /* when the slab was cut otherwise this was another's memory */
+    chunk->slab = slab;
     return chunk;
 }
 
 static struct arena_chunk *chunk_get(struct arena_pool *pool, size_t bytes)
 {
+    struct arena_slab *slab;
     struct arena_chunk *chunk;
 
     if (bytes > pool->budget_bytes || pool->used_bytes > pool->budget_bytes - bytes)
         return NULL;
-    chunk = chunk_new(pool, bytes);
-    if (!chunk)
+    slab = slab_for(pool, bytes);
+    if (!slab)
         return NULL;
-    pool->used_bytes += chunk->bytes;
-    poison(chunk->memory, chunk->bytes - sizeof(*chunk));
+    chunk = chunk_of_slab(slab);
+    if (slab_is_full(slab))
+        slab_leave(slab);
+    pool->used_bytes += slab->chunk_bytes;
+    poison(chunk->memory, slab->chunk_bytes - sizeof(*chunk));
     return chunk;
+}
+
+/* One without a chunk in use, that is in no list. */
+static void slab_release(struct arena_pool *pool, struct arena_slab *slab)
+{
+    if (slab->chunk_bytes > ARENA_CHUNK_BYTES)
+        slab_give_back(pool, slab); /* odd sizes are rare and would only lie about */
+    else
+        slab_enter(&pool->free_slabs, slab);
 }
 
 static void chunk_put(struct arena_pool *pool, struct arena_chunk *chunk)
 {
-    struct arena_chunk **list = free_list_of(pool, chunk->bytes);
+    struct arena_slab *slab = chunk->slab;
+    bool is_open = !slab_is_full(slab);
 
-    pool->used_bytes -= chunk->bytes;
-    if (list) {
-        poison(chunk->memory, chunk->bytes - sizeof(*chunk));
-        chunk->next = *list;
-        *list = chunk;
-    } else {
-        /* Odd sizes are rare and would only lie about. */
-        pool->held_bytes -= chunk->bytes;
-        unpoison(chunk->memory, chunk->bytes - sizeof(*chunk));
-        mem_free(chunk);
+    pool->used_bytes -= slab->chunk_bytes;
+    poison(chunk->memory, slab->chunk_bytes - sizeof(*chunk));
+    chunk->next = slab->free_chunks;
+    slab->free_chunks = chunk;
+    if (--slab->n_used == 0) {
+        if (is_open)
+            slab_leave(slab);
+        slab_release(pool, slab);
+    } else if (!is_open) {
+        slab_enter(open_slabs(pool, slab->chunk_bytes), slab);
     }
 }
 
@@ -206,7 +276,7 @@ static int add_chunk(struct arena *arena, size_t room)
     chunk->next = arena->chunks;
     arena->chunks = chunk;
     arena->next = chunk->memory;
-    arena->end = (char *)chunk + chunk->bytes;
+    arena->end = (char *)chunk + chunk->slab->chunk_bytes;
     if (arena->chunk_bytes < ARENA_CHUNK_BYTES)
         arena->chunk_bytes = ARENA_STEP_BYTES;
     return 0;

@@ -1,6 +1,12 @@
 /* An arena hands out memory that is given back all at once. Chunks come from an arena_pool (one per worker),
  * are recycled there, and count against its budget; so a burst of requests cannot eat the machine, and steady
- * traffic never calls malloc. The pool takes its memory in slabs, each as large as all it has up to a megabyte.
+ * traffic never calls malloc.
+ *
+ * The pool takes its memory in slabs, each as large as all it has, up to 64 KB and to a 64th of the budget. A slab is cut into chunks
+ * of one size; once all of them are free again it may be cut for any other, so requests of ever other lengths share what one held.
+ * What the pool holds is bounded as well: at most twice the budget and one smallest slab per size (ARENA_HELD_BASE_BYTES). It gets
+ * there only while a few chunks of each of many slabs stay in use; then a larger chunk does if one is free, else arena_alloc fails.
+ * Free slabs are kept for what comes next. They go back to the heap when a large block would not fit into the budget beside them.
  *
  * Life: arena_init or arena_init_sized, any number of arena_alloc, arena_done (or arena_reset to use it again, keeping nothing). */
 #ifndef BASE_ARENA_H
@@ -15,16 +21,21 @@
 #define ARENA_CHUNK_BYTES 4096
 #define ARENA_STEP_BYTES  64 /* chunks are multiples of this, up to ARENA_CHUNK_BYTES */
 
+#define ARENA_SIZES (ARENA_CHUNK_BYTES / ARENA_STEP_BYTES)
+
+/* held_bytes of a pool is at most twice budget_bytes and this. */
+#define ARENA_HELD_BASE_BYTES ((size_t)ARENA_SIZES * ARENA_CHUNK_BYTES)
+
 struct arena_chunk;
 struct arena_slab;
 
 struct arena_pool {
-    struct arena_chunk *free_chunks[ARENA_CHUNK_BYTES / ARENA_STEP_BYTES]; /* by their size */
-    struct arena_slab *slabs;
-    char *next, *end;    /* of the newest slab, what has never been used */
-    size_t held_bytes;   /* in slabs and in large blocks */
-    size_t used_bytes;   /* in arenas */
-    size_t budget_bytes; /* arena_alloc fails when used_bytes would pass this */
+    /* Of which some chunks are in use and some are free; by their size, large blocks last. */
+    struct arena_slab *open_slabs[ARENA_SIZES + 1];
+    struct arena_slab *free_slabs; /* no chunk in use, for any size */
+    size_t held_bytes;             /* in slabs and in large blocks */
+    size_t used_bytes;             /* in arenas, never more than budget_bytes */
+    size_t budget_bytes;           /* arena_alloc fails when used_bytes would pass this */
 };
 
 struct arena {

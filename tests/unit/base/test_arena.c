@@ -81,6 +81,39 @@ static void large_blocks_go_back_at_once_and_keep_the_small_chunk(void **state)
     arena_pool_done(&pool);
 }
 
+static void free_slabs_make_way_for_a_large_block(void **state)
+{
+    struct arena_pool pool;
+    struct arena arena;
+
+    (void)state;
+    arena_pool_init(&pool, 1 << 20);
+    arena_init(&arena, &pool);
+    for (int i = 0; i < 256; i++)
+        assert_non_null(arena_alloc(&arena, 4000));
+    arena_reset(&arena);
+    assert_in_range(pool.held_bytes, 1 << 20, (1 << 20) + 65536);
+    assert_non_null(arena_alloc(&arena, 1000000));
+    assert_in_range(pool.held_bytes, 1000000, 1 << 20);
+    arena_done(&arena);
+    arena_pool_done(&pool);
+    assert_int_equal(pool.held_bytes, 0);
+}
+
+static void a_budget_beyond_all_memory_is_none(void **state)
+{
+    struct arena_pool pool;
+    struct arena arena;
+
+    (void)state;
+    arena_pool_init(&pool, SIZE_MAX / 2);
+    arena_init(&arena, &pool);
+    for (int i = 0; i < 100; i++)
+        assert_non_null(arena_alloc(&arena, 5000));
+    arena_done(&arena);
+    arena_pool_done(&pool);
+}
+
 static void a_sized_arena_takes_what_is_expected_and_small_steps_from_then_on(void **state)
 {
     struct arena_pool pool;
@@ -108,30 +141,63 @@ static void a_sized_arena_takes_what_is_expected_and_small_steps_from_then_on(vo
     arena_pool_done(&pool);
 }
 
-/* Or requests of ever other lengths would each leave something behind that no other can use. */
-static void what_lies_about_is_used_for_somewhat_less_before_more_is_taken(void **state)
+static void a_larger_chunk_that_lies_about_does_when_there_is_no_more(void **state)
+{
+    struct arena_pool pool;
+    struct arena holder, arena;
+
+    (void)state;
+    arena_pool_init(&pool, 1 << 20);
+    /* One stays in use, so the slab with the other one can not be cut anew. */
+    arena_init(&holder, &pool);
+    for (int i = 0; i < 3; i++)
+        assert_non_null(arena_alloc(&holder, 4000));
+    assert_true(pool.held_bytes >= pool.used_bytes + ARENA_CHUNK_BYTES);
+    mem_fail_after(0);
+    arena_init_sized(&arena, &pool, 100);
+    assert_non_null(arena_alloc(&arena, 50));
+    assert_int_equal(pool.used_bytes, 4 * ARENA_CHUNK_BYTES);
+    arena_done(&arena);
+    mem_fail_after(-1);
+    /* Unless it would pass the budget. */
+    assert_non_null(arena_alloc(&holder, pool.budget_bytes - 4 * ARENA_CHUNK_BYTES));
+    assert_in_range(pool.budget_bytes - pool.used_bytes, 1024, ARENA_CHUNK_BYTES - 1);
+    mem_fail_after(0);
+    arena_init_sized(&arena, &pool, 100);
+    assert_null(arena_alloc(&arena, 50));
+    mem_fail_after(-1);
+    assert_non_null(arena_alloc(&arena, 50));
+    arena_done(&arena);
+    arena_done(&holder);
+    assert_int_equal(pool.used_bytes, 0);
+    arena_pool_done(&pool);
+}
+
+static void a_free_slab_is_cut_for_any_other_size(void **state)
 {
     struct arena_pool pool;
     struct arena arena;
 
     (void)state;
     arena_pool_init(&pool, 1 << 20);
-    arena_init_sized(&arena, &pool, 3900);
-    assert_non_null(arena_alloc(&arena, 3000));
-    arena_done(&arena);
+    arena_init_sized(&arena, &pool, 1900);
+    assert_non_null(arena_alloc(&arena, 1800));
     mem_fail_after(0);
-    arena_init_sized(&arena, &pool, 3000);
-    assert_null(arena_alloc(&arena, 2500));
-    arena_init_sized(&arena, &pool, 3500);
-    assert_non_null(arena_alloc(&arena, 3400));
-    assert_int_equal(pool.used_bytes, 62 * ARENA_STEP_BYTES);
+    for (size_t room = 16; room < ARENA_CHUNK_BYTES; room += 16) {
+        char *memory;
+
+        arena_done(&arena);
+        arena_init_sized(&arena, &pool, room);
+        memory = arena_alloc(&arena, room < 2000 ? room - POISON_REDZONE_BYTES : 2000);
+        assert_non_null(memory);
+        memset(memory, 'x', room < 2000 ? room - POISON_REDZONE_BYTES : 2000);
+    }
     mem_fail_after(-1);
     arena_done(&arena);
-    assert_int_equal(pool.used_bytes, 0);
     arena_pool_done(&pool);
 }
 
-static void the_pool_takes_as_much_as_it_has_up_to_a_megabyte(void **state)
+static void the_pool_takes_as_much_as_it_has_up_to_64_kb(void **state)
 {
     struct arena_pool pool;
     struct arena arena;
@@ -143,14 +209,97 @@ static void the_pool_takes_as_much_as_it_has_up_to_a_megabyte(void **state)
     for (size_t i = 0; i < 1000; i++) {
         assert_non_null(arena_alloc(&arena, 4000));
         steps += pool.held_bytes != held;
-        assert_true(pool.held_bytes <= 2 * held + ARENA_CHUNK_BYTES && pool.held_bytes <= held + (1 << 20));
+        assert_true(pool.held_bytes <= 2 * held + ARENA_CHUNK_BYTES && pool.held_bytes <= held + 65536);
         held = pool.held_bytes;
     }
-    assert_true(steps <= 8 + 4);
-    assert_true(held < pool.used_bytes + (1 << 20));
+    assert_true(steps <= 4 + 1000 / 16 + 1);
+    assert_true(held < pool.used_bytes + 65536);
     arena_done(&arena);
     arena_pool_done(&pool);
     assert_int_equal(pool.held_bytes, 0);
+}
+
+#define MANY 40000
+
+/* As many arenas of one chunk as the budget allows, at most MANY. */
+static size_t fill(struct arena_pool *pool, struct arena *arenas, size_t chunk_bytes)
+{
+    size_t n = 0;
+
+    for (; n < MANY; n++) {
+        arena_init_sized(&arenas[n], pool, chunk_bytes - 16);
+        if (!arena_alloc(&arenas[n], chunk_bytes - 16 - POISON_REDZONE_BYTES))
+            break;
+        assert_in_range(pool->used_bytes, chunk_bytes, pool->budget_bytes);
+        assert_in_range(pool->held_bytes, pool->used_bytes, 2 * pool->budget_bytes + ARENA_HELD_BASE_BYTES);
+    }
+    return n;
+}
+
+static void what_is_held_stays_within_the_budget_when_each_size_fills_it_in_turn(void **state)
+{
+    static struct arena arenas[MANY];
+    static const size_t sizes[] = {576, 1600, 2432, 4032, 4096, 5000, 70000, 640, 2112, 64};
+    static const size_t budgets[] = {8300, 300000, 2 << 20};
+
+    (void)state;
+    for (size_t b = 0; b < sizeof(budgets) / sizeof(*budgets); b++) {
+        struct arena_pool pool;
+
+        arena_pool_init(&pool, budgets[b]);
+        for (size_t size = 2 * ARENA_STEP_BYTES; size <= ARENA_CHUNK_BYTES; size += ARENA_STEP_BYTES) {
+            size_t n = fill(&pool, arenas, size);
+
+            assert_int_equal(n, budgets[b] / size);
+            while (n > 0)
+                arena_done(&arenas[--n]);
+            assert_int_equal(pool.used_bytes, 0);
+        }
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+            size_t n = fill(&pool, arenas, sizes[i]);
+
+            while (n > 0)
+                arena_done(&arenas[--n]);
+        }
+        arena_pool_done(&pool);
+        assert_int_equal(pool.held_bytes, 0);
+    }
+}
+
+/* The worst there is: of each fill one chunk in each slab stays, so that none can be cut anew. */
+static void what_is_held_stays_within_the_bound_when_one_chunk_of_each_slab_remains(void **state)
+{
+    static struct arena arenas[MANY], kept[MANY];
+    struct arena_pool pool;
+    size_t n_kept = 0, held = 0, used;
+
+    (void)state;
+    arena_pool_init(&pool, 2 << 20);
+    for (size_t size = 2 * ARENA_STEP_BYTES; size <= 1024; size += ARENA_STEP_BYTES) {
+        size_t n = fill(&pool, arenas, size), per_slab = (2 << 20) / ARENA_SIZES / size;
+
+        held = pool.held_bytes;
+        while (n-- > 0)
+            if (n % per_slab == 0)
+                kept[n_kept++] = arenas[n];
+            else
+                arena_done(&arenas[n]);
+    }
+    used = pool.used_bytes;
+    assert_true(used < pool.budget_bytes / 4 && held > 2 * pool.budget_bytes);
+    assert_int_equal(fill(&pool, arenas, 2048), 0);
+    /* What fits into a chunk that is free still gets one. */
+    assert_true(fill(&pool, arenas, 64) > 0);
+    for (size_t i = 0; pool.used_bytes > used; i++)
+        arena_done(&arenas[i]);
+    while (n_kept > 0)
+        arena_done(&kept[--n_kept]);
+    assert_int_equal(pool.used_bytes, 0);
+    /* Once they have ended all of it is there for any size. */
+    assert_int_equal(fill(&pool, arenas, 2048), (2 << 20) / 2048);
+    for (size_t i = 0; pool.used_bytes > 0; i++)
+        arena_done(&arenas[i]);
+    arena_pool_done(&pool);
 }
 
 static void the_budget_holds_for_all_arenas_together(void **state)
@@ -222,9 +371,14 @@ int main(void)
         cmocka_unit_test(memory_is_aligned_and_apart),
         cmocka_unit_test(chunks_are_recycled),
         cmocka_unit_test(large_blocks_go_back_at_once_and_keep_the_small_chunk),
+        cmocka_unit_test(free_slabs_make_way_for_a_large_block),
+        cmocka_unit_test(a_budget_beyond_all_memory_is_none),
         cmocka_unit_test(a_sized_arena_takes_what_is_expected_and_small_steps_from_then_on),
-        cmocka_unit_test(what_lies_about_is_used_for_somewhat_less_before_more_is_taken),
-        cmocka_unit_test(the_pool_takes_as_much_as_it_has_up_to_a_megabyte),
+        cmocka_unit_test(a_larger_chunk_that_lies_about_does_when_there_is_no_more),
+        cmocka_unit_test(a_free_slab_is_cut_for_any_other_size),
+        cmocka_unit_test(the_pool_takes_as_much_as_it_has_up_to_64_kb),
+        cmocka_unit_test(what_is_held_stays_within_the_budget_when_each_size_fills_it_in_turn),
+        cmocka_unit_test(what_is_held_stays_within_the_bound_when_one_chunk_of_each_slab_remains),
         cmocka_unit_test(the_budget_holds_for_all_arenas_together),
         cmocka_unit_test(no_memory_is_null_and_leaves_the_arena_usable),
         cmocka_unit_test(copies),
