@@ -3,7 +3,8 @@
 #include "config/suggest.h"
 #include <stdarg.h>
 
-#define KEY_MAX_BYTES    96
+#define MEMBER_MAX_BYTES 64
+#define KEY_MAX_BYTES    (MEMBER_MAX_BYTES + 32) /* "routes[N]." before it */
 #define REMEDY_MAX_BYTES 160
 #define LOOP_STEPS_MAX   16 /* routes that one request is followed through */
 
@@ -119,7 +120,7 @@ static void check_references(const struct rules *rules, size_t index)
 {
     const struct config *config = rules->config;
     const struct config_route *route = &config->routes[index];
-    char member[KEY_MAX_BYTES];
+    char member[MEMBER_MAX_BYTES];
 
     if (text_of(route->group).len > 0 && !is_there(rules, route->group, group_name, config->n_groups))
         tell_unknown(rules, index, "group", "group", route->group, group_name, config->n_groups);
@@ -146,7 +147,7 @@ static bool is_own_domain(const struct config *config, struct slice host)
 static void check_domains(const struct rules *rules, size_t index)
 {
     const struct config_route_match *match = &rules->config->routes[index].match;
-    char member[KEY_MAX_BYTES], quoted[CONFIG_QUOTED_BYTES], what[160], remedy[REMEDY_MAX_BYTES];
+    char member[MEMBER_MAX_BYTES], quoted[CONFIG_QUOTED_BYTES], what[160], remedy[REMEDY_MAX_BYTES];
 
     for (size_t i = 0; i < match->n_domains; i++) {
         struct suggest close = {.word = text_of(match->domains[i])};
@@ -496,7 +497,7 @@ static bool leads_to(const struct config *config, size_t from, size_t index)
 static void tell_loop(const struct rules *rules, size_t index, size_t at, bool is_straight)
 {
     const struct config_route *route = &rules->config->routes[index];
-    char what[200], member[KEY_MAX_BYTES], quoted[CONFIG_QUOTED_BYTES];
+    char what[200], member[MEMBER_MAX_BYTES], quoted[CONFIG_QUOTED_BYTES];
     bool is_group = find_group(rules->config, route->group) != NULL;
 
     if (is_group)
