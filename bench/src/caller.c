@@ -376,6 +376,12 @@ struct call *play_call_of(struct load *l, struct slice message, uint32_t *ret_sl
     return &l->calls[slot];
 }
 
+/* A request that was sent twice is challenged twice: that says nothing about the one with credentials. */
+static bool is_of_before(const struct call *call, struct slice message)
+{
+    return call->has_credentials && slice_starts_with(text_header(message, SLICE("CSeq:")), SLICE("1 "));
+}
+
 static bool is_awaited(const struct call *call, struct slice cseq_method)
 {
     switch ((enum call_state)call->state) {
@@ -421,7 +427,7 @@ void caller_receive(void *ctx, size_t line, struct slice message)
     }
     if (l->opts->obeys && status != 0)
         obey_hear(l, message);
-    if (call == NULL || status == 0 || !is_awaited(call, method)) {
+    if (call == NULL || status == 0 || !is_awaited(call, method) || is_of_before(call, message)) {
         l->result->strays += l->is_warm;
         return;
     }

@@ -211,6 +211,36 @@ def test_7339_who_obeys_withholds_what_the_server_does_not_want(ports):
     assert result["withheld"] + result["completed"] >= 700
 
 
+def challenge_twice(server):
+    """Each REGISTER without credentials is answered as if it had come twice, the other one after that."""
+    while True:
+        request, source = server.recvfrom(4096)
+        if not request.startswith(b"REGISTER"):
+            return
+        rest = request.partition(b"\r\n")[2]
+        if b"Authorization:" in request:
+            server.sendto(b"SIP/2.0 200 OK\r\n" + rest, source)
+        else:
+            challenge = b'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth", algorithm=MD5\r\n'
+            for _ in range(2):
+                server.sendto(b"SIP/2.0 401 Unauthorized\r\n" + challenge + rest, source)
+            time.sleep(0.01)
+
+
+def test_a_challenge_that_comes_twice_is_no_refusal_of_the_credentials(ports):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", ports.take()))
+        server.settimeout(patience(30))
+        thread = threading.Thread(target=challenge_twice, args=(server,))
+        thread.start()
+        place = "127.0.0.1:%d" % server.getsockname()[1]
+        users = ("-d", "example.com", "-u", 5, "-P", "secret")
+        result = bench("load", "-w", "register", "-N", 20, "-n", 1, "-W", 0, "-s", patience(30), "--force", *users, place)
+        server.sendto(b"end", server.getsockname())
+        thread.join()
+    assert (result["completed"], result["failed"], result["strays"]) == (20, 0, 20)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("load",), ("load", "nowhere"), ("load", "-w", "dance", "127.0.0.1:5060"),
