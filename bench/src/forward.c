@@ -12,31 +12,21 @@ struct forwarder {
     int fd;
     struct sockaddr_storage left, right;
     socklen_t left_len, right_len;
-    struct mmsghdr batch[PORT_BATCH];
-    struct iovec iov[PORT_BATCH];
-    struct sockaddr_storage from[PORT_BATCH];
-    char memory[PORT_BATCH][PORT_MESSAGE_BYTES];
+    struct port_batch batch;
 };
 
 static void turn(struct forwarder *f)
 {
-    for (size_t i = 0; i < PORT_BATCH; i++) {
-        f->iov[i] = (struct iovec){f->memory[i], PORT_MESSAGE_BYTES};
-        f->batch[i].msg_hdr = (struct msghdr){.msg_name = &f->from[i],
-                                              .msg_namelen = sizeof(f->from[i]),
-                                              .msg_iov = &f->iov[i],
-                                              .msg_iovlen = 1};
-    }
-    int n = recvmmsg(f->fd, f->batch, PORT_BATCH, MSG_WAITFORONE, NULL);
+    int n = port_udp_receive(f->fd, &f->batch);
     for (int i = 0; i < n; i++) {
-        struct msghdr *h = &f->batch[i].msg_hdr;
+        struct msghdr *h = &f->batch.headers[i].msg_hdr;
         bool is_left = h->msg_namelen == f->left_len && memcmp(h->msg_name, &f->left, f->left_len) == 0;
         h->msg_name = is_left ? &f->right : &f->left;
         h->msg_namelen = is_left ? f->right_len : f->left_len;
-        f->iov[i].iov_len = f->batch[i].msg_len;
+        f->batch.pieces[i].iov_len = f->batch.headers[i].msg_len;
     }
     for (int done = 0; done < n;) {
-        int sent = sendmmsg(f->fd, f->batch + done, (unsigned)(n - done), 0);
+        int sent = sendmmsg(f->fd, f->batch.headers + done, (unsigned)(n - done), 0);
         if (sent > 0)
             done += sent;
         else if (errno != EINTR)

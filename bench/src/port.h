@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define PORT_BATCH         64
 #define PORT_MESSAGE_BYTES 2048
@@ -37,6 +38,16 @@ struct port {
 
 /* A blocking UDP socket with large buffers, bound to addr. ERR_IO with errno. */
 MUST_USE int port_udp_socket(const struct addr *addr, int *ret_fd);
+
+/* What one call of recvmmsg takes; memory, pieces and names are its own. */
+struct port_batch {
+    struct mmsghdr headers[PORT_BATCH];
+    struct iovec pieces[PORT_BATCH];
+    struct sockaddr_storage names[PORT_BATCH];
+    char memory[PORT_BATCH][PORT_MESSAGE_BYTES];
+};
+/* Waits for a datagram and takes what is there. Returns how many, -1 with errno. */
+int port_udp_receive(int fd, struct port_batch *batch);
 
 /* UDP, bound to addr (port 0: any); everything that is sent goes to `to`. ERR_IO with errno, ERR_NOMEM. */
 MUST_USE int port_udp_new(const struct addr *addr, const struct addr *to, struct port **ret_port);

@@ -15,11 +15,8 @@ static const char status_line[] = "SIP/2.0 503 Service Unavailable";
 
 struct refuser {
     int fd;
-    struct mmsghdr batch[PORT_BATCH];
-    struct iovec in[PORT_BATCH];
-    struct sockaddr_storage from[PORT_BATCH];
+    struct port_batch batch;
     struct iovec out[2 * PORT_BATCH]; /* of each datagram the first line and the rest */
-    char memory[PORT_BATCH][PORT_MESSAGE_BYTES];
 };
 
 /* One train to one peer: n datagrams of so many octets. */
@@ -50,10 +47,10 @@ static size_t bytes_of(const struct refuser *r, size_t i)
 /* Its answer is the n-th of this turn. */
 static void answer(struct refuser *r, size_t i, size_t n)
 {
-    char *text = r->memory[i], *rest = memchr(text, '\r', r->batch[i].msg_len);
+    char *text = r->batch.memory[i], *rest = memchr(text, '\r', r->batch.headers[i].msg_len);
     size_t line = rest != NULL ? (size_t)(rest - text) : 0;
     r->out[2 * n] = (struct iovec){(void *)(uintptr_t)status_line, sizeof(status_line) - 1};
-    r->out[2 * n + 1] = (struct iovec){text + line, r->batch[i].msg_len - line};
+    r->out[2 * n + 1] = (struct iovec){text + line, r->batch.headers[i].msg_len - line};
 }
 
 static bool is_ack(const char *text, size_t len)
@@ -65,26 +62,19 @@ static bool is_ack(const char *text, size_t len)
 static void turn(struct refuser *r)
 {
     size_t answers[PORT_BATCH], n_answers = 0;
-    for (size_t i = 0; i < PORT_BATCH; i++) {
-        r->in[i] = (struct iovec){r->memory[i], PORT_MESSAGE_BYTES};
-        r->batch[i].msg_hdr = (struct msghdr){.msg_name = &r->from[i],
-                                              .msg_namelen = sizeof(r->from[i]),
-                                              .msg_iov = &r->in[i],
-                                              .msg_iovlen = 1};
-    }
-    int n = recvmmsg(r->fd, r->batch, PORT_BATCH, MSG_WAITFORONE, NULL);
+    int n = port_udp_receive(r->fd, &r->batch);
     for (int i = 0; i < n; i++) {
-        if (is_ack(r->memory[i], r->batch[i].msg_len))
+        if (is_ack(r->batch.memory[i], r->batch.headers[i].msg_len))
             continue;
         answer(r, (size_t)i, n_answers);
         answers[n_answers++] = (size_t)i;
     }
     for (size_t first = 0, end; first < n_answers; first = end) {
         size_t bytes = bytes_of(r, first);
-        struct msghdr *h = &r->batch[answers[first]].msg_hdr;
+        struct msghdr *h = &r->batch.headers[answers[first]].msg_hdr;
         for (end = first + 1;
              end < n_answers && bytes_of(r, end) == bytes && (end + 1 - first) * bytes <= TRAIN_BYTES_MAX &&
-             memcmp(&r->from[answers[end]], h->msg_name, h->msg_namelen) == 0;
+             memcmp(&r->batch.names[answers[end]], h->msg_name, h->msg_namelen) == 0;
              end++)
             ;
         send_train(r, h->msg_name, h->msg_namelen, first, end - first, (uint16_t)bytes);

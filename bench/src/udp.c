@@ -85,6 +85,18 @@ static void note_dropped(struct udp *p, struct msghdr *header)
         memcpy(&p->dropped, CMSG_DATA(c), sizeof(p->dropped));
 }
 
+int port_udp_receive(int fd, struct port_batch *batch)
+{
+    for (size_t i = 0; i < PORT_BATCH; i++) {
+        batch->pieces[i] = (struct iovec){batch->memory[i], PORT_MESSAGE_BYTES};
+        batch->headers[i].msg_hdr = (struct msghdr){.msg_name = &batch->names[i],
+                                                    .msg_namelen = sizeof(batch->names[i]),
+                                                    .msg_iov = &batch->pieces[i],
+                                                    .msg_iovlen = 1};
+    }
+    return recvmmsg(fd, batch->headers, PORT_BATCH, MSG_WAITFORONE, NULL);
+}
+
 static size_t udp_receive(struct port *port, port_receive_fn *call, void *ctx)
 {
     struct udp *p = (struct udp *)port;
