@@ -259,8 +259,7 @@ enum location_submitted location_storage_submit(struct location_storage *s, stru
 {
     if (s->opts.path)
         return queue_put(&s->queue, job, s->opts.jobs_max) ? LOCATION_LATER : LOCATION_FULL;
-    location_store_update(s->store, job->reg.aor, apply_in_memory, &(struct memory_job){s, job});
-    atomic_fetch_add_explicit(&s->jobs, 1, memory_order_relaxed);
+    location_storage_run(s, job, location_store_hash(s->store, job->reg.aor));
     return LOCATION_DONE;
 }
 

@@ -17,7 +17,7 @@ struct location_store {
     struct shard *shards;
 };
 
-static uint64_t hash_of(const struct location_store *store, struct slice aor)
+uint64_t location_store_hash(const struct location_store *store, struct slice aor)
 {
     struct hash_state st;
 
@@ -112,7 +112,7 @@ void location_store_free(struct location_store *store)
 int location_store_get(struct location_store *store, struct slice aor, struct arena *arena,
                        const struct location_record **ret_record)
 {
-    uint64_t hash = hash_of(store, aor);
+    uint64_t hash = location_store_hash(store, aor);
     struct shard *shard = shard_of(store, hash);
     const struct location_record *record;
     int rc = ERR_NOTFOUND;
@@ -132,7 +132,7 @@ int location_store_get(struct location_store *store, struct slice aor, struct ar
 
 const struct location_record *location_store_peek(struct location_store *store, struct slice aor)
 {
-    uint64_t hash = hash_of(store, aor);
+    uint64_t hash = location_store_hash(store, aor);
 
     /* No lock: only the caller could change what is read here. */
     return find(shard_of(store, hash), hash, aor);
@@ -169,7 +169,7 @@ static bool change_to(const struct location_record *old, void *ctx, struct locat
 
 uint64_t location_store_expect(struct location_store *store, struct slice aor)
 {
-    uint64_t hash = hash_of(store, aor);
+    uint64_t hash = location_store_hash(store, aor);
     struct shard *shard = shard_of(store, hash);
 
     pthread_rwlock_rdlock(&shard->lock);
@@ -207,7 +207,7 @@ void location_store_update_at(struct location_store *store, uint64_t hash, struc
 void location_store_update(struct location_store *store, struct slice aor, location_store_change_fn *change,
                            void *ctx)
 {
-    location_store_update_at(store, hash_of(store, aor), aor, change, ctx);
+    location_store_update_at(store, location_store_hash(store, aor), aor, change, ctx);
 }
 
 void location_store_put(struct location_store *store, struct location_record *record)
@@ -254,7 +254,7 @@ static int settle_next(struct location_store_fill *fill)
 
 int location_store_fill_add(struct location_store_fill *fill, struct location_record *record)
 {
-    uint64_t hash = hash_of(fill->store, location_record_aor(record));
+    uint64_t hash = location_store_hash(fill->store, location_record_aor(record));
     const struct location_store_waiting *half =
         &fill->waiting[(fill->next + LOCATION_STORE_AHEAD / 2) % LOCATION_STORE_AHEAD];
     int rc = settle_next(fill);

@@ -40,12 +40,15 @@ typedef bool location_store_change_fn(const struct location_record *old, void *c
 void location_store_update(struct location_store *store, struct slice aor, location_store_change_fn *change,
                            void *ctx);
 
-/* For who knows now whose bindings he will change in some hundred steps, and can do something else until then: has brought from memory
- * where they are found, and some time later, from there, what is found. hash: what location_store_expect() gave. */
-uint64_t location_store_expect(struct location_store *store, struct slice aor);
-void location_store_expect_record(struct location_store *store, uint64_t hash);
+/* location_store_update() for who has the hash of the address-of-record already: from here, or from location_store_expect(). */
+uint64_t location_store_hash(const struct location_store *store, struct slice aor);
 void location_store_update_at(struct location_store *store, uint64_t hash, struct slice aor,
                               location_store_change_fn *change, void *ctx);
+
+/* For who knows now whose bindings he will change in some hundred steps, and can do something else until then: has brought from memory
+ * where they are found, and some time later, from there, what is found. */
+uint64_t location_store_expect(struct location_store *store, struct slice aor);
+void location_store_expect_record(struct location_store *store, uint64_t hash);
 
 /* Calls visit for each record of one shard (0 to LOCATION_STORE_SHARDS - 1), which must not put or remove
  * any. */

@@ -186,14 +186,11 @@ uint64_t proxy_admit_hash(const struct proxy *p, struct slice top_via)
 /* A client of RFC 2543 writes the same Via into all its requests: they are told apart as section 17.2.3 does it. */
 static uint64_t hash_without_branch(const struct proxy *p, struct sip_msg *request, struct slice top_via)
 {
-    const struct sip_cseq *cseq;
     struct hash_state st;
 
     hash_begin_table(&st, &p->branch_key);
     hash_add(&st, top_via);
-    hash_add(&st, sip_msg_call_id(request));
-    hash_add_nocase(&st, sip_msg_from_tag(request));
-    hash_add_u64(&st, sip_msg_cseq(request, &cseq) == 0 ? cseq->number : 0);
+    proxy_hash_request(&st, request);
     return hash_end64(&st);
 }
 

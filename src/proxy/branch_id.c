@@ -58,7 +58,7 @@ static void add_header(struct hash_state *st, const struct sip_msg *msg, enum si
     }
 }
 
-static void add_dialog(struct hash_state *st, struct sip_msg *request)
+void proxy_hash_request(struct hash_state *st, struct sip_msg *request)
 {
     const struct sip_cseq *cseq;
 
@@ -80,7 +80,7 @@ uint64_t proxy_branch_loop_hash(const struct hash_key *key, struct sip_msg *requ
         add_header(&st, request, SIP_HDR_PROXY_REQUIRE);
         add_header(&st, request, SIP_HDR_PROXY_AUTHORIZATION);
     }
-    add_dialog(&st, request);
+    proxy_hash_request(&st, request);
     return hash_end64(&st);
 }
 
@@ -103,7 +103,7 @@ int proxy_branch_stateless_unique(const struct hash_key *key, struct sip_msg *re
          * INVITE, and both must be forwarded with one branch (section 16.6 step 8). */
         hash_add(&st, via->text);
         hash_add(&st, request->ruri);
-        add_dialog(&st, request);
+        proxy_hash_request(&st, request);
     }
     *ret_unique = hash_end64(&st);
     return 0;

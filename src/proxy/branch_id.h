@@ -28,6 +28,10 @@ struct slice proxy_branch_id_format(const struct proxy_branch_id *id, char out[P
 /* False when it has not the form of a branch of ours; nothing is verified. */
 bool proxy_branch_id_parse(struct slice branch, struct proxy_branch_id *ret_id);
 
+/* Adds what tells one request of a client from his others, but for their copies, ACKs and CANCELs, when no branch does: Call-ID,
+ * From tag and the number in CSeq. */
+void proxy_hash_request(struct hash_state *st, struct sip_msg *request);
+
 /* Both parts below are hashes with a key of their own (two, since what goes into them may look alike). Nobody believes them when
  * they come back: who forged one could as well leave his Via out. So the lesser rounds of hash_begin_table() do.
  *

@@ -255,7 +255,7 @@ static int find_to_tag(const struct proxy_context *c, struct slice *ret_tag)
 {
     struct sip_error error;
     struct sip_msg msg;
-    int rc = 0;
+    int rc;
 
     *ret_tag = SLICE_NULL;
     if (!txn_server_wants_to_tag(c->req.server))

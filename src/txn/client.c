@@ -104,7 +104,7 @@ static bool may_happen(struct txn *t, uint8_t event)
 {
     const struct txn_cell *cell = txn_machine_cell(txn_machine_of(t), t->state, event);
 
-    return !(cell->effects & TXN_ACK) || t->kept || regain(txn_client_of(t)) || txn_is_reliable(t);
+    return !(cell->effects & TXN_ACK) || regain(txn_client_of(t)) || txn_is_reliable(t);
 }
 
 enum txn_match txn_receive_response(struct txn_layer *layer, struct sip_msg *response)
