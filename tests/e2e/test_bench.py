@@ -1,5 +1,6 @@
 """viaduct-bench counts what really happens, and refuses to say what it cannot know."""
 
+import contextlib
 import json
 import pathlib
 import socket
@@ -185,6 +186,21 @@ def test_the_bare_refuser_refuses_every_call(folder, ports):
         assert refuser.wait(10) == 0
 
 
+@contextlib.contextmanager
+def server_that(answer, ports, *arguments):
+    """Its place while a thread runs answer(socket, ...), which ends with what is no request."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", ports.take()))
+        server.settimeout(patience(30))
+        thread = threading.Thread(target=answer, args=(server, *arguments))
+        thread.start()
+        try:
+            yield "127.0.0.1:%d" % server.getsockname()[1]
+        finally:
+            server.sendto(b"end", server.getsockname())
+            thread.join()
+
+
 def answer_with_loss(server, percent):
     """200 to everything, as a server that wants less (RFC 7339), until it is told to end."""
     while True:
@@ -197,15 +213,8 @@ def answer_with_loss(server, percent):
 
 
 def test_7339_who_obeys_withholds_what_the_server_does_not_want(ports):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", ports.take()))
-        server.settimeout(patience(30))
-        thread = threading.Thread(target=answer_with_loss, args=(server, 40))
-        thread.start()
-        place = "127.0.0.1:%d" % server.getsockname()[1]
+    with server_that(answer_with_loss, ports, 40) as place:
         result = bench("load", "-w", "ping", "-r", 400, "-W", 0.5, "-s", 2, "--obey", "--force", place)
-        server.sendto(b"end", server.getsockname())
-        thread.join()
     # 40 of 100 requests, of which 80 are thought to begin something (section 7.2): every other one of these.
     assert 300 <= result["withheld"] <= 480
     assert result["withheld"] + result["completed"] >= 700
@@ -228,16 +237,9 @@ def challenge_twice(server):
 
 
 def test_a_challenge_that_comes_twice_is_no_refusal_of_the_credentials(ports):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", ports.take()))
-        server.settimeout(patience(30))
-        thread = threading.Thread(target=challenge_twice, args=(server,))
-        thread.start()
-        place = "127.0.0.1:%d" % server.getsockname()[1]
+    with server_that(challenge_twice, ports) as place:
         users = ("-d", "example.com", "-u", 5, "-P", "secret")
         result = bench("load", "-w", "register", "-N", 20, "-n", 1, "-W", 0, "-s", patience(30), "--force", *users, place)
-        server.sendto(b"end", server.getsockname())
-        thread.join()
     assert (result["completed"], result["failed"], result["strays"]) == (20, 0, 20)
 
 

@@ -127,6 +127,16 @@ static void a_queue_that_is_full_before_the_target_makes_a_target_of_its_own(voi
     assert_false(pressure_refuses(&p, now_ms, false));
 }
 
+/* 200 ms in which so many requests come, of which so many are refused. */
+static void play_period(struct pressure *p, ms_t *now_ms, unsigned requests, unsigned refused)
+{
+    for (unsigned i = 0; i < requests; i++)
+        pressure_count(p);
+    for (unsigned i = 0; i < refused; i++)
+        (void)pressure_refuses(p, *now_ms, false);
+    (void)pressure_tick(p, *now_ms += 200);
+}
+
 /* RFC 7339 section 7.1: in percent, of all requests. */
 static void the_loss_asked_for_follows_what_is_refused(void **state)
 {
@@ -137,19 +147,11 @@ static void the_loss_asked_for_follows_what_is_refused(void **state)
     pressure_init(&p, &opts, now_ms);
     press(&p, &now_ms, TARGET_US + 1);
     assert_int_equal(pressure_loss_percent(&p), 0);
-    for (unsigned i = 0; i < 100; i++)
-        pressure_count(&p);
-    for (unsigned i = 0; i < 40; i++)
-        (void)pressure_refuses(&p, now_ms, false);
-    (void)pressure_tick(&p, now_ms += 200);
+    play_period(&p, &now_ms, 100, 40);
     assert_int_equal(pressure_loss_percent(&p), 40);
     /* Half of the 60 of 100 that still come; but those of the first period were on their way before their clients heard. */
     for (unsigned period = 0; period < 2; period++) {
-        for (unsigned i = 0; i < 60; i++)
-            pressure_count(&p);
-        for (unsigned i = 0; i < 30; i++)
-            (void)pressure_refuses(&p, now_ms, false);
-        (void)pressure_tick(&p, now_ms += 200);
+        play_period(&p, &now_ms, 60, 30);
         assert_int_equal(pressure_loss_percent(&p), period == 0 ? 40 : 70);
     }
     for (unsigned i = 0; i < 100; i++)
@@ -166,11 +168,7 @@ static void the_loss_asked_for_goes_back_faster_when_there_is_room(void **state)
     (void)state;
     pressure_init(&p, &opts, now_ms);
     press(&p, &now_ms, TARGET_US + 1);
-    for (unsigned i = 0; i < 100; i++)
-        pressure_count(&p);
-    for (unsigned i = 0; i < 80; i++)
-        (void)pressure_refuses(&p, now_ms, false);
-    (void)pressure_tick(&p, now_ms += 200);
+    play_period(&p, &now_ms, 100, 80);
     assert_int_equal(pressure_loss_percent(&p), 80);
     (void)pressure_tick(&p, now_ms += 200);
     assert_int_equal(pressure_loss_percent(&p), 70);

@@ -153,6 +153,16 @@ static void responses_go_by_the_via(void **state)
     world_stop(&w);
 }
 
+/* A response to what came over a connection, whose flow only the way back tells. */
+static const char *response_to_stream(struct world *w, unsigned status)
+{
+    world_stateless(w);
+    world_receive(w, TCP4, "192.0.2.10:45678",
+                  request_text(&(struct call){
+                      .method = "MESSAGE", .ruri = "sip:stream@example.com", .via = "SIP/2.0/TCP alice"}));
+    return response_text(take(w), status, "b", NULL);
+}
+
 /* The way back is signed: a changed one is not believed. A listener that is a stateless proxy goes by the Via
  * then; another drops. */
 static void a_forged_way_back_is_not_believed(void **state)
@@ -162,12 +172,7 @@ static void a_forged_way_back_is_not_believed(void **state)
     char text[WORLD_TEXT_MAX], *param;
 
     (void)state;
-    world_stateless(&w);
-    world_receive(&w, TCP4, "192.0.2.10:45678",
-                  request_text(&(struct call){
-                      .method = "MESSAGE", .ruri = "sip:stream@example.com", .via = "SIP/2.0/TCP alice"}));
-    sent = take(&w);
-    strcpy(text, response_text(sent, 200, "b", NULL));
+    strcpy(text, response_to_stream(&w, 200));
     param = strstr(text, ";vd=");
     param[4 + 2 + 15] = '4'; /* another flow */
     world_receive(&w, UDP4, BOB, text);
@@ -194,17 +199,11 @@ static void a_way_back_is_found_wherever_it_stands(void **state)
     static const char question[] = ";oc;oc-algo=\"loss\"";
     static const char *const answers[] = {";oc=20;oc-algo=\"loss\";oc-validity=500;oc-seq=1.1", "", NULL};
     struct world w;
-    const struct sent *sent;
     char text[WORLD_TEXT_MAX], changed[WORLD_TEXT_MAX];
     char *at;
 
     (void)state;
-    world_stateless(&w);
-    world_receive(&w, TCP4, "192.0.2.10:45678",
-                  request_text(&(struct call){
-                      .method = "MESSAGE", .ruri = "sip:stream@example.com", .via = "SIP/2.0/TCP alice"}));
-    sent = take(&w);
-    strcpy(text, response_text(sent, 180, "b", NULL));
+    strcpy(text, response_to_stream(&w, 180));
     at = strstr(text, question);
     for (size_t i = 0; answers[i]; i++) {
         snprintf(changed, sizeof(changed), "%.*s%s%s", (int)(at - text), text, answers[i],
