@@ -80,7 +80,7 @@ struct proxy {
     uint32_t last_branch;
     bool draining;
     struct pressure pressure;
-    struct proxy_refusal *refusals; /* admit.c */
+    struct proxy_refusal *refusals; /* refused.c */
     uint32_t refused_s;             /* when something last was; 0: never */
     uint64_t n_refused;             /* since overload began */
     struct neighbour *neighbours;   /* neighbour.c; NULL: none has spoken yet */
@@ -327,26 +327,32 @@ void proxy_concerns(struct proxy *p, struct slice call_id);
 
 /* admit.c: who is turned away under overload. */
 
-MUST_USE int proxy_admit_init(struct proxy *p);
-void proxy_admit_done(struct proxy *p);
 /* Time went by. */
 void proxy_admit_tick(struct proxy *p);
-/* Which request it is, by its top Via: copies of it and its ACK have the same, others another (sections 8.1.1.7 and
- * 17.1.1.3), where its branch begins with the magic cookie. */
-uint64_t proxy_admit_hash(const struct proxy *p, struct slice top_via);
-/* Has it been refused, not long ago? */
-bool proxy_admit_knows_refused(struct proxy *p, uint64_t hash);
-/* Is a request with this hash of its top Via refused at this time, or has it been? is_controlled: see pressure.h. */
+/* Is a request with this hash (refused.c) refused at this time, or has it been? is_controlled: see pressure.h. */
 bool proxy_admit_is_refused(struct proxy *p, uint64_t hash, bool is_controlled);
-/* Has anything been, not long ago? Then there may be copies and ACKs of it. */
-bool proxy_admit_has_refused(const struct proxy *p);
-/* It has been. */
-void proxy_admit_note_refused(struct proxy *p, uint64_t hash);
 /* Half to one and a half times what is configured, the same for the same request. */
 uint64_t proxy_admit_retry_after_s(const struct proxy *p, uint64_t hash);
 /* A request that begins something. False: it has been answered 503. */
 bool proxy_admit(struct proxy *p, const struct proxy_arrival *arrival);
-/* RFC 5031, or one of the numbers that are configured. */
+
+/* refused.c: which requests have been turned away, not longer ago than their clients may repeat them. */
+
+MUST_USE int proxy_refused_init(struct proxy *p);
+void proxy_refused_done(struct proxy *p);
+/* Which request it is, by its top Via: copies of it and its ACK have the same, others another (sections 8.1.1.7 and
+ * 17.1.1.3), where its branch begins with the magic cookie. */
+uint64_t proxy_refused_hash(const struct proxy *p, struct slice top_via);
+/* The same for a request of any client; 0: it has no Via that can be read. */
+uint64_t proxy_refused_hash_of(const struct proxy *p, struct sip_msg *request);
+/* Has any been? Then there may be copies and ACKs of it. */
+bool proxy_refused_any(const struct proxy *p);
+/* Has this one been? */
+bool proxy_refused_knows(const struct proxy *p, uint64_t hash);
+/* It is now: remembered, and counted. */
+void proxy_refused_note(struct proxy *p, uint64_t hash);
+
+/* emergency.c: RFC 5031, or one of the numbers that are configured. */
 bool proxy_is_emergency(const struct proxy_opts *opts, struct slice ruri);
 
 /* refuse.c: under overload, before a message is parsed. True: it was a request that is refused now, or the ACK of one that has

@@ -286,7 +286,8 @@ int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports, st
     list_init(&p->backups);
     for (size_t i = 0; i < PROXY_LOG_KINDS; i++)
         p->limiters[i].per_second = PROXY_LOG_PER_SECOND;
-    rc = proxy_admit_init(p);
+    pressure_init(&p->pressure, &opts->pressure, now_ms);
+    rc = proxy_refused_init(p);
     if (rc == 0)
         rc = init_tables(p);
     if (rc < 0)
@@ -299,7 +300,7 @@ int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports, st
     *ret_proxy = p;
     return 0;
 out:
-    proxy_admit_done(p);
+    proxy_refused_done(p);
     mem_free(p);
     return rc;
 }
@@ -324,7 +325,7 @@ void proxy_free(struct proxy *p)
     pool_done(&p->owns);
     map_done(&p->own);
     map_done(&p->waits);
-    proxy_admit_done(p);
+    proxy_refused_done(p);
     proxy_neighbours_done(p);
     mem_free(p);
 }

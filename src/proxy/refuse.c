@@ -78,7 +78,7 @@ static void send_refusal(struct proxy *p, const struct refusal *r, const struct 
 static bool refuse(struct proxy *p, const struct sip_outline *o, const struct sip_via *via,
                    const struct sip_hop *from)
 {
-    uint64_t hash = proxy_admit_hash(p, via->text);
+    uint64_t hash = proxy_refused_hash(p, via->text);
     char to_tag[PROXY_TO_TAG_BYTES], digits[PROXY_RETRY_AFTER_BYTES];
     struct refusal r = {.outline = o, .server_name = p->opts->server_name};
     struct sip_hop to;
@@ -92,7 +92,7 @@ static bool refuse(struct proxy *p, const struct sip_outline *o, const struct si
     r.to_tag = proxy_to_tag_format(&p->to_tag_key, o->call_id, o->from_tag, o->cseq_number, to_tag);
     if (p->opts->retry_after_s > 0 && o->n_vias == 1 && !proxy_is_trusted(p->opts, from))
         r.retry_after = proxy_retry_after_extra(proxy_admit_retry_after_s(p, hash), digits).value;
-    proxy_admit_note_refused(p, hash);
+    proxy_refused_note(p, hash);
     send_refusal(p, &r, &to);
     return true;
 }
@@ -103,8 +103,7 @@ static bool is_ack_of_refused(struct proxy *p, struct slice ack)
 {
     struct slice via = sip_peek_top_via(ack);
 
-    return proxy_admit_has_refused(p) && !slice_is_null(via) &&
-           proxy_admit_knows_refused(p, proxy_admit_hash(p, via));
+    return proxy_refused_any(p) && !slice_is_null(via) && proxy_refused_knows(p, proxy_refused_hash(p, via));
 }
 
 /* A look at the first octets, for what is not even worth an outline. */
