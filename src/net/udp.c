@@ -6,12 +6,15 @@
 #include "net/train.h"
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <linux/sock_diag.h>
+#include <linux/sockios.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 #include <netinet/udp.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* Payload of the longest datagram: 65535 octets of IPv4 packet with its header, or of IPv6 packet after it. */
@@ -40,19 +43,21 @@
 #define CAR_BYTES_MAX   (1500 - 40 - 8)
 #define CARS_MAX        64
 
-/* A socket that takes trains asks for so many packets by one call, since each may be CARS_MAX datagrams (the kernel makes none
- * longer of what comes from a network): what one call brought is handled before timers and other sockets have their turn.
- * Single datagrams cost no more by four than by 64. */
-#define TRAINS_ASKED_MAX 4
+/* A socket that takes trains asks for so many packets by one call, since each may be CARS_MAX datagrams (the kernel
+ * makes none longer of what comes from a network): what one call brought is handled before timers and other sockets
+ * have their turn. */
+#define TRAINS_ASKED_MAX 16
+
+/* A queue that one call empties has room. Whether it overflowed is asked when it was longer, and in each turn of so many. */
+#define LOST_ASKED_TURNS 64
 
 _Static_assert(NET_UDP_TURN_MAX == NET_UDP_BATCH - 1 + TRAINS_ASKED_MAX * CARS_MAX,
                "a call begins below a batch");
 
-/* With a datagram that is received: when it came, how many were dropped before it, where it was sent to, and how long the cars
- * are if it is a train. With one that is sent: where from, and the same. */
+/* With a datagram that is received: where it was sent to, and how long the cars are if it is a train. With one that is
+ * sent: where from, and the same. */
 struct control {
-    _Alignas(struct cmsghdr) char octets[CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(uint32_t)) +
-                                         CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
+    _Alignas(struct cmsghdr) char octets[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
 };
 
 struct outgoing {
@@ -84,7 +89,7 @@ struct outgoing_batch {
 /* A datagram being handled may make others leave, so the two directions share nothing. */
 struct net_udp_batch {
     struct incoming_batch in;
-    bool asks_each; /* one of the sockets wants to know something of each packet, not only of the first */
+    bool asks_each; /* one of the sockets wants to know more of each packet than who sent it */
     struct outgoing_batch out;
     uint32_t mark;
     char data[NET_UDP_BATCH * STRIDE_BYTES];
@@ -107,6 +112,7 @@ struct net_udp {
     void *ctx;
     struct addr addr, received_at;
     uint32_t lost; /* as the kernel last counted */
+    unsigned turns;
     struct queue queue;
     size_t car_bytes_max; /* longer ones have been refused as a train; 0: no trains */
     unsigned
@@ -123,15 +129,14 @@ struct net_udp {
 
 /* ---- batch ---- */
 
-/* What the kernel overwrites when it receives. Only one packet of a batch is asked when it came, if that is all there is
- * to ask: that costs for each, and the others came after it. */
+/* What the kernel overwrites when it receives. */
 static void ready_to_receive(struct net_udp_batch *batch, unsigned i)
 {
     struct incoming_batch *in = &batch->in;
     struct msghdr *m = &in->headers[i].msg_hdr;
 
     m->msg_namelen = sizeof(in->names[i]);
-    m->msg_controllen = i == 0 || batch->asks_each ? sizeof(in->controls[i].octets) : 0;
+    m->msg_controllen = batch->asks_each ? sizeof(in->controls[i].octets) : 0;
 }
 
 static void ask_each(struct net_udp_batch *batch)
@@ -576,19 +581,29 @@ static uint32_t age_us(const struct timespec *stamp)
     return now_us > came_us && now_us - came_us < WAITED_MAX_US ? (uint32_t)(now_us - came_us) : 0;
 }
 
-static void tell_waited(struct net_udp *udp, struct msghdr *first)
+/* Of the packet that was read last. To ask once is cheaper than to be told of each. */
+static uint32_t waited_us_of(int fd)
 {
-    uint32_t waited_us = 0, lost = udp->lost;
     struct timespec stamp;
-    const void *found = find_control(first, SOL_SOCKET, SCM_TIMESTAMPNS, sizeof(stamp));
 
-    if (found) {
-        memcpy(&stamp, found, sizeof(stamp));
-        waited_us = age_us(&stamp);
-    }
-    found = find_control(first, SOL_SOCKET, SO_RXQ_OVFL, sizeof(lost));
-    if (found)
-        memcpy(&lost, found, sizeof(lost));
+    return ioctl(fd, SIOCGSTAMPNS, &stamp) == 0 ? age_us(&stamp) : 0;
+}
+
+static uint32_t lost_by(const struct net_udp *udp)
+{
+    uint32_t info[SK_MEMINFO_VARS];
+    socklen_t len = sizeof(info);
+
+    return getsockopt(udp->watch.fd, SOL_SOCKET, SO_MEMINFO, info, &len) == 0 && len == sizeof(info)
+               ? info[SK_MEMINFO_DROPS]
+               : udp->lost;
+}
+
+static void tell_waited(struct net_udp *udp, bool has_more)
+{
+    uint32_t waited_us = waited_us_of(udp->watch.fd);
+    uint32_t lost = has_more || udp->turns++ % LOST_ASKED_TURNS == 0 ? lost_by(udp) : udp->lost;
+
     counter_add(udp->counters, COUNTER_RX_LOST, lost - udp->lost);
     if (udp->ops->waited)
         udp->ops->waited(udp->ctx, udp, waited_us, lost - udp->lost);
@@ -607,7 +622,7 @@ static size_t car_bytes_of(const struct net_udp *udp, struct msghdr *m, size_t l
 }
 
 /* Returns how many datagrams there were. An empty one is one. */
-static unsigned receive_packet(struct net_udp *udp, unsigned i, bool is_first)
+static unsigned receive_packet(struct net_udp *udp, unsigned i)
 {
     struct incoming_batch *in = &udp->batch->in;
     struct msghdr *m = &in->headers[i].msg_hdr;
@@ -618,8 +633,6 @@ static unsigned receive_packet(struct net_udp *udp, unsigned i, bool is_first)
 
     if (net_addr_from_sockaddr(&in->names[i], &from) < 0)
         return 1;
-    if (is_first || car_bytes < rest.len)
-        tell_waited(udp, m);
     if (udp->wildcard)
         note_received_at(udp, m);
     do {
@@ -651,9 +664,11 @@ static bool receive_packets(struct net_udp *udp, unsigned *datagrams)
     do
         n = recvmmsg(udp->watch.fd, udp->batch->in.headers, wanted, MSG_DONTWAIT, NULL);
     while (n < 0 && errno == EINTR);
+    if (n > 0 && before == 0)
+        tell_waited(udp, n == (int)wanted);
     for (unsigned i = 0; (int)i < n; i++) {
         if (!udp->freed)
-            *datagrams += receive_packet(udp, i, *datagrams == 0);
+            *datagrams += receive_packet(udp, i);
         ready_to_receive(udp->batch, i);
     }
     if (n > 0 && *datagrams > before)
@@ -769,13 +784,6 @@ static void attach_steer(int fd, const struct net_steer *steer)
                   log_cstr("why", r == ERR_IO ? strerrordesc_np(errno) : "no memory"));
 }
 
-/* Where the kernel has no such thing, nothing is known of it, and the socket works all the same. */
-static void ask_for_waiting_time(int fd)
-{
-    (void)!set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
-    (void)!set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
-}
-
 static int open_socket(const struct net_udp_opts *opts, struct net_udp *udp)
 {
     int r = net_socket_bind(SOCK_DGRAM, &opts->addr, opts->reuse_port, &udp->watch.fd);
@@ -785,7 +793,7 @@ static int open_socket(const struct net_udp_opts *opts, struct net_udp *udp)
     if (r == 0)
         r = set_options(udp->watch.fd, udp->addr.family == ADDR_IPV4, udp->wildcard);
     if (r == 0)
-        ask_for_waiting_time(udp->watch.fd);
+        (void)waited_us_of(udp->watch.fd); /* from now on the kernel notes when a packet came */
     if (r == 0)
         r = set_buffers(udp->watch.fd, opts);
     if (r == 0 && opts->steer)

@@ -22,7 +22,7 @@
 /* Datagrams received in one turn of the loop. They may come in trains (net/train.h), of which none is left half handled: so many at
  * most keep timers and other sockets waiting. */
 #define NET_UDP_BATCH    64
-#define NET_UDP_TURN_MAX 319
+#define NET_UDP_TURN_MAX 1087
 
 #define NET_UDP_SEND_BATCH   128 /* sent by one call */
 #define NET_UDP_DATAGRAM_MAX 65535
@@ -33,8 +33,9 @@ struct
 
 /* Any of these may send, and may free the socket. */
 struct net_udp_ops {
-    /* Datagrams follow of which the first has waited in the kernel for so long; lost: since this was last called the
-     * kernel has dropped so many packets for want of room, each a datagram or a train of them. NULL: nobody wants to know. */
+    /* Datagrams follow that came together or one soon after the other, of which the last has waited in the kernel for so
+     * long; lost: since this was last called the kernel has been seen to have dropped so many packets for want of room,
+     * each a datagram or a train of them. NULL: nobody wants to know. */
     void (*waited)(void *ctx, struct net_udp *udp, uint32_t waited_us, uint32_t lost);
     /* data lives only during the call. */
     void (*receive)(void *ctx, struct net_udp *udp, struct slice data, const struct addr *from);
