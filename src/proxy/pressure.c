@@ -96,9 +96,17 @@ static void update_loss(struct pressure *p, ms_t now_ms)
         p->loss_ms = now_ms;
 }
 
+/* A burst is over sooner. Where the queue has overflowed nothing is gained by waiting so long: what is dropped comes again at
+ * T1, all of it, on top of what comes then (RFC 3261 section 17.1.1.2), and among it are messages of calls in
+ * progress. But a process that was kept from running, and may have found a full queue, has time to empty it. */
+static ms_t patience_ms(const struct pressure *p)
+{
+    return p->is_full ? p->limit_us / 1000 : p->opts->interval_ms;
+}
+
 static enum pressure_change settle(struct pressure *p, ms_t now_ms)
 {
-    if (!p->is_on && p->above_ms != MS_NEVER && now_ms - p->above_ms >= p->opts->interval_ms) {
+    if (!p->is_on && p->above_ms != MS_NEVER && now_ms - p->above_ms >= patience_ms(p)) {
         p->is_on = true;
         p->n_requests = p->n_refused = 0;
         p->is_raised = false;
@@ -123,6 +131,7 @@ enum pressure_change pressure_note(struct pressure *p, ms_t now_ms, uint32_t wai
     if (p->opts->is_off)
         return PRESSURE_SAME;
     p->waited_us = waited_us;
+    p->is_full = p->is_full || lost > 0;
     if (lost > 0)
         learn_room(p, now_ms, waited_us);
     else if (p->limit_us < p->opts->target_us)
@@ -130,6 +139,7 @@ enum pressure_change pressure_note(struct pressure *p, ms_t now_ms, uint32_t wai
     if (waited_us < p->limit_us / DRAINED_PART || was_empty(p, now_ms, waited_us)) {
         p->drained_ms = now_ms;
         p->above_ms = MS_NEVER;
+        p->is_full = false;
     }
     p->noted_ms = now_ms;
     if (waited_us <= p->limit_us) {
@@ -159,7 +169,7 @@ bool pressure_is_pressing(const struct pressure *p, ms_t now_ms, bool is_control
 {
     uint64_t limit_us = is_controlled ? (uint64_t)p->limit_us * 2 : p->limit_us;
 
-    return p->is_on && p->waited_us > limit_us && now_ms - p->drained_ms >= p->opts->interval_ms;
+    return p->is_on && p->waited_us > limit_us && now_ms - p->drained_ms >= patience_ms(p);
 }
 
 bool pressure_refuses(struct pressure *p, ms_t now_ms, bool is_controlled)

@@ -29,6 +29,7 @@ struct pressure {
     uint32_t waited_us; /* what is being handled now */
     uint32_t limit_us;  /* the target, or less where the kernel's queue holds less than the target */
     bool is_on;         /* overloaded */
+    bool is_full;       /* since the queue was last as good as empty it has overflowed */
     ms_t noted_ms;      /* when pressure_note was last called */
     ms_t drained_ms;    /* when the queue was last as good as empty */
     ms_t above_ms;      /* since when nothing has waited less than the limit; MS_NEVER: something has */

@@ -49,6 +49,40 @@ static void one_short_wait_begins_the_interval_again(void **state)
     assert_int_equal(pressure_note(&p, now_ms, TARGET_US + 1, 0), PRESSURE_BEGUN);
 }
 
+/* What is dropped comes again at T1, on top of what comes then. */
+static void a_queue_that_has_overflowed_is_no_burst(void **state)
+{
+    struct pressure p;
+    ms_t now_ms = 1000;
+
+    (void)state;
+    pressure_init(&p, &opts, now_ms);
+    assert_int_equal(pressure_note(&p, now_ms, 3 * TARGET_US, 1), PRESSURE_SAME);
+    assert_int_equal(pressure_note(&p, now_ms + TARGET_US / 1000 - 1, 3 * TARGET_US, 0), PRESSURE_SAME);
+    assert_int_equal(pressure_note(&p, now_ms + TARGET_US / 1000, 3 * TARGET_US, 0), PRESSURE_BEGUN);
+    assert_true(pressure_refuses(&p, now_ms + TARGET_US / 1000, false));
+}
+
+/* It finds that its queue has overflowed, and empties it. */
+static void a_process_that_was_kept_from_running_for_long_refuses_nothing(void **state)
+{
+    struct pressure p;
+    ms_t now_ms = 1000;
+
+    (void)state;
+    pressure_init(&p, &opts, now_ms);
+    for (unsigned i = 0; i < 10; i++) {
+        for (uint32_t left_ms = TARGET_US / 1000; left_ms > 0; left_ms--) {
+            assert_int_equal(pressure_note(&p, now_ms++, left_ms * TARGET_US, left_ms == 10), PRESSURE_SAME);
+            assert_false(pressure_refuses(&p, now_ms, false));
+        }
+        assert_int_equal(pressure_note(&p, now_ms++, 0, 0), PRESSURE_SAME);
+    }
+    /* And what is a burst after that has the interval. */
+    for (unsigned i = 0; i < INTERVAL_MS; i++)
+        assert_int_equal(pressure_note(&p, now_ms++, TARGET_US + 1, 0), PRESSURE_SAME);
+}
+
 /* Few messages on a machine that is busy with something else. */
 static void what_came_after_the_one_before_was_handled_had_an_empty_queue(void **state)
 {
@@ -424,6 +458,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_begins_when_the_shortest_wait_of_an_interval_is_above_the_target),
         cmocka_unit_test(one_short_wait_begins_the_interval_again),
+        cmocka_unit_test(a_queue_that_has_overflowed_is_no_burst),
+        cmocka_unit_test(a_process_that_was_kept_from_running_for_long_refuses_nothing),
         cmocka_unit_test(what_came_after_the_one_before_was_handled_had_an_empty_queue),
         cmocka_unit_test(it_ends_when_nothing_has_waited_too_long_for_ten_intervals),
         cmocka_unit_test(a_process_that_was_kept_from_running_refuses_nothing),
