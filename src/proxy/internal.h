@@ -400,7 +400,7 @@ struct proxy_wait *proxy_wait_find(struct proxy *p, uint64_t ticket);
 /* The rest of what this watch looks after stays untried. */
 void proxy_targets_skip(struct proxy_context *c, const struct proxy_watch *watch);
 
-/* branch.c */
+/* branch.c; what its parts share is in branch.h. */
 
 /* Starts a branch to target with this share of Max-Breadth; it may have ended when this returns. ERR_NOMEM:
  * not started. */
@@ -420,8 +420,13 @@ void proxy_branch_give_up(struct proxy_branch *b);
 /* The context is let go: the watch of a branch that is still under way is told. */
 void proxy_branch_drop(struct proxy_branch *b);
 struct slice proxy_branch_text(const struct proxy_branch *b);
+
+/* attempt.c */
+
 /* The request as it was sent to the address being tried, made again as far as an ACK or a CANCEL repeats it. */
-MUST_USE int proxy_branch_request(struct proxy_branch *b, struct wire **ret_wire);
+MUST_USE int proxy_attempt_request(struct proxy_branch *b, struct wire **ret_wire);
+/* Does the server there want to be sent this request? */
+bool proxy_may_send(struct proxy_branch *b, const struct addr *server);
 
 /* lookup.c: RFC 3263. */
 
@@ -558,9 +563,6 @@ enum proxy_verdict proxy_stateless_forward(struct proxy_context *c);
 MUST_USE bool proxy_stateless_send(struct proxy_branch *b, const struct sip_hop *hops, size_t n_hops);
 /* A response without a transaction; false: not to be forwarded. */
 bool proxy_stateless_response(struct proxy *p, struct sip_msg *response, const struct sip_hop *from);
-
-/* branch.c: does the server there want to be sent this request? */
-bool proxy_may_send(struct proxy_branch *b, const struct addr *server);
 
 /* reply.c */
 

@@ -103,7 +103,7 @@ static int on_client_request(void *ctx, struct txn_client *t, struct wire **ret_
     struct proxy_branch *b = branch_of(txn_client_user(t));
 
     (void)ctx;
-    return b ? proxy_branch_request(b, ret_request) : ERR_NOTFOUND;
+    return b ? proxy_attempt_request(b, ret_request) : ERR_NOTFOUND;
 }
 
 static void on_client_transport_error(void *ctx, struct txn_client *t)
