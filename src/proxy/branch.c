@@ -114,11 +114,11 @@ static void do_ignore(struct proxy_branch *b, const struct proxy_branch_input *i
 
 static void do_try(struct proxy_branch *b, const struct proxy_branch_input *in)
 {
-    struct proxy_context *c = b->context;
+    struct proxy *p = proxy_branch_proxy(b);
 
-    proxy_wait_stop(proxy_branch_proxy(b), &b->wait);
-    timer_stop(&proxy_branch_proxy(b)->wheel, &b->timer);
-    if (c->is_without_server && proxy_stateless_send(b, in->hops, in->n_hops))
+    proxy_wait_stop(p, &b->wait);
+    timer_stop(&p->wheel, &b->timer);
+    if (b->context->is_without_server && proxy_stateless_send(b, in->hops, in->n_hops))
         return;
     proxy_hops_found(b, in->hops, in->n_hops);
 }
