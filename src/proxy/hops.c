@@ -57,9 +57,11 @@ static int try_next(struct proxy_branch *b)
     int rc;
 
     if (!proxy_may_send(b, &hop->addr)) {
-        b->is_spared = true;
+        b->is_spared = !b->is_tried;
         return ERR_DENIED;
     }
+    b->is_tried = true;
+    b->is_spared = false;
     rc = proxy_attempt_send(b, hop);
     b->is_udp_forced = false;
     return rc;

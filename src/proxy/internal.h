@@ -177,10 +177,11 @@ struct proxy_branch {
     bool is_udp_forced; /* ... and that failed: over UDP after all (section 18.1.1) */
     bool has_rung;      /* a provisional response above 100 has come */
     bool is_told;       /* the target's watch knows how it ended */
-    bool is_spared;     /* not sent: its server wants less (RFC 7339) */
+    bool is_spared;     /* not sent to anyone: its server wants less (RFC 7339) */
     bool is_given_up;   /* still pending, but another target is tried in its place */
     ms_t heard_ms;      /* when it began, or its last provisional response came */
     bool is_switching;  /* RESOLVING once more, for another way to the same instance, or for more hops */
+    bool is_tried;      /* has been sent to some address, be it in vain */
     struct proxy_failure {
         enum proxy_try how;
         unsigned status;
