@@ -1,5 +1,5 @@
-/* TLS of the process: from the configuration to the certificates that all workers share, their reload, what is said
- * about them, and the names that peers must prove. */
+/* TLS of the process: from the configuration to the certificates that all workers share, their reload, what
+ * is said about them, and the names that peers must prove. */
 #ifndef APP_SECURE_H
 #define APP_SECURE_H
 
@@ -20,7 +20,8 @@ struct net_names *secure_names(const struct secure *secure);
 
 /* Reads the certificates again; what comes of it is in the log. */
 void secure_reload(struct secure *secure);
-/* Whole days until the first certificate expires, negative when it has; INT_MAX: there is none. From any thread. */
+/* Whole days until the first certificate expires, negative when it has;
+ * INT_MAX: there is none. From any thread. */
 int secure_days_left(const struct secure *secure);
 /* Says how long the certificates will do: once at the start, later only when that is not long any more. */
 void secure_tell_days(const struct secure *secure, bool is_start);

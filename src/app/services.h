@@ -13,8 +13,8 @@ struct services;
 /* Opens the store, loads bindings and users, starts the storage thread, and completes snapshot->proxy with
  * the secret and the chain. Returns a code of sysexits.h; what is wrong is in the log. */
 int services_new(const struct config *config, struct snapshot *snapshot, struct services **ret_services);
-/* Whom to post the results of waits to, by worker number, and who knows which connections there are; before the first
- * worker starts. */
+/* Whom to post the results of waits to, by worker number, and who knows which connections
+ * there are; before the first worker starts. */
 void services_set_workers(struct services *services, struct worker **workers,
                           struct transport_registry *registry);
 /* When no worker runs any more: the storage thread finishes what it was given, and ends. NULL is fine. */

@@ -188,8 +188,8 @@ static struct slice below(struct snapshot *s, const char *domain)
     return buf_slice(&out);
 }
 
-/* Without a list: pages of our own domains. A page of anybody else's could use what a browser is trusted for by its
- * address alone (RFC 6455 section 10.2). */
+/* Without a list: pages of our own domains. A page of anybody else's could use what a browser is trusted for
+ * by its address alone (RFC 6455 section 10.2). */
 static void add_origins(struct snapshot *s)
 {
     const struct config_websocket *from = &s->config->websocket;

@@ -9,8 +9,9 @@ static unsigned digit_at(const char *p, const char *end)
     return p < end ? (uint8_t)*p - (unsigned)'0' : UINT_MAX;
 }
 
-/* Where a number of 0 to 255 ends, or NULL. Leading zeros are refused although RFC 3261 section 25.1 would let them pass: some
- * systems read such a number as octal, so what it names is not certain (RFC 3986 section 7.4). */
+/* Where a number of 0 to 255 ends, or NULL. Leading zeros are refused although RFC 3261
+ * section 25.1 would let them pass: some systems read such a number as octal, so what it names
+ * is not certain (RFC 3986 section 7.4). */
 static const char *parse_octet(const char *p, const char *end, uint8_t *ret_octet)
 {
     unsigned octet = digit_at(p++, end), digit;

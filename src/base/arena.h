@@ -2,13 +2,16 @@
  * are recycled there, and count against its budget; so a burst of requests cannot eat the machine, and steady
  * traffic never calls malloc.
  *
- * The pool takes its memory in slabs, each as large as all it has, up to 64 KB and to a 64th of the budget. A slab is cut into chunks
- * of one size; once all of them are free again it may be cut for any other, so requests of ever other lengths share what one held.
- * What the pool holds is bounded as well: at most twice the budget and one smallest slab per size (ARENA_HELD_BASE_BYTES). It gets
- * there only while a few chunks of each of many slabs stay in use; then a larger chunk does if one is free, else arena_alloc fails.
- * Free slabs are kept for what comes next. They go back to the heap when a large block would not fit into the budget beside them.
+ * The pool takes its memory in slabs, each as large as all it has, up to 64 KB and to a 64th of the
+ * budget. A slab is cut into chunks of one size; once all of them are free again it may be cut for any
+ * other, so requests of ever other lengths share what one held. What the pool holds is bounded as well:
+ * at most twice the budget and one smallest slab per size (ARENA_HELD_BASE_BYTES). It gets there only
+ * while a few chunks of each of many slabs stay in use; then a larger chunk does if one is free, else
+ * arena_alloc fails. Free slabs are kept for what comes next. They go back to the heap when a large block
+ * would not fit into the budget beside them.
  *
- * Life: arena_init or arena_init_sized, any number of arena_alloc, arena_done (or arena_reset to use it again, keeping nothing). */
+ * Life: arena_init or arena_init_sized, any number of arena_alloc, arena_done (or
+ * arena_reset to use it again, keeping nothing). */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
@@ -50,8 +53,8 @@ void arena_pool_init(struct arena_pool *pool, size_t budget_bytes);
 void arena_pool_done(struct arena_pool *pool);
 
 void arena_init(struct arena *arena, struct arena_pool *pool);
-/* For one of which there are many, that live long: its first chunk is made for so many octets, and what goes beyond is taken in small
- * steps. */
+/* For one of which there are many, that live long: its first chunk is made for so many octets, and
+ * what goes beyond is taken in small steps. */
 void arena_init_sized(struct arena *arena, struct arena_pool *pool, size_t expected_bytes);
 void arena_reset(struct arena *arena);
 void arena_done(struct arena *arena);

@@ -18,8 +18,8 @@ struct hash128 {
 /* SipHash-2-4 with 64 bits of result. */
 uint64_t hash_siphash64(const struct hash_key *key, struct slice s);
 
-/* FNV-1a of the first octets, with key for its start and its factors: steps that a packet filter of the kernel can take as
- * well (net/steer.h). Good for sharing out work; not for a table that strangers fill. */
+/* FNV-1a of the first octets, with key for its start and its factors: steps that a packet filter of the
+ * kernel can take as well (net/steer.h). Good for sharing out work; not for a table that strangers fill. */
 #define HASH_HEAD_BYTES 48
 struct hash_head_key {
     uint32_t start, factor, last_factor;
@@ -35,8 +35,8 @@ struct hash_state {
 };
 /* SipHash-2-4: for what leaves the process and lets its bearer do something when it comes back. */
 void hash_begin(struct hash_state *st, const struct hash_key *key);
-/* SipHash-1-3, half the work: for tables, where a stranger sees neither hash nor key; and, each with a key of its own, for
- * branches and tags, of which nothing is gained by making one up. */
+/* SipHash-1-3, half the work: for tables, where a stranger sees neither hash nor key; and, each with a key of
+ * its own, for branches and tags, of which nothing is gained by making one up. */
 void hash_begin_table(struct hash_state *st, const struct hash_key *key);
 void hash_add(struct hash_state *st, struct slice s);
 void hash_add_nocase(struct hash_state *st, struct slice s); /* ASCII folded to lower case */

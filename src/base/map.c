@@ -1,6 +1,7 @@
-/* A bucket is one line of the cache: a look-up that finds nothing costs one miss, and one that finds something costs one more, for what it
- * finds. Entries with the same tag share a slot, as a chain; when all slots are taken by other tags they go to `others`. Equal hashes
- * have equal tags, and are always in one chain. */
+/* A bucket is one line of the cache: a look-up that finds nothing costs one miss, and one that
+ * finds something costs one more, for what it finds. Entries with the same tag share a slot,
+ * as a chain; when all slots are taken by other tags they go to `others`. Equal hashes have
+ * equal tags, and are always in one chain. */
 #include "base/map.h"
 #include "base/mem.h"
 #include <assert.h>

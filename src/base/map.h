@@ -1,7 +1,7 @@
 /* An intrusive hash map: the node lives in the object, the key is whatever the caller compares. The caller
  * brings the hash (base/hash.h) and walks the candidates of a hash; equal hashes are not yet equal keys.
- * Buckets are a power of two, doubled one at a time with each insert so that no single insert stalls; they cost 13 to
- * 26 octets an entry. One thread.
+ * Buckets are a power of two, doubled one at a time with each insert so that no single insert stalls; they
+ * cost 13 to 26 octets an entry. One thread.
  *
  *     struct map_node *n = map_first(&m, hash);
  *     for (; n; n = map_next(n))
@@ -38,7 +38,8 @@ void map_remove(struct map *map, struct map_node *node);
 /* First entry with exactly this hash, and the next one with the hash of n. */
 struct map_node *map_first(const struct map *map, uint64_t hash);
 struct map_node *map_next(const struct map_node *n);
-/* For who knows now what he will look for soon: has the bucket brought from memory, and later, from there, its first entry. */
+/* For who knows now what he will look for soon: has the bucket brought from memory,
+ * and later, from there, its first entry. */
 void map_prefetch_bucket(const struct map *map, uint64_t hash);
 void map_prefetch_first(const struct map *map, uint64_t hash);
 /* Calls visit for each entry; visit may remove the entry it is given and no other. */

@@ -60,9 +60,10 @@ static void account_open(void)
         account.room_until_bytes = INT64_MAX;
 }
 
-/* glibc asks the kernel for a page when it needs one, in all threads but the first: a system call for each eighth message that is
- * kept. A block taken and given back at once leaves room for many. The heap of the first thread grows by as much anyway, and
- * what lies free at its end goes back to the kernel from 128 KiB on: there each room would cost calls. */
+/* glibc asks the kernel for a page when it needs one, in all threads but the first: a system call for each
+ * eighth message that is kept. A block taken and given back at once leaves room for many. The heap of the
+ * first thread grows by as much anyway, and what lies free at its end goes back to the kernel from 128 KiB
+ * on: there each room would cost calls. */
 static void make_room(int64_t held_bytes)
 {
     void *volatile room = malloc(ROOM_BYTES);

@@ -48,7 +48,8 @@ static inline bool slice_eq_nocase(struct slice a, struct slice b)
 {
     if (a.len != b.len)
         return false;
-    /* A word of the grammar nearly always comes as it is written there, and to look for that costs two instructions. */
+    /* A word of the grammar nearly always comes as it is written there, and to
+     * look for that costs two instructions. */
     if (__builtin_constant_p(b.len) && b.len > 0 && memcmp(a.ptr, b.ptr, b.len) == 0)
         return true;
     return slice_octets_eq_nocase(a.ptr, b.ptr, a.len);

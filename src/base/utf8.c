@@ -1,7 +1,7 @@
 #include "base/utf8.h"
 
-/* RFC 3629 section 4: what may stand first, how many octets follow it, and the range of the second one; those after it
- * are all 80 to BF. */
+/* RFC 3629 section 4: what may stand first, how many octets follow it, and the range of the second
+ * one; those after it are all 80 to BF. */
 static const struct form {
     unsigned char first_low, first_high, second_low, second_high, followers;
 } forms[] = {

@@ -184,7 +184,8 @@ static void check_listener_websocket(const struct rules *rules, size_t index)
                           "cannot be stateless: the answers would not find the WebSocket");
 }
 
-/* Pings go to those who are reached by the way they came, which over UDP and TCP nobody is unless contacts says so. */
+/* Pings go to those who are reached by the way they came, which over UDP and
+ * TCP nobody is unless contacts says so. */
 static void check_listener_nat(const struct rules *rules, size_t index)
 {
     const struct config_listener *listener = &rules->config->listeners[index];

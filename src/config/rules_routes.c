@@ -444,8 +444,8 @@ static const char *target_at(const struct config *config, const struct config_ro
     return at < route->n_redirects ? route->redirects[at].uri : NULL;
 }
 
-/* The route that a request takes when it comes back by this target of that one; n_routes: it does not come back, or
- * is not routed. */
+/* The route that a request takes when it comes back by this target of that one; n_routes: it
+ * does not come back, or is not routed. */
 static size_t next_route(const struct config *config, size_t index, const char *uri)
 {
     struct slice host = host_of(uri), user = target_user(&config->routes[index], uri);

@@ -1,4 +1,5 @@
-/* What routes, groups, listeners and domains must agree upon. As in rules.h: what is wrong by itself is left out. */
+/* What routes, groups, listeners and domains must agree upon. As in
+ * rules.h: what is wrong by itself is left out. */
 #ifndef CONFIG_RULES_ROUTES_H
 #define CONFIG_RULES_ROUTES_H
 

@@ -246,8 +246,8 @@ static int parse_text(const struct value_type *type, struct slice text, struct a
     return text.len <= TEXT_MAX_BYTES && is_plain(text) ? keep(text, arena, ret) : ERR_SYNTAX;
 }
 
-/* No more is known of URIs here than that they fit between angle brackets and are of a kind that can be used; whoever uses
- * them reads them. */
+/* No more is known of URIs here than that they fit between angle brackets and are of a kind that can
+ * be used; whoever uses them reads them. */
 static int parse_uri(const struct value_type *type, struct slice text, struct arena *arena, void *ret)
 {
     if (!slice_starts_with_nocase(text, SLICE("sip:")) && !slice_starts_with_nocase(text, SLICE("sips:")))

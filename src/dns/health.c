@@ -2,8 +2,8 @@
 #include "base/mem.h"
 #include <pthread.h>
 
-/* A cache of sets of WAYS entries: no allocation after the start, and no more to look at than one set. The sets are
- * parted among locks, so that workers seldom meet. */
+/* A cache of sets of WAYS entries: no allocation after the start, and no more to look at than one set. The
+ * sets are parted among locks, so that workers seldom meet. */
 #define WAYS  8
 #define LOCKS 64
 

@@ -1,11 +1,12 @@
-/* What is known of the servers that requests were sent to: which failed lately, which are slow, which asked to be left
- * alone (Retry-After). Kept apart from the DNS: a record says where a server is, not how it does. One table for the
- * process, shared by all workers; bounded, and forgetful.
+/* What is known of the servers that requests were sent to: which failed lately, which are slow, which asked
+ * to be left alone (Retry-After). Kept apart from the DNS: a record says where a server is, not how it does.
+ * One table for the process, shared by all workers; bounded, and forgetful.
  *
- * The key is transport, address and port. A failure counts only when nothing was heard from the server since the
- * request was sent that failed: one call that goes wrong does not condemn a server that answers others. Any answer
- * clears it. A server that failed is tried last, never left out: for 30 s at first, twice as long each time it fails
- * again, up to 5 minutes (RFC 3263 section 2: "the availability state must eventually be flushed"). */
+ * The key is transport, address and port. A failure counts only when nothing was heard from the server
+ * since the request was sent that failed: one call that goes wrong does not condemn a server that
+ * answers others. Any answer clears it. A server that failed is tried last, never left out: for 30 s
+ * at first, twice as long each time it fails again, up to 5 minutes (RFC 3263 section 2: "the
+ * availability state must eventually be flushed"). */
 #ifndef DNS_HEALTH_H
 #define DNS_HEALTH_H
 

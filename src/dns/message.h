@@ -1,6 +1,6 @@
-/* DNS answers in wire form (RFC 1035 section 4) as far as a SIP server asks for them: A, AAAA, SRV (RFC 2782), NAPTR
- * (RFC 3403) and the aliases that lead to them. What stands in an answer was chosen by whoever runs the zone: nothing
- * is believed, and every number has a limit. Pure: no I/O, no memory but the caller's.
+/* DNS answers in wire form (RFC 1035 section 4) as far as a SIP server asks for them: A, AAAA, SRV (RFC 2782),
+ * NAPTR (RFC 3403) and the aliases that lead to them. What stands in an answer was chosen by whoever runs the
+ * zone: nothing is believed, and every number has a limit. Pure: no I/O, no memory but the caller's.
  *
  *     struct dns_reader reader;
  *     if (dns_reader_init(&reader, packet, DNS_TYPE_SRV) == 0)

@@ -30,8 +30,8 @@ struct target {
     uint32_t group;
 };
 
-/* Who makes us ask is counted by a hash: the table is small and of fixed size, and two who share a count are as good as one
- * who sends more. */
+/* Who makes us ask is counted by a hash: the table is small and of fixed size, and two who share a
+ * count are as good as one who sends more. */
 #define SOURCES 1024
 
 struct dns_resolver {
@@ -107,8 +107,8 @@ static bool is_there(const struct output *out, const struct addr *addr, enum sip
     return false;
 }
 
-/* A multicast or broadcast address in a message or a record never becomes a destination (RFC 4475 section 3.3.10), nor
- * one of a family that nothing here can send to. */
+/* A multicast or broadcast address in a message or a record never becomes a destination (RFC 4475 section
+ * 3.3.10), nor one of a family that nothing here can send to. */
 static void put_hop(struct output *out, const struct addr *ip, uint16_t port, enum sip_transport transport,
                     uint32_t group)
 {
@@ -302,8 +302,8 @@ static void add_target(struct lookup *l, const struct dns_name *name, uint16_t p
     l->n_targets++;
 }
 
-/* Section 4.2: "If no SRV records were found, the client performs an A or AAAA record lookup of the domain name", for
- * the transport found before; unless the domain says of that one that it is not there. */
+/* Section 4.2: "If no SRV records were found, the client performs an A or AAAA record lookup of the domain
+ * name", for the transport found before; unless the domain says of that one that it is not there. */
 static void add_domain_itself(struct lookup *l)
 {
     enum sip_transport transport = l->transport;
@@ -378,7 +378,8 @@ static void ask_servers(struct lookup *l)
             ask(l, &l->services[i].what.name, DNS_TYPE_SRV, i);
 }
 
-/* The hops of all targets before the first whose host has not been asked for: what comes after it must wait for it. */
+/* The hops of all targets before the first whose host has not been asked for:
+ * what comes after it must wait for it. */
 static void collect(const struct lookup *l, struct output *out)
 {
     for (size_t i = 0; i < l->n_targets && l->targets[i].host < l->n_asked; i++) {

@@ -2,9 +2,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* The transports of this program, best first where the choice is ours (section 4.1: "The client MAY use any transport
- * protocol it desires which is supported by the server"): UDP as the mandatory one of RFC 2543, then what connects.
- * WebSocket servers are not found by SRV records without NAPTR (RFC 7118 section 5 knows the NAPTR services alone). */
+/* The transports of this program, best first where the choice is ours (section 4.1: "The client MAY use
+ * any transport protocol it desires which is supported by the server"): UDP as the mandatory one of RFC
+ * 2543, then what connects. WebSocket servers are not found by SRV records without NAPTR (RFC 7118
+ * section 5 knows the NAPTR services alone). */
 static const struct wording {
     enum sip_transport transport;
     const char *service; /* of NAPTR */

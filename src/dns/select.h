@@ -1,6 +1,6 @@
-/* RFC 3263 sections 4.1 and 4.2 and RFC 2782 as pure functions: records in, an order out. The same records and the same
- * seed give the same order, in whatever order the records came (RFC 3263 section 4.4): a stateless proxy, another
- * worker and the process after a restart choose alike. */
+/* RFC 3263 sections 4.1 and 4.2 and RFC 2782 as pure functions: records in, an order out. The same records
+ * and the same seed give the same order, in whatever order the records came (RFC 3263 section 4.4): a
+ * stateless proxy, another worker and the process after a restart choose alike. */
 #ifndef DNS_SELECT_H
 #define DNS_SELECT_H
 
@@ -21,11 +21,12 @@ static inline bool dns_is_spoken(const struct dns_spoken *spoken, enum sip_trans
     return spoken->families[transport] != 0;
 }
 
-/* The transport that the URI says itself: by its parameter and scheme. OTHER: it says nothing, or only that it must
- * be secure. ERR_UNSUPPORTED: none that exists here, no SIP URI, or one that contradicts itself (sips over UDP). */
+/* The transport that the URI says itself: by its parameter and scheme. OTHER: it says nothing,
+ * or only that it must be secure. ERR_UNSUPPORTED: none that exists here, no SIP URI, or one
+ * that contradicts itself (sips over UDP). */
 MUST_USE int dns_transport_of_uri(const struct sip_uri *uri, enum sip_transport *ret_transport);
-/* What is used when neither URI nor DNS say more (section 4.1): UDP, or TLS for sips; another one where that is not
- * spoken here. OTHER: none is. */
+/* What is used when neither URI nor DNS say more (section 4.1): UDP, or TLS for sips; another one where
+ * that is not spoken here. OTHER: none is. */
 enum sip_transport dns_transport_default(const struct dns_spoken *spoken, bool is_secure);
 
 /* A way to reach a domain: where NAPTR leads, or what is asked for when there is none. */
@@ -43,9 +44,9 @@ MUST_USE int dns_service_of(enum sip_transport transport, const struct dns_name 
 size_t dns_services_of_domain(const struct dns_spoken *spoken, bool is_secure, const struct dns_name *domain,
                               struct dns_service ret_services[DNS_SERVICES_MAX]);
 
-/* What a NAPTR record means here: false when it means nothing (section 4.1: services that are not SIP+D2X or SIPS+D2X
- * of a transport spoken here, and for a sips URI those that are not SIPS; a regular expression; other flags than s
- * and a). */
+/* What a NAPTR record means here: false when it means nothing (section 4.1: services that are not SIP+D2X
+ * or SIPS+D2X of a transport spoken here, and for a sips URI those that are not SIPS; a regular
+ * expression; other flags than s and a). */
 bool dns_naptr_is_usable(const struct dns_record *naptr, const struct dns_spoken *spoken, bool is_secure,
                          struct dns_service *ret_service);
 struct dns_rule {
@@ -63,8 +64,8 @@ struct dns_srv {
 /* Puts them into the order in which they are to be tried. */
 void dns_srv_order(struct dns_srv *srvs, size_t count, uint64_t seed);
 
-/* The addresses of one name. RFC 6724 section 2.1: by the precedence of the default policy table, as RFC 7984 asks of a
- * client that has both families; equal ones begin at one that the seed says. */
+/* The addresses of one name. RFC 6724 section 2.1: by the precedence of the default policy table, as RFC 7984
+ * asks of a client that has both families; equal ones begin at one that the seed says. */
 void dns_addrs_order(struct addr *addrs, size_t count, uint64_t seed);
 
 #endif

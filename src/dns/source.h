@@ -1,15 +1,17 @@
-/* Where DNS answers come from, as the resolver sees it: libunbound in the program (dns/unbound.h), a list in tests.
+/* Where DNS answers come from, as the resolver sees it: libunbound in the
+ * program (dns/unbound.h), a list in tests.
  *
- * Life of a query: it lives in its owner; ask() takes it; answered() is called once, from within ask() when the answer
- * is at hand (a cache), else later; after that, or after forget(), the source does not touch it any more. */
+ * Life of a query: it lives in its owner; ask() takes it; answered() is called once, from
+ * within ask() when the answer is at hand (a cache), else later; after that, or after forget(),
+ * the source does not touch it any more. */
 #ifndef DNS_SOURCE_H
 #define DNS_SOURCE_H
 
 #include "dns/message.h"
 
 struct dns_query {
-    /* packet: the answer, whatever its response code; absent: there is none (no server answered, or what it answered
-     * is not to be believed). Lives only during the call. */
+    /* packet: the answer, whatever its response code; absent: there is none (no server answered, or what it
+     * answered is not to be believed). Lives only during the call. */
     void (*answered)(struct dns_query *query, struct slice packet);
     void *handle; /* of the source */
 };

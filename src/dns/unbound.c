@@ -10,8 +10,8 @@
 #define SERVER_BYTES 80
 #define NUMBER_BYTES 24
 
-/* A question that libunbound works on. It lives until libunbound has called back, whether its answer is still wanted
- * or not, and then until that has been given on. */
+/* A question that libunbound works on. It lives until libunbound has called back, whether its answer is still
+ * wanted or not, and then until that has been given on. */
 struct question {
     struct list node;
     struct dns_unbound *unbound;
@@ -200,8 +200,8 @@ static int set_servers(const struct dns_unbound_opts *opts, struct ub_ctx *ctx, 
     return rc == 0 ? 0 : ERR_IO;
 }
 
-/* libunbound answers some zones itself, so that questions for them never reach the root servers. Here the questions go
- * to servers that somebody chose, who may well know these zones. */
+/* libunbound answers some zones itself, so that questions for them never reach the root servers. Here the
+ * questions go to servers that somebody chose, who may well know these zones. */
 static int open_zones(struct ub_ctx *ctx)
 {
     return ub_ctx_zone_remove(ctx, "test.") == 0 && ub_ctx_zone_remove(ctx, "home.arpa.") == 0 ? 0 : ERR_IO;

@@ -1,13 +1,14 @@
-/* DNS answers by libunbound (dns/source.h) on a worker's event loop. It asks the servers of the configuration, or those
- * of the system; keeps answers for their TTL, and the lack of them too (RFC 2308); goes over to TCP when an answer is
- * truncated; and when no server answers, gives what has expired while it goes on asking (RFC 8767).
+/* DNS answers by libunbound (dns/source.h) on a worker's event loop. It asks the servers of the
+ * configuration, or those of the system; keeps answers for their TTL, and the lack of them too (RFC
+ * 2308); goes over to TCP when an answer is truncated; and when no server answers, gives what has
+ * expired while it goes on asking (RFC 8767).
  *
- * libunbound binds a context to one event base, so every worker has a context, and a cache, of its own: each name is
- * asked for once per worker and TTL, and the memory of the caches is there as many times (cache_bytes each). In
- * exchange no lock is taken and no answer crosses threads.
+ * libunbound binds a context to one event base, so every worker has a context, and a cache, of its own: each
+ * name is asked for once per worker and TTL, and the memory of the caches is there as many times (cache_bytes
+ * each). In exchange no lock is taken and no answer crosses threads.
  *
- * Its callbacks run inside its own machinery; what they bring is put aside and given on when that has ended, so an
- * answer may lead to further questions. */
+ * Its callbacks run inside its own machinery; what they bring is put aside and given on when that has ended,
+ * so an answer may lead to further questions. */
 #ifndef DNS_UNBOUND_H
 #define DNS_UNBOUND_H
 

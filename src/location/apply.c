@@ -78,8 +78,8 @@ static void remove_at(struct tentative *t, size_t index)
     t->changed = true;
 }
 
-/* RFC 5626 section 6: "the corresponding binding is between an AOR and the combination of the instance-id ... and the
- * value of "reg-id"". */
+/* RFC 5626 section 6: "the corresponding binding is between an AOR and the combination of the
+ * instance-id ... and the value of "reg-id"". */
 static size_t find_flow(const struct tentative *t, struct slice instance, uint32_t reg_id)
 {
     size_t i;
@@ -92,8 +92,8 @@ static size_t find_flow(const struct tentative *t, struct slice instance, uint32
     return i;
 }
 
-/* A flow is another binding than the same URI registered without it, but one that is to be removed may be called by its
- * URI. */
+/* A flow is another binding than the same URI registered without it, but one that is
+ * to be removed may be called by its URI. */
 static bool may_mean(const struct location_binding *b, bool is_removal)
 {
     return b->reg_id == 0 || is_removal;
@@ -143,8 +143,8 @@ struct moment {
     unix_s_t expires_s;
 };
 
-/* RFC 5627 section 5.1: the contact of the same instance (and flow, if it is one) that was registered last; t->count when
- * there is none. */
+/* RFC 5627 section 5.1: the contact of the same instance (and flow, if it is one) that was
+ * registered last; t->count when there is none. */
 static size_t find_predecessor(const struct tentative *t, struct slice instance, size_t index,
                                uint32_t reg_id)
 {
@@ -160,8 +160,9 @@ static size_t find_predecessor(const struct tentative *t, struct slice instance,
     return last;
 }
 
-/* Since when the temporary GRUUs of an instance count. "If it differs" (the Call-ID) "from the one in the REGISTER request,
- * the registrar MUST invalidate all previously generated temporary GRUUs for the AOR and instance ID". */
+/* Since when the temporary GRUUs of an instance count. "If it differs" (the Call-ID) "from the
+ * one in the REGISTER request, the registrar MUST invalidate all previously generated
+ * temporary GRUUs for the AOR and instance ID". */
 static uint32_t update_gruus(struct tentative *t, size_t index, const struct location_register *reg,
                              const struct location_contact *contact, uint32_t now_s)
 {

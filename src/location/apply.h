@@ -13,9 +13,9 @@ struct location_contact {
     unsigned q_milli;
     uint32_t requested_s; /* expiration interval asked for; see location_limits for what becomes of it */
     bool has_requested;   /* false: neither an expires parameter nor an Expires header field */
-    uint32_t
-        reg_id; /* RFC 5626 section 6: the binding is that of this flow of the contact's instance, whatever its
-                             URI; 0: of the URI */
+    /* RFC 5626 section 6: the binding is that of this flow of the contact's instance, whatever its URI; 0: of
+     * the URI. */
+    uint32_t reg_id;
     bool is_host_invalid; /* it is under .invalid, where nothing can be: sip_host_is_invalid() */
     bool by_flow;         /* see struct location_binding */
 };
@@ -58,8 +58,8 @@ MUST_USE int location_apply(const struct location_record *old, const struct loca
                             unix_s_t now_s, const struct location_limits *limits,
                             struct location_outcome *ret_outcome);
 
-/* The record without the bindings that are as reg says: URI and Call-ID to the octet, CSeq. One that was registered again
- * since has another CSeq, and stays. *ret_outcome as above. */
+/* The record without the bindings that are as reg says: URI and Call-ID to the octet, CSeq. One that was
+ * registered again since has another CSeq, and stays. *ret_outcome as above. */
 MUST_USE int location_apply_loss(const struct location_record *old, const struct location_register *reg,
                                  unix_s_t now_s, const struct location_limits *limits,
                                  struct location_outcome *ret_outcome);

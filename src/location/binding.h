@@ -1,10 +1,10 @@
 /* What the location service knows about one address-of-record: its bindings (RFC 3261 section 10), as one
  * immutable record in one allocation.
  *
- * Life: location_apply() makes a record from the one before and a REGISTER; the store owns the current one of
- * each address-of-record; whoever needs it longer than the store's lock takes a copy, which is one memcpy. Nobody but the
- * store changes a record after it was made (location_record_rewrite), and it is never empty: without bindings there is no
- * record.
+ * Life: location_apply() makes a record from the one before and a REGISTER; the store owns the current one
+ * of each address-of-record; whoever needs it longer than the store's lock takes a copy, which is one
+ * memcpy. Nobody but the store changes a record after it was made (location_record_rewrite), and it is never
+ * empty: without bindings there is no record.
  *
  * An ordinary binding (address 30 octets, contact 60, Call-ID 40) costs about 250 octets with its record and
  * heap block. */
@@ -39,8 +39,8 @@ struct location_binding {
     unix_s_t expires_s;
     uint32_t updated_s; /* when it was last registered; seconds since 1970, like the next */
     uint32_t reg_id;    /* RFC 5626: the flow of its instance that this is; 0: not registered as a flow */
-    uint32_t
-        gruus_s; /* RFC 5627: temporary GRUUs of its instance from before are void; 0: it has no instance-id */
+    /* RFC 5627: temporary GRUUs of its instance from before are void; 0: it has no instance-id. */
+    uint32_t gruus_s;
     bool has_hop;       /* hop is known */
     bool by_flow;       /* reached by hop alone: what its URI says leads nowhere */
     struct sip_hop hop; /* where the REGISTER came from */
@@ -73,8 +73,8 @@ MUST_USE int location_record_join(const struct location_record *a, const struct 
 MUST_USE struct location_record *location_record_dup(const struct location_record *record);
 /* The same again in memory of record->bytes octets, aligned to 8. */
 struct location_record *location_record_copy_to(const struct location_record *record, void *memory);
-/* Writes what newer says over record, of the same address-of-record, if it is as long and has as many bindings. For the store, while
- * nobody reads it. */
+/* Writes what newer says over record, of the same address-of-record, if it is as long and has as many
+ * bindings. For the store, while nobody reads it. */
 bool location_record_rewrite(struct location_record *record, const struct location_record *newer);
 /* NULL is fine. */
 void location_record_free(struct location_record *record);
@@ -91,8 +91,8 @@ static inline bool location_binding_is_live(const struct location_binding *b, un
     return b->expires_s > now_s;
 }
 
-/* A binding whose only way to the client is gone (RFC 5626 section 7): its connection is closed, or was the process
- * before's. */
+/* A binding whose only way to the client is gone (RFC 5626 section 7): its connection
+ * is closed, or was the process before's. */
 bool location_binding_is_cut(const struct location_binding *b, const struct location_flows *flows);
 
 #endif

@@ -12,8 +12,8 @@ struct civil {
     unsigned year, month, day; /* month: 0 is January */
 };
 
-/* The year is counted from March, so that the day that may be missing is its last; the lengths of the months from then on
- * are 153 days in each five. */
+/* The year is counted from March, so that the day that may be missing is its last; the lengths of the months
+ * from then on are 153 days in each five. */
 static struct civil civil_of(unsigned days)
 {
     unsigned since = days + DAYS_BEFORE_MARCH, era = since / DAYS_PER_400Y, of_era = since % DAYS_PER_400Y;

@@ -1,4 +1,5 @@
-/* The Date header field (RFC 3261 section 20.17): "SIP-date = rfc1123-date", always in GMT, whatever the locale. */
+/* The Date header field (RFC 3261 section 20.17): "SIP-date =
+ * rfc1123-date", always in GMT, whatever the locale. */
 #ifndef LOCATION_DATE_H
 #define LOCATION_DATE_H
 

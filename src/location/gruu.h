@@ -1,11 +1,11 @@
 /* Globally routable URIs of the instances of our users (RFC 5627), made and read without keeping any of them:
  *
  *   public     sip:alice@example.com;gr=HHHHHHHHHHHHHHHHSSSSSSSSSSSSSSSS
- *              hash of the instance-id, and our signature over that and the address-of-record; so one that was never issued
- *              is told from one whose client is away
+ *              hash of the instance-id, and our signature over that and the address-of-record; so one that
+ *              was never issued is told from one whose client is away
  *   temporary  sip:tgruu.<sealed>@example.com;gr
- *              sealed: user, hash of the instance-id, and since when its temporary GRUUs count; always of the same length. Two of
- *              them have nothing in common to who has not the key */
+ *              sealed: user, hash of the instance-id, and since when its temporary GRUUs count; always of
+ *              the same length. Two of them have nothing in common to who has not the key */
 #ifndef LOCATION_GRUU_H
 #define LOCATION_GRUU_H
 

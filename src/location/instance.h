@@ -7,8 +7,8 @@
 #include "base/slice.h"
 #include <stdbool.h>
 
-/* The URN without quotes and angle brackets, in params, a list of header parameters; absent when there is none. A value
- * without angle brackets is taken as it is, for there are clients that forget them. */
+/* The URN without quotes and angle brackets, in params, a list of header parameters; absent when there is
+ * none. A value without angle brackets is taken as it is, for there are clients that forget them. */
 struct slice location_instance_of(struct slice params);
 
 /* Equality of URNs (RFC 2141 section 5; RFC 4122 section 3: a UUID in any case). */

@@ -61,8 +61,8 @@ static struct candidate candidate_of(const struct location_binding *b)
     return c;
 }
 
-/* RFC 5626 section 7: of a client that is gone nothing gets into the list. A temporary GRUU lives no longer than the last binding it is
- * good for (RFC 5627 section 5.3): ERR_NOTFOUND. */
+/* RFC 5626 section 7: of a client that is gone nothing gets into the list. A temporary GRUU lives no longer
+ * than the last binding it is good for (RFC 5627 section 5.3): ERR_NOTFOUND. */
 static int list_bindings(const struct location_registrar *r, const struct location_record *record,
                          const struct wanted *wanted, unix_s_t now_s, struct arena *arena,
                          struct answer *ret_answer)
@@ -141,8 +141,9 @@ static bool is_for_users_only(const struct location_registrar *r, const struct p
     return domain->auth_register == PROXY_AUTH_REQUIRED;
 }
 
-/* RFC 5627 section 6.1: "If it contains the "gr" URI parameter but is not equivalent ... to a currently valid GRUU within the
- * domain, it SHOULD be rejected with a 404". In: the owner as the URI says; out: as the GRUU says, with text for his name. */
+/* RFC 5627 section 6.1: "If it contains the "gr" URI parameter but is not equivalent ... to a currently
+ * valid GRUU within the domain, it SHOULD be rejected with a 404". In: the owner as the URI says; out: as
+ * the GRUU says, with text for his name. */
 static int read_gruu(const struct location_registrar *r, const struct sip_uri *uri,
                      char text[LOCATION_REGISTRAR_AOR_BYTES], struct location_owner *owner,
                      struct wanted *wanted)

@@ -7,8 +7,8 @@ static bool supports_outbound(const struct proxy_request *req)
     return sip_msg_has_option(req->msg, SIP_HDR_SUPPORTED, OPTION_OUTBOUND);
 }
 
-/* "the first URI does not have an "ob" URI parameter": the one of the first hop, which every other proxy has put its own
- * above (RFC 3327 section 5.2), and which alone may have the parameter (RFC 5626 section 5.1). */
+/* "the first URI does not have an "ob" URI parameter": the one of the first hop, which every other proxy has
+ * put its own above (RFC 3327 section 5.2), and which alone may have the parameter (RFC 5626 section 5.1). */
 static bool has_outbound_path(const struct proxy_request *req)
 {
     struct sip_values it = sip_values_of(req->msg, SIP_HDR_PATH);
@@ -36,8 +36,9 @@ static bool has_reg_id(const struct location_register *reg)
     return false;
 }
 
-/* "if the Contact header field contains more than one header field value with a non-zero expiration and any of these header
- * field values contain a "reg-id" ..., the entire registration SHOULD be rejected with a 400". */
+/* "if the Contact header field contains more than one header field value with a non-zero
+ * expiration and any of these header field values contain a "reg-id" ..., the entire
+ * registration SHOULD be rejected with a 400". */
 static bool has_too_many(const struct location_register *reg)
 {
     size_t lasting = 0, flows = 0;
@@ -51,9 +52,9 @@ static bool has_too_many(const struct location_register *reg)
     return lasting > 1 && flows > 0;
 }
 
-/* RFC 7118 section 5: a browser cannot be connected to, only its own connection leads there. A phone on TLS has no
- * certificate to be known by: "the existing TLS connection will be reused to deliver incoming requests to the UA that
- * had just completed registration" (RFC 3261 section 26.3.2.1). */
+/* RFC 7118 section 5: a browser cannot be connected to, only its own connection leads there. A phone on TLS
+ * has no certificate to be known by: "the existing TLS connection will be reused to deliver incoming requests
+ * to the UA that had just completed registration" (RFC 3261 section 26.3.2.1). */
 static bool is_unreachable_but_by_flow(const struct proxy_request *req,
                                        const struct location_contact *contact)
 {

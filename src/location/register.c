@@ -52,8 +52,8 @@ static bool is_param(struct slice param, struct slice name)
     return slice_eq_nocase(slice_trim(slice_sub(param, 0, slice_find(param, '='))), name);
 }
 
-/* What the registrar says itself. RFC 5627 section 5.1: "If the contact contained a "pub-gruu" Contact header field parameter, the
- * header field parameter MUST be ignored", and so "temp-gruu". */
+/* What the registrar says itself. RFC 5627 section 5.1: "If the contact contained a "pub-gruu" Contact header
+ * field parameter, the header field parameter MUST be ignored", and so "temp-gruu". */
 static bool is_ours(struct slice param)
 {
     static const struct slice names[] = {{"q", 1}, {"expires", 7}, {"pub-gruu", 8}, {"temp-gruu", 9}};
@@ -90,8 +90,8 @@ static int copy_params(struct slice params, struct arena *arena, struct slice *r
     return 0;
 }
 
-/* RFC 5626 section 10: "c-p-reg = "reg-id" EQUAL 1*DIGIT ; 1 to (2^31 - 1)"; section 6: of a contact without an instance-id "it
- * simply ignores the reg-id". */
+/* RFC 5626 section 10: "c-p-reg = "reg-id" EQUAL 1*DIGIT ; 1 to (2^31 - 1)"; section 6: of a contact without
+ * an instance-id "it simply ignores the reg-id". */
 static int parse_reg_id(struct slice params, uint32_t *ret_reg_id)
 {
     struct slice text;
@@ -257,9 +257,9 @@ static bool is_way_sips(const struct sip_msg *msg)
     return is_secure;
 }
 
-/* RFC 5630 section 5.2: "A registrar MUST accept a binding to a SIPS Contact header field only if all the appropriate URIs are of
- * the SIPS scheme". "This includes the Request-URI and the Contacts and all the Path header fields". A binding may be removed
- * whatever way the request comes. */
+/* RFC 5630 section 5.2: "A registrar MUST accept a binding to a SIPS Contact header field only if all the
+ * appropriate URIs are of the SIPS scheme". "This includes the Request-URI and the Contacts and all the Path
+ * header fields". A binding may be removed whatever way the request comes. */
 static int check_sips(const struct sip_msg *msg, const struct location_register *reg,
                       struct location_register_error *ret_error)
 {

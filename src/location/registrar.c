@@ -10,8 +10,8 @@
 #define OPTION_PATH     SLICE("path")
 #define OPTION_OUTBOUND SLICE("outbound")
 #define OPTION_GRUU     SLICE("gruu")
-/* RFC 5627 section 5.2: "The registrar SHOULD NOT include the "gruu" option tag in the Require or Supported header field of the
- * response." */
+/* RFC 5627 section 5.2: "The registrar SHOULD NOT include the "gruu" option tag in the Require or
+ * Supported header field of the response." */
 #define SUPPORTED SLICE("path, outbound")
 
 #define NUMBER_BYTES   20
@@ -102,15 +102,16 @@ static size_t contacts_bytes(const struct listing *l, const struct location_reco
     return bytes;
 }
 
-/* RFC 5630 section 5.2.1: "the registrar MUST assign both a SIP GRUU and a SIPS GRUU": each is found by both schemes. "If the
- * Contact header field in the REGISTER request contains a SIPS URI, the registrar MUST return the SIPS version". */
+/* RFC 5630 section 5.2.1: "the registrar MUST assign both a SIP GRUU and a SIPS GRUU": each is found
+ * by both schemes. "If the Contact header field in the REGISTER request contains a SIPS URI, the
+ * registrar MUST return the SIPS version". */
 static struct slice gruu_scheme(const struct location_binding *b)
 {
     return slice_starts_with_nocase(b->uri, SLICE("sips:")) ? SLICE("sips:") : SLICE("sip:");
 }
 
-/* "if the registrar has a public GRUU assigned to the instance ID and AOR (and the client supports GRUUs), the registrar MUST add
- * a "pub-gruu" Contact header field parameter"; and likewise a temporary one. */
+/* "if the registrar has a public GRUU assigned to the instance ID and AOR (and the client supports GRUUs),
+ * the registrar MUST add a "pub-gruu" Contact header field parameter"; and likewise a temporary one. */
 static int put_gruus(struct buf *out, const struct listing *l, const struct location_binding *b)
 {
     struct slice instance = location_instance_of(b->params);
@@ -182,8 +183,8 @@ static int format_contacts(const struct listing *l, const struct location_record
     return rc;
 }
 
-/* RFC 5626 section 6: "Registrars with a direct flow with a UA MAY include a Flow-Timer header in a 2xx class registration
- * response that includes the outbound option-tag in the Require header." */
+/* RFC 5626 section 6: "Registrars with a direct flow with a UA MAY include a Flow-Timer header in a 2xx class
+ * registration response that includes the outbound option-tag in the Require header." */
 static size_t put_outbound(const struct location_registrar *r, const struct proxy_request *req,
                            const struct location_register *reg, char digits[NUMBER_BYTES],
                            struct sip_extra *extra)
@@ -473,8 +474,9 @@ static bool is_in_loop(const struct location_registrar *r, const struct location
            slice_eq(user, owner->user);
 }
 
-/* RFC 5627 section 5.1, for contacts with an instance-id: "If the contact URI is equivalent ... to the AOR, the registrar MUST reject
- * the request with a 403"; "If the contact URI is a GRUU for the AOR" likewise; "If the contact is not a SIP URI" likewise. */
+/* RFC 5627 section 5.1, for contacts with an instance-id: "If the contact URI is equivalent ... to the AOR,
+ * the registrar MUST reject the request with a 403"; "If the contact URI is a GRUU for the AOR" likewise; "If
+ * the contact is not a SIP URI" likewise. */
 static int check_contacts(const struct location_registrar *r, const struct location_owner *owner,
                           const struct location_register *reg, struct location_register_error *ret_error)
 {

@@ -41,16 +41,19 @@ MUST_USE int location_registrar_new(const struct location_registrar_opts *opts,
 void location_registrar_free(struct location_registrar *registrar);
 
 /* Section 10.3 steps 1 and 2: a REGISTER for us that is here already by another way is answered 482 (section
- * 8.2.2.2), one that requires what we do not have 420, before anybody is asked for credentials. Stands before the authentication step. ctx: the registrar. */
+ * 8.2.2.2), one that requires what we do not have 420, before anybody is asked for credentials. Stands before
+ * the authentication step. ctx: the registrar. */
 enum proxy_verdict location_require_step(struct proxy_request *req, void *ctx);
 /* Section 10.3 steps 1 and 4 to 8. ctx: the registrar. */
 enum proxy_verdict location_registrar_step(struct proxy_request *req, void *ctx);
-/* RFC 5627 section 6.2: 403 for who proved to be a user, and begins a dialog through further proxies (there is a
- * Record-Route) with a Contact that is another one's GRUU. Stands after the authentication step. ctx: the registrar. */
+/* RFC 5627 section 6.2: 403 for who proved to be a user, and begins a dialog through further proxies
+ * (there is a Record-Route) with a Contact that is another one's GRUU. Stands after the
+ * authentication step. ctx: the registrar. */
 enum proxy_verdict location_contact_step(struct proxy_request *req, void *ctx);
 
-/* proxy_ports.locate; ctx: the registrar. aor: canonical, under the name of one of our domains. With a `gr` parameter it is a GRUU (RFC 5627
- * section 6.1), and only the bindings of that instance are meant. Best q first, the one registered last first among equals. */
+/* proxy_ports.locate; ctx: the registrar. aor: canonical, under the name of one of our domains. With a `gr`
+ * parameter it is a GRUU (RFC 5627 section 6.1), and only the bindings of that instance are meant. Best q
+ * first, the one registered last first among equals. */
 MUST_USE int location_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,
                              const struct proxy_binding **ret_bindings, size_t *ret_count);
 

@@ -22,8 +22,8 @@ struct location_owner {
 };
 
 /* The index into the bindings: the canonical form of section 10.3 step 5 under the domain's own name, so that
- * every way of writing one of our domains (with a port of ours, in capitals, as sips) leads to the same user. ERR_NOTFOUND: no
- * domain, or no user; ERR_LIMIT. */
+ * every way of writing one of our domains (with a port of ours, in capitals, as sips) leads to the same user.
+ * ERR_NOTFOUND: no domain, or no user; ERR_LIMIT. */
 MUST_USE int location_owner_in(const struct proxy_domain *domain, const struct sip_uri *uri,
                                char out[LOCATION_REGISTRAR_AOR_BYTES], struct location_owner *ret_owner);
 

@@ -61,8 +61,8 @@ enum location_submitted {
 };
 /* Is there no database? Then a job may be run without being submitted. */
 bool location_storage_is_memory(const struct location_storage *storage);
-/* There: does the job at once. It stays the caller's, and may point into his memory. hash: what location_store_hash() or _expect() gave for its
- * address-of-record. From any thread. */
+/* There: does the job at once. It stays the caller's, and may point into his memory. hash: what
+ * location_store_hash() or _expect() gave for its address-of-record. From any thread. */
 void location_storage_run(struct location_storage *storage, struct location_job *job, uint64_t hash);
 
 /* From any thread. */

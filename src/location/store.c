@@ -154,7 +154,8 @@ static void swap(struct location_store *store, struct shard *shard, uint64_t has
     }
 }
 
-/* A binding that is refreshed has the same texts mostly, or such of the same length: its record stays where it is. */
+/* A binding that is refreshed has the same texts mostly, or such of the same
+ * length: its record stays where it is. */
 static bool rewrite(struct location_record *old, const struct location_record *record)
 {
     return old && record && location_record_rewrite(old, record);

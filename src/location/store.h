@@ -28,8 +28,8 @@ MUST_USE int location_store_get(struct location_store *store, struct slice aor, 
 
 /* The record itself, or NULL: for the only thread that puts, valid until it puts again. */
 const struct location_record *location_store_peek(struct location_store *store, struct slice aor);
-/* Makes record the current one of its address-of-record. The store owns it: it is freed at once when the one before has room for what it
- * says, else that one is. */
+/* Makes record the current one of its address-of-record. The store owns it: it is freed at once when the one
+ * before has room for what it says, else that one is. */
 void location_store_put(struct location_store *store, struct location_record *record);
 void location_store_remove(struct location_store *store, struct slice aor);
 
@@ -40,13 +40,14 @@ typedef bool location_store_change_fn(const struct location_record *old, void *c
 void location_store_update(struct location_store *store, struct slice aor, location_store_change_fn *change,
                            void *ctx);
 
-/* location_store_update() for who has the hash of the address-of-record already: from here, or from location_store_expect(). */
+/* location_store_update() for who has the hash of the address-of-record already: from
+ * here, or from location_store_expect(). */
 uint64_t location_store_hash(const struct location_store *store, struct slice aor);
 void location_store_update_at(struct location_store *store, uint64_t hash, struct slice aor,
                               location_store_change_fn *change, void *ctx);
 
-/* For who knows now whose bindings he will change in some hundred steps, and can do something else until then: has brought from memory
- * where they are found, and some time later, from there, what is found. */
+/* For who knows now whose bindings he will change in some hundred steps, and can do something else until
+ * then: has brought from memory where they are found, and some time later, from there, what is found. */
 uint64_t location_store_expect(struct location_store *store, struct slice aor);
 void location_store_expect_record(struct location_store *store, uint64_t hash);
 
@@ -56,8 +57,8 @@ typedef void location_store_visit_fn(const struct location_record *record, void 
 void location_store_each(struct location_store *store, unsigned shard, location_store_visit_fn *visit,
                          void *ctx);
 
-/* Fills a store that nobody else knows yet with very many records. Where each belongs is far from the one before, so what
- * has to be read of the table is asked for some records ahead. Begins as {.store = store}. */
+/* Fills a store that nobody else knows yet with very many records. Where each belongs is far from the one
+ * before, so what has to be read of the table is asked for some records ahead. Begins as {.store = store}. */
 #define LOCATION_STORE_AHEAD 16
 struct location_store_fill {
     struct location_store *store;
@@ -69,8 +70,8 @@ struct location_store_fill {
     } waiting[LOCATION_STORE_AHEAD];
 };
 
-/* Adds the bindings of record to those that its address-of-record has; the record is taken in any case. ERR_NOMEM, as
- * location_store_fill_end(), which must be called at the end. */
+/* Adds the bindings of record to those that its address-of-record has; the record is taken in any case.
+ * ERR_NOMEM, as location_store_fill_end(), which must be called at the end. */
 MUST_USE int location_store_fill_add(struct location_store_fill *fill, struct location_record *record);
 MUST_USE int location_store_fill_end(struct location_store_fill *fill);
 

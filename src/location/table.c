@@ -27,8 +27,8 @@ static const char *const schema_steps[] = {
 /* Pages of the database that are kept in memory: 32 MB, once that much is in use. */
 #define CACHE_SQL "PRAGMA cache_size = -32768"
 #define ROW_BYTES 200 /* of an ordinary binding */
-/* While all rows are read, the file is read where the system keeps it: a system call and a copy less for each page. Not
- * afterwards, when a failing disk must be an error and not a signal. */
+/* While all rows are read, the file is read where the system keeps it: a system call and a copy less for each
+ * page. Not afterwards, when a failing disk must be an error and not a signal. */
 #define MAP_SQL   "PRAGMA mmap_size = 2147418112"
 #define UNMAP_SQL "PRAGMA mmap_size = 0"
 

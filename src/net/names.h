@@ -2,10 +2,11 @@
  * octets who that must be (sip/hop.h). One table for the process, shared by all workers behind a lock that is
  * taken for a look-up only when a connection is chosen or made.
  *
- * Life of a name: made by whoever resolves a URI (RFC 3263 section 4; RFC 5922 section 4 says that it is the domain
- * of the URI, not what NAPTR and SRV made of it); used when the transport opens or finds a connection. When the
- * table is full the name that was asked for longest ago, either way, gives way, and its number is never given again before
- * 2^32 others: who still has it gets ERR_NOTFOUND, so a connection is never made under a wrong name. */
+ * Life of a name: made by whoever resolves a URI (RFC 3263 section 4; RFC 5922 section 4 says that it is
+ * the domain of the URI, not what NAPTR and SRV made of it); used when the transport opens or finds a
+ * connection. When the table is full the name that was asked for longest ago, either way, gives way, and
+ * its number is never given again before 2^32 others: who still has it gets ERR_NOTFOUND, so a
+ * connection is never made under a wrong name. */
 #ifndef NET_NAMES_H
 #define NET_NAMES_H
 

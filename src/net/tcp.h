@@ -1,17 +1,17 @@
 /* TCP, with TLS inside or without: listeners and streams of octets, non-blocking.
  *
- * Life of a stream: connecting (only one that was opened here) -> shaking hands (only with TLS) -> open (`open`
- * ends what was before) -> closed. It ends
- * when the peer has closed and what was queued has left, when the connection breaks, when a peer takes
- * nothing for NET_STREAM_USER_TIMEOUT_MS, or when its user frees it. Time limits for connecting, for being
- * idle and for half messages are its user's: they are net_stream_free in a timer.
+ * Life of a stream: connecting (only one that was opened here) -> shaking hands (only with TLS) ->
+ * open (`open` ends what was before) -> closed. It ends when the peer has closed and what was queued
+ * has left, when the connection breaks, when a peer takes nothing for NET_STREAM_USER_TIMEOUT_MS, or
+ * when its user frees it. Time limits for connecting, for being idle and for half messages are its
+ * user's: they are net_stream_free in a timer.
  *
  * What is queued is written at the end of the turn, many messages with one call, and waits in the stream
  * while the peer does not read: nobody else notices. A stream with nothing queued holds no buffer.
  *
- * A stream is an ordered flow of octets, and once it is made no function here says how it comes by them: TLS (tls.h)
- * stands behind the same functions, and octets are counted before encryption. What is sent before the handshake is
- * done waits for it, so it goes to nobody but the peer that was asked for. */
+ * A stream is an ordered flow of octets, and once it is made no function here says how it comes by them: TLS
+ * (tls.h) stands behind the same functions, and octets are counted before encryption. What is sent before the
+ * handshake is done waits for it, so it goes to nobody but the peer that was asked for. */
 #ifndef NET_TCP_H
 #define NET_TCP_H
 
@@ -39,7 +39,8 @@ struct net_tcp_listener_ops {
 MUST_USE int net_tcp_listener_new(struct net_loop *loop, const struct addr *addr,
                                   const struct net_tcp_listener_ops *ops, void *ctx,
                                   struct net_tcp_listener **ret_listener);
-/* Accepts nothing for so long: connections wait in the kernel, as many as it has room for. Also from within `accept`. */
+/* Accepts nothing for so long: connections wait in the kernel, as many as it
+ * has room for. Also from within `accept`. */
 void net_tcp_listener_rest(struct net_tcp_listener *listener, ms_t for_ms);
 /* NULL is fine. */
 void net_tcp_listener_free(struct net_tcp_listener *listener);
@@ -66,12 +67,13 @@ struct net_stream_ops {
      * net_stream_shutdown. */
     void (*ended)(void *ctx, struct net_stream *stream);
     /* The stream is dead (broken, or net_stream_shutdown done): what is queued now will never leave. error:
-     * errno or 0; EPROTO: TLS failed, and net_stream_refusal says why. Free it in or after this call. Called once, never from within a net_stream_ function. */
+     * errno or 0; EPROTO: TLS failed, and net_stream_refusal says why. Free it in or after this call. Called
+     * once, never from within a net_stream_ function. */
     void (*closed)(void *ctx, struct net_stream *stream, int error);
 };
 
-/* During `receive`: for how long the octets may have waited to be read: since the turn before, or since a read last left
- * nothing for the next. */
+/* During `receive`: for how long the octets may have waited to be read: since the turn before, or since
+ * a read last left nothing for the next. */
 uint32_t net_stream_waited_us(const struct net_stream *stream);
 
 /* From an accepted fd, non-blocking, the stream's from then on. On failure fd is closed. ERR_NOMEM, or ERR_IO
@@ -85,8 +87,8 @@ MUST_USE int net_stream_from_fd(struct net_loop *loop, int fd, size_t queue_byte
 MUST_USE int net_stream_connect(struct net_loop *loop, const struct addr *from, const struct addr *to,
                                 size_t queue_bytes, const struct net_stream_ops *ops, void *ctx,
                                 struct net_stream **ret_stream);
-/* The same two with TLS. `tls` outlives the stream. An accepted one needs `tls` to have a certificate; ERR_LIMIT: too
- * many handshakes are under way. name: whom the server must prove to be. */
+/* The same two with TLS. `tls` outlives the stream. An accepted one needs `tls` to have a certificate;
+ * ERR_LIMIT: too many handshakes are under way. name: whom the server must prove to be. */
 MUST_USE int net_stream_accept_tls(struct net_loop *loop, int fd, struct net_tls *tls,
                                    enum net_tls_clients clients, enum net_tls_inside inside,
                                    size_t queue_bytes, const struct net_stream_ops *ops, void *ctx,

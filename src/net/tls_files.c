@@ -23,7 +23,8 @@ static int tell_errno(struct net_tls_problem *problem, enum net_tls_file file, s
     return ERR_IO;
 }
 
-/* OpenSSL reports a missing file, a folder and a broken one much alike, and would wait for the writer of a pipe. */
+/* OpenSSL reports a missing file, a folder and a broken one much alike,
+ * and would wait for the writer of a pipe. */
 static int check_file(const char *path, enum net_tls_file file, size_t index, struct net_tls_problem *problem)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -109,8 +109,8 @@ struct wanted {
     bool found;
 };
 
-/* Section 7.2: "Implementations MUST match the values in their entirety"; "MUST NOT match suffixes"; "MUST NOT match
- * any form of wildcard". */
+/* Section 7.2: "Implementations MUST match the values in their entirety"; "MUST NOT match suffixes";
+ * "MUST NOT match any form of wildcard". */
 static bool compare(void *ctx, struct slice name)
 {
     struct wanted *wanted = ctx;

@@ -414,8 +414,8 @@ int tls_session_handshake(struct tls_session *s)
     leave_handshake(s);
     s->is_done = true;
     s->read_wants = TLS_WANT_READ;
-    /* "If the server is not authenticated, the client MUST close the connection immediately" (RFC 5922 section 7.3),
-     * whichever way the handshake was done without a look at its certificate. */
+    /* "If the server is not authenticated, the client MUST close the connection immediately" (RFC 5922
+     * section 7.3), whichever way the handshake was done without a look at its certificate. */
     if (s->name && !tls_session_is_verified(s)) {
         s->is_broken = true;
         s->why = "no verified certificate";
@@ -463,8 +463,8 @@ bool tls_session_has_more(const struct tls_session *s)
     return s->has_more;
 }
 
-/* A record holds so many octets: small messages go together, a large one goes as it lies. What is given again after
- * a wait begins with the same octets and is at least as long, as the queue grows at its end alone. */
+/* A record holds so many octets: small messages go together, a large one goes as it lies. What is given again
+ * after a wait begins with the same octets and is at least as long, as the queue grows at its end alone. */
 static struct slice gather(const struct iovec *pieces, int n, char memory[TLS_RECORD_BYTES])
 {
     size_t len = 0;

@@ -11,8 +11,8 @@ enum field { HOST, KEY, VERSION, ORIGIN, UPGRADE, CONNECTION, PROTOCOL, LENGTH, 
 
 static const struct {
     struct slice name;
-    bool
-        is_list; /* may stand more than once, which is the same as once with commas (RFC 7230 section 3.2.2) */
+    /* It may stand more than once, which is the same as once with commas (RFC 7230 section 3.2.2). */
+    bool is_list;
 } fields[FIELDS] = {
     [HOST] = {{"Host", 4}, false},
     [KEY] = {{"Sec-WebSocket-Key", 17}, false},

@@ -1,9 +1,9 @@
-/* The opening handshake of a WebSocket, server's side (RFC 6455 sections 4.2 and 9.1 as far as a sub-protocol and no
- * extension is spoken): from the head of an HTTP request to the octets of the answer. Pure; whoever calls reads and
- * writes.
+/* The opening handshake of a WebSocket, server's side (RFC 6455 sections 4.2 and 9.1 as far as a
+ * sub-protocol and no extension is spoken): from the head of an HTTP request to the octets of the answer.
+ * Pure; whoever calls reads and writes.
  *
- * The head is read as RFC 7230 section 3 writes it and no more leniently: what two readers could understand in two ways
- * (a line ended by LF alone, a space before a colon, a folded line, a body) is refused. */
+ * The head is read as RFC 7230 section 3 writes it and no more leniently: what two readers could understand
+ * in two ways (a line ended by LF alone, a space before a colon, a folded line, a body) is refused. */
 #ifndef NET_UPGRADE_H
 #define NET_UPGRADE_H
 

@@ -73,8 +73,8 @@ static ssize_t on_wslay_send(struct wslay_event_context *wslay, const uint8_t *d
     return (ssize_t)len;
 }
 
-/* Room for all that is queued and one more message of so many octets: had before it is queued, so that a message that
- * was refused never leaves after all. */
+/* Room for all that is queued and one more message of so many octets: had before it is queued, so that a
+ * message that was refused never leaves after all. */
 static int make_room(struct net_websocket *ws, size_t bytes)
 {
     size_t n = wslay_event_get_queued_msg_count(ws->wslay) + 1;

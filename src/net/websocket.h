@@ -1,16 +1,18 @@
-/* The server's side of a WebSocket (RFC 6455) on octets: it has no socket, no clock and no thread. Octets of the peer go
- * in, whole messages come out; messages go in, octets for the peer come out. Frames, masks, fragments, control frames,
- * close codes and the UTF-8 of text are wslay's; the opening handshake is net/upgrade.h's.
+/* The server's side of a WebSocket (RFC 6455) on octets: it has no socket, no clock and no thread.
+ * Octets of the peer go in, whole messages come out; messages go in, octets for the peer come out.
+ * Frames, masks, fragments, control frames, close codes and the UTF-8 of text are wslay's; the
+ * opening handshake is net/upgrade.h's.
  *
- * Life: handshake (no message goes either way) -> open -> closed. Closed is after a refused handshake, after the closing
- * handshake of either side, and after an error of the peer; the last octets for it have then been given to `write`, and
- * the connection under it is to be closed in good order (net_stream_shutdown), by the server first (section 7.1.1).
+ * Life: handshake (no message goes either way) -> open -> closed. Closed is after a refused handshake,
+ * after the closing handshake of either side, and after an error of the peer; the last octets for it have
+ * then been given to `write`, and the connection under it is to be closed in good order
+ * (net_stream_shutdown), by the server first (section 7.1.1).
  *
- * There is no client's side: RFC 7118 has clients open WebSockets to servers, and nobody can be reached by opening one to
- * a browser.
+ * There is no client's side: RFC 7118 has clients open WebSockets to servers, and nobody can
+ * be reached by opening one to a browser.
  *
- * Memory of one: what is unfinished of a message, freed with its end, and what wslay keeps, some 9 KiB from its own
- * malloc, which base/mem.h does not see. */
+ * Memory of one: what is unfinished of a message, freed with its end, and what wslay keeps, some 9 KiB from
+ * its own malloc, which base/mem.h does not see. */
 #ifndef NET_WEBSOCKET_H
 #define NET_WEBSOCKET_H
 
@@ -53,11 +55,11 @@ MUST_USE int net_websocket_new(const struct net_websocket_opts *opts, struct net
 /* NULL is fine. */
 void net_websocket_free(struct net_websocket *ws);
 
-/* Octets of the peer, however they are cut. ERR_CLOSED: it is closed, with this or before; what else came is not looked
- * at. ERR_NOMEM, or what ops->write returned: it is dead, and nothing more can be said by it. */
+/* Octets of the peer, however they are cut. ERR_CLOSED: it is closed, with this or before; what else came is
+ * not looked at. ERR_NOMEM, or what ops->write returned: it is dead, and nothing more can be said by it. */
 MUST_USE int net_websocket_receive(struct net_websocket *ws, struct slice data);
-/* One message, in one frame: text when the peer's last message was text, or there was none, and this one is UTF-8 (RFC
- * 7118 section 4.2), else binary. ERR_CLOSED: not open. ERR_NOMEM, or what ops->write returned. */
+/* One message, in one frame: text when the peer's last message was text, or there was none, and this one is
+ * UTF-8 (RFC 7118 section 4.2), else binary. ERR_CLOSED: not open. ERR_NOMEM, or what ops->write returned. */
 MUST_USE int net_websocket_send(struct net_websocket *ws, struct slice message);
 /* A Ping, which the peer answers at once (section 5.5.2). Errors as net_websocket_send. */
 MUST_USE int net_websocket_ping(struct net_websocket *ws);

@@ -4,21 +4,22 @@
  *
  * Life of one: the configuration's list is compiled by policy_groups_new() when the snapshot is made. What is
  * compiled (names, members, weights) never changes; what is learnt (which member answers its probes, how many
- * calls it has) lies beside it, is shared by all workers and only ever read or written by atomic operations. A
- * request holds nothing of it: policy_group_pick() copies out what it needs, without allocation.
+ * calls it has) lies beside it, is shared by all workers and only ever read or written by atomic operations.
+ * A request holds nothing of it: policy_group_pick() copies out what it needs, without allocation.
  *
- * Failover. Each member that may be tried becomes a target, watched by policy_group_watch(). The next one is tried when
- * the one before it has not answered in time, cannot be reached, or answers with a status of failover_on, as
- * long as no 2xx has come (RFC 3261 sections 16.5, 16.6 step 7, 16.7; RFC 3263 section 4.3). After a
- * provisional response above 100 time no longer runs: the phone rings, and how long is the caller's business;
- * then a 408 is his "no answer" and nobody else is tried for it. Listed statuses lead to the next one even
- * then: a gateway that plays an announcement and says 503 has not put the call through.
+ * Failover. Each member that may be tried becomes a target, watched by policy_group_watch(). The next one is
+ * tried when the one before it has not answered in time, cannot be reached, or answers with a status of
+ * failover_on, as long as no 2xx has come (RFC 3261 sections 16.5, 16.6 step 7, 16.7; RFC 3263 section 4.3).
+ * After a provisional response above 100 time no longer runs: the phone rings, and how long is the caller's
+ * business; then a 408 is his "no answer" and nobody else is tried for it. Listed statuses lead to the next
+ * one even then: a gateway that plays an announcement and says 503 has not put the call through.
  *
- * Health, of a member as a whole (of its addresses the resolver keeps its own): a member goes down when
- * max_failures requests in a row found it silent, unreachable or answering 503, with no answer to any other in
- * between; when `fail` probes in a row did; and for as long as a 503 asks by Retry-After. It comes up again
- * after `pass` probes in a row; without probes, when POLICY_DOWN_MS have passed, on trial: the next failure
- * takes it down again; and at once when it answers a request, which it may get when no other is up.
+ * Health, of a member as a whole (of its addresses the resolver keeps its own): a member goes down
+ * when max_failures requests in a row found it silent, unreachable or answering 503, with no answer
+ * to any other in between; when `fail` probes in a row did; and for as long as a 503 asks by
+ * Retry-After. It comes up again after `pass` probes in a row; without probes, when POLICY_DOWN_MS
+ * have passed, on trial: the next failure takes it down again; and at once when it answers a request,
+ * which it may get when no other is up.
  *
  * Calls are counted from the INVITE to the BYE; one that is answered after it had been given up is not.
  *
@@ -80,8 +81,9 @@ struct policy_group_opts {
 
 struct policy_groups;
 
-/* secret: what the hashes are keyed with: the same in all processes of a cluster, and after a restart. ERR_NOMEM;
- * ERR_SYNTAX: a member's URI; ERR_RANGE: a status or a weight; ERR_LIMIT: more groups or members than there may be. */
+/* secret: what the hashes are keyed with: the same in all processes of a cluster, and after a
+ * restart. ERR_NOMEM; ERR_SYNTAX: a member's URI; ERR_RANGE: a status or a weight; ERR_LIMIT:
+ * more groups or members than there may be. */
 MUST_USE int policy_groups_new(const struct policy_group_opts *groups, size_t n_groups,
                                const struct hash_key *secret, struct policy_groups **ret_groups);
 /* NULL is fine. When no worker is attached any more. */
@@ -112,16 +114,17 @@ struct policy_group_choice {
     uint16_t member;           /* its place in the list */
 };
 
-/* The members of a group in the order in which they are to be tried: those that are up, and not drained. When none
- * is up, all that are not drained: a probe may be wrong, and nothing is lost by trying. No more than max_attempts;
- * *ret_count is at least 1. ERR_NOTFOUND: all are drained. Bounded work: no more than POLICY_GROUP_MEMBERS_MAX squared comparisons. */
+/* The members of a group in the order in which they are to be tried: those that are up, and not drained. When
+ * none is up, all that are not drained: a probe may be wrong, and nothing is lost by trying. No more than
+ * max_attempts; *ret_count is at least 1. ERR_NOTFOUND: all are drained. Bounded work: no more than
+ * POLICY_GROUP_MEMBERS_MAX squared comparisons. */
 MUST_USE int policy_group_pick(const struct policy_groups *groups, size_t group,
                                const struct policy_group_key *key,
                                struct policy_group_choice ret_choices[POLICY_GROUP_MEMBERS_MAX],
                                size_t *ret_count);
 
-/* Who looks after the members of a group that are made targets: failover, health, calls (proxy/request.h). Not for a
- * request that is forwarded without transactions. */
+/* Who looks after the members of a group that are made targets: failover, health, calls (proxy/request.h).
+ * Not for a request that is forwarded without transactions. */
 const struct proxy_watch *policy_group_watch(const struct policy_groups *groups, size_t group);
 
 /* A step of the chain, behind `route`; ctx: struct policy_groups. Sees calls end, and always says NEXT. */

@@ -1,6 +1,7 @@
-/* Calls in progress, so that the least busy member can be found. What is counted is taken back exactly once: when a
- * BYE of the dialog passes, when the longest time for a call is over (its end was lost, or went another way), or
- * with the worker. All messages of a call come to one worker, so its table is its own; the sums are shared. */
+/* Calls in progress, so that the least busy member can be found. What is counted is taken back
+ * exactly once: when a BYE of the dialog passes, when the longest time for a call is over (its end
+ * was lost, or went another way), or with the worker. All messages of a call come to one worker, so
+ * its table is its own; the sums are shared. */
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"

@@ -1,5 +1,5 @@
-/* Probes: OPTIONS to each member (RFC 3261 section 11.1), on the clock of one worker. The first ones are spread over
- * the interval, and stay so. */
+/* Probes: OPTIONS to each member (RFC 3261 section 11.1), on the clock of one worker. The first ones are
+ * spread over the interval, and stay so. */
 #include "base/mem.h"
 #include "policy/group_private.h"
 #include "proxy/originate.h"

@@ -27,8 +27,8 @@ static bool is_listed(const struct policy_group *g, unsigned status)
 /* Whom nobody answers is called by nobody else on his behalf: once it has rung, a 408 is an answer. */
 static bool goes_on(const struct policy_group *g, const struct proxy_outcome *outcome)
 {
-    /* RFC 7339 section 5.10: "by sending some of the requests that would have gone to the overloaded element to a different
-     * destination". */
+    /* RFC 7339 section 5.10: "by sending some of the requests that would have gone to the
+     * overloaded element to a different destination". */
     if (outcome->how == PROXY_TRY_SPARED)
         return true;
     return outcome->how != PROXY_TRY_DROPPED && is_listed(g, outcome->status) &&

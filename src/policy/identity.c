@@ -108,8 +108,8 @@ void policy_identity_edit(struct proxy_request *req, const struct sip_hop *hop, 
         assert_identity(req, edit);
 }
 
-/* "If the proxy receives a message (request or response) from a node that it trusts": the callee's identity comes back
- * by the same rules, but that nobody proves who he is in a response. */
+/* "If the proxy receives a message (request or response) from a node that it trusts": the callee's identity
+ * comes back by the same rules, but that nobody proves who he is in a response. */
 void policy_identity_edit_response(const struct proxy_opts *opts, struct sip_msg *response,
                                    const struct sip_hop *from, const struct sip_hop *to,
                                    struct sip_edit *edit)

@@ -128,8 +128,8 @@ uint64_t policy_routes_number(const void *ctx, const struct proxy_opts *opts, st
 /* Is there any route that is? If not, nobody needs to be asked. */
 bool policy_routes_any_stateless(const struct policy_routes *routes);
 
-/* proxy_opts.edit_response where `identity` is POLICY_IDENTITY_AUTO: RFC 3325 section 5 for responses. Routes have no
- * say in them: a node is trusted by its address alone. */
+/* proxy_opts.edit_response where `identity` is POLICY_IDENTITY_AUTO: RFC 3325 section 5 for responses. Routes
+ * have no say in them: a node is trusted by its address alone. */
 void policy_identity_edit_response(const struct proxy_opts *opts, struct sip_msg *response,
                                    const struct sip_hop *from, const struct sip_hop *to,
                                    struct sip_edit *edit);

@@ -231,8 +231,8 @@ enum proxy_verdict policy_step_policy(struct proxy_request *req, void *ctx)
     if (found < 0)
         return PROXY_NEXT;
     note(req, &routes->routes[found]);
-    /* Nobody has to say who he is to be sent away; and the registrar, whose step comes first, must not have what is
-     * to be registered elsewhere. */
+    /* Nobody has to say who he is to be sent away; and the registrar, whose step comes first, must not
+     * have what is to be registered elsewhere. */
     if (req->auth == PROXY_AUTH_REQUIRED)
         return PROXY_NEXT;
     if (route_of(req)->opts->action == POLICY_REJECT)

@@ -1,11 +1,11 @@
-/* Responses that could not be sent to where their request came from: RFC 3261 section 18.2.2, RFC 3263 section 5. The
- * sent-by of the top Via says who else may take them: its address, or what the DNS has for its name, one after the
- * other.
+/* Responses that could not be sent to where their request came from: RFC 3261 section 18.2.2, RFC
+ * 3263 section 5. The sent-by of the top Via says who else may take them: its address, or what the
+ * DNS has for its name, one after the other.
  *
- * Life of a backup: made by the first failure of a response; resolves; sends to one address after the other as they
- * fail, and takes its transaction along, so that what is repeated goes there too. Given up 64*T1 after the last address
- * was tried, since nobody says that a response arrived. Bounded: PROXY_BACKUPS_MAX, above that a response is lost as it
- * would have been without any. */
+ * Life of a backup: made by the first failure of a response; resolves; sends to one address after the other
+ * as they fail, and takes its transaction along, so that what is repeated goes there too. Given up 64*T1
+ * after the last address was tried, since nobody says that a response arrived. Bounded: PROXY_BACKUPS_MAX,
+ * above that a response is lost as it would have been without any. */
 #include "base/mem.h"
 #include "proxy/internal.h"
 
@@ -106,8 +106,8 @@ void proxy_backup_resolved(struct proxy_wait *wait, int err, const struct sip_ho
     set_hops(b, hops, err == 0 ? n_hops : 0);
 }
 
-/* Section 5: an address as it is; a name with a port by A and AAAA; a name alone by SRV, "_sips" for TLS: just what is
- * done for a URI with that host, port and transport. */
+/* Section 5: an address as it is; a name with a port by A and AAAA; a name alone by SRV, "_sips" for TLS:
+ * just what is done for a URI with that host, port and transport. */
 static int uri_of_sent_by(struct slice response, struct arena *scratch, struct sip_uri *ret_uri,
                           struct hash_key *ret_call)
 {

@@ -30,7 +30,8 @@ enum proxy_verdict proxy_step_route(struct proxy_request *req, void *ctx);
 /* A request addressed to this proxy itself: OPTIONS 200 (section 11), REGISTER is left to the registrar's
  * step, others 404/405. */
 enum proxy_verdict proxy_step_self(struct proxy_request *req, void *ctx);
-/* RFC 5626 section 5: what the clients of an edge proxy send goes to their home proxy. Stands before the authentication step. */
+/* RFC 5626 section 5: what the clients of an edge proxy send goes to their home proxy.
+ * Stands before the authentication step. */
 enum proxy_verdict proxy_step_edge(struct proxy_request *req, void *ctx);
 /* No open relay: a foreign target only for an authenticated user, a trusted source, or inside a dialog of
  * ours; else 403. */

@@ -1,5 +1,6 @@
-/* An edge proxy: what its clients send for the domains of another proxy, their home, goes there; a REGISTER with a Path that leads back
- * over the client's flow (RFC 3327 section 5.2, RFC 5626 section 5.1). Who they are is for the home to ask. */
+/* An edge proxy: what its clients send for the domains of another proxy, their home, goes there; a
+ * REGISTER with a Path that leads back over the client's flow (RFC 3327 section 5.2, RFC 5626 section
+ * 5.1). Who they are is for the home to ask. */
 #include "proxy/internal.h"
 
 static bool is_listed(const struct proxy_edge *edge, struct slice host)
@@ -33,8 +34,9 @@ static bool is_for_home(const struct proxy_context *c, const struct proxy_edge *
     return c->n_routes > 0 ? leads_home(c, edge) : is_listed(edge, req->ruri.host);
 }
 
-/* RFC 3327 section 5.2: "Intermediate proxies SHOULD NOT add a Path header field to a request unless the UA has indicated support for this
- * extension with a Supported header field value." RFC 5626 section 5.1: the first hop must; others may, and this one does not. */
+/* RFC 3327 section 5.2: "Intermediate proxies SHOULD NOT add a Path header field to a request unless the UA
+ * has indicated support for this extension with a Supported header field value." RFC 5626 section 5.1: the
+ * first hop must; others may, and this one does not. */
 static bool wants_path(const struct proxy_request *req, const struct proxy_edge *edge)
 {
     return req->method == SIP_METHOD_REGISTER && proxy_is_first_hop(req->msg) &&

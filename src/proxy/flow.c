@@ -193,8 +193,8 @@ static bool is_signed(const struct proxy_opts *opts, const struct token *token, 
     return ((right.hi ^ token->signature.hi) | (right.lo ^ token->signature.lo)) == 0;
 }
 
-/* Section 5.3: "If the flow in the flow token ... matches the source IP address and port of the request, the request is an
- * "outgoing" request". */
+/* Section 5.3: "If the flow in the flow token ... matches the source IP address and port of the request,
+ * the request is an "outgoing" request". */
 static bool is_source(const struct sip_hop *flow, const struct sip_hop *from)
 {
     return flow->transport == from->transport && flow->flow == from->flow &&

@@ -1,5 +1,6 @@
-/* Flow tokens: RFC 5626 section 5.2. A client that nobody could connect to is reached by the way it came; whoever is to reach
- * it through us is given that way, signed, in a URI of ours, and we need to remember nothing:
+/* Flow tokens: RFC 5626 section 5.2. A client that nobody could connect to is reached by the way it came;
+ * whoever is to reach it through us is given that way, signed, in a URI of ours, and we need to remember
+ * nothing:
  *
  *     vf p 0123...ef - 0123456789abcdef0123456789abcdef
  *        |  |          signature over all that, and the dialog if it is one's
@@ -7,8 +8,8 @@
  *        p  of a Path: whoever has it may send to that client
  *        a, b  of a Record-Route, for the caller's or the callee's side: good in that dialog alone
  *
- * A token that is not ours is never acted upon. One whose connection is gone names none that there is now: its number is not
- * given again, and whoever sends compares the peer (hop->flow_only). */
+ * A token that is not ours is never acted upon. One whose connection is gone names none that there is now: its
+ * number is not given again, and whoever sends compares the peer (hop->flow_only). */
 #ifndef PROXY_FLOW_H
 #define PROXY_FLOW_H
 

@@ -96,8 +96,8 @@ void proxy_via_put(const struct proxy_opts *opts, struct buf *out, const struct 
         buf_lit(out, ";rport");
     buf_lit(out, ";branch=");
     buf_put(out, branch);
-    /* RFC 7339 section 4.1: "A SIP client MUST add an "oc" parameter to the topmost Via header it inserts into every SIP
-     * request", without a value; section 4.2: and oc-algo. */
+    /* RFC 7339 section 4.1: "A SIP client MUST add an "oc" parameter to the topmost Via header it inserts
+     * into every SIP request", without a value; section 4.2: and oc-algo. */
     if (!opts->is_oc_off)
         buf_lit(out, SIP_OC_QUESTION);
 }

@@ -1,5 +1,5 @@
-/* Keep-alives that a client asks its next hop for: RFC 6223 section 4.4. What it says is that we take them, on whatever way the request
- * came: a double CRLF over a stream, STUN over UDP. */
+/* Keep-alives that a client asks its next hop for: RFC 6223 section 4.4. What it says is that we take them,
+ * on whatever way the request came: a double CRLF over a stream, STUN over UDP. */
 #include "base/num.h"
 #include "proxy/internal.h"
 

@@ -2,9 +2,9 @@
 #include "base/num.h"
 #include "proxy/internal.h"
 
-/* Drawn from the Call-ID: the requests of a call meet the same server as long as it is there, and a stateless proxy
- * sends every retransmission, ACK and CANCEL to the place where the INVITE went (RFC 3263 section 4.4). The secret
- * keeps the choice from those who make Call-IDs. */
+/* Drawn from the Call-ID: the requests of a call meet the same server as long as it is there, and a stateless
+ * proxy sends every retransmission, ACK and CANCEL to the place where the INVITE went (RFC 3263 section 4.4).
+ * The secret keeps the choice from those who make Call-IDs. */
 static uint64_t seed_of(const struct proxy *p, struct sip_msg *request)
 {
     struct hash_state st;

@@ -2,8 +2,8 @@
  * transaction lives: under the number of Call-ID, From tag and CSeq. What is forwarded never gets here. */
 #include "proxy/internal.h"
 
-/* The To tag of the answer is a keyed hash of Call-ID, From tag and the number in CSeq already. Who gets it must not know the one
- * here. */
+/* The To tag of the answer is a keyed hash of Call-ID, From tag and the number in CSeq already.
+ * Who gets it must not know the one here. */
 static uint64_t hash_of(struct proxy_context *c)
 {
     struct hash_state st;

@@ -1,13 +1,14 @@
 /* The order in which targets are tried: RFC 3261 section 16.6 (equal q in parallel, from the highest to the
  * lowest, each group completing before the next starts), bounded by Max-Breadth (RFC 5393 section 5).
  *
- * Max-Breadth bounds what is open at a time, and nothing bounds what comes one after the other: users who collude
- * can register contacts that lead back here to each other, and every order of N users is a path that does not
- * loop (RFC 5393 section 3). So a request that has been here before, a spiral, uses its breadth once: it is
- * divided over all targets and does not come back with a final response, no other way to the same instance is
- * tried (RFC 5626 section 7), and a spiral with more targets than breadth is 440 ("unwilling/unable to compensate by forking serially", section 5.3.3). Then of the max_branches
- * requests that leave at its first visit no more than max_breadth are left at each of the next, and these are no
- * more than max_spirals. */
+ * Max-Breadth bounds what is open at a time, and nothing bounds what comes one after the other: users
+ * who collude can register contacts that lead back here to each other, and every order of N users is a
+ * path that does not loop (RFC 5393 section 3). So a request that has been here before, a spiral, uses
+ * its breadth once: it is divided over all targets and does not come back with a final response, no
+ * other way to the same instance is tried (RFC 5626 section 7), and a spiral with more targets than
+ * breadth is 440 ("unwilling/unable to compensate by forking serially", section 5.3.3). Then of the
+ * max_branches requests that leave at its first visit no more than max_breadth are left at each of the
+ * next, and these are no more than max_spirals. */
 #include "proxy/internal.h"
 
 /* Section 16.7 step 5: a 2xx that could not be sent on for want of memory is waited for again. */

@@ -47,8 +47,9 @@ typedef void proxy_origin_fn(void *ctx, const struct proxy_origin_answer *answer
  * (section 18.1.1); ERR_CLOSED: draining; ERR_NOMEM. */
 MUST_USE int proxy_originate(struct proxy *proxy, const struct proxy_origin *origin,
                              proxy_origin_fn *answered, void *ctx);
-/* A double CRLF to hop, which asks a client for nothing and keeps the way to it open: what RFC 5626 section 4.4.1 calls a
- * ping on a stream, and a datagram that is no message. Errors of ports->send; ERR_NOMEM. Also while the proxy drains. */
+/* A double CRLF to hop, which asks a client for nothing and keeps the way to it open: what RFC 5626
+ * section 4.4.1 calls a ping on a stream, and a datagram that is no message. Errors of ports->send;
+ * ERR_NOMEM. Also while the proxy drains. */
 MUST_USE int proxy_keep_alive(struct proxy *proxy, const struct sip_hop *hop);
 /* How many are under way. */
 size_t proxy_originations(const struct proxy *proxy);

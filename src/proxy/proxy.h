@@ -33,14 +33,14 @@ struct proxy_listener {
     struct slice name; /* by which static routes know it; several may share one; empty: none */
     uint8_t transport; /* enum sip_transport */
     struct addr addr;  /* what it is bound to; may be the wildcard */
-    struct slice
-        host;      /* what stands in our Via and Record-Route: advertised name or address, IPv6 in brackets */
-    uint16_t port; /* what stands there, always written */
+    /* What stands in our Via and Record-Route: advertised name or address, IPv6 in brackets. */
+    struct slice host;
+    uint16_t port;  /* what stands there, always written */
     bool stateless; /* requests that come in here are forwarded by section 16.11, but between a stream and
                        datagrams (section 16.1) */
-    bool
-        prefer_flow; /* who registers here without a proxy between is reached by the way his REGISTER came, whatever his
-                         Contact says: for clients behind address translation that know nothing of RFC 5626 */
+    /* Who registers here without a proxy between is reached by the way his REGISTER came, whatever his Contact
+     * says: for clients behind address translation that know nothing of RFC 5626. */
+    bool prefer_flow;
     enum proxy_auth_rule auth_register, auth_calls;
 };
 
@@ -73,14 +73,14 @@ struct proxy_opts {
 
     struct sip_limits limits;
     struct txn_times times;
-    ms_t timer_c_ms;      /* section 16.6 step 11: above 180,000 */
-    ms_t ring_ms;         /* how long one group of equal q rings before it is cancelled; the next is tried
-                                when all of it have ended (section 16.6: "allowing each client transaction to
-                                complete before starting the next"): a branch that has not ended holds its part of
-                                Max-Breadth, which a series uses whole (RFC 5393 sections 5.2 and 5.3.3.1), so
-                                that there is none left for another group. 487 comes at once from a phone that
-                                is alive; one that is silent keeps the next waiting for Timer B, one that does
-                                not end after its CANCEL for 64*T1. 0: for ever */
+    ms_t timer_c_ms; /* section 16.6 step 11: above 180,000 */
+    /* How long one group of equal q rings before it is cancelled; the next is tried when all of it have ended
+     * (section 16.6: "allowing each client transaction to complete before starting the next"): a branch that
+     * has not ended holds its part of Max-Breadth, which a series uses whole (RFC 5393 sections 5.2 and
+     * 5.3.3.1), so that there is none left for another group. 487 comes at once from a phone that is alive; one
+     * that is silent keeps the next waiting for Timer B, one that does not end after its CANCEL for 64*T1. 0:
+     * for ever. */
+    ms_t ring_ms;
     bool record_route;    /* stay in the path of dialogs */
     bool loop_detection;  /* RFC 5393 section 4.2; default on */
     bool recurse_3xx;     /* section 16.5, 16.7 step 4 */
@@ -115,8 +115,9 @@ struct proxy_opts {
     bool (*is_stateless)(const void *ctx, const struct proxy_opts *opts, struct sip_msg *request,
                          const struct sip_hop *from);
     const void *is_stateless_ctx;
-    /* Which static route this request would take, as it came in: any number, and the same one for what takes the same
-     * route. A request that comes back and takes another is no loop (RFC 5393 section 4.2.1). NULL: there are none. */
+    /* Which static route this request would take, as it came in: any number, and the same one for
+     * what takes the same route. A request that comes back and takes another is no loop (RFC 5393
+     * section 4.2.1). NULL: there are none. */
     uint64_t (*route_number)(const void *ctx, const struct proxy_opts *opts, struct sip_msg *request,
                              const struct sip_hop *from);
     const void *route_number_ctx;
@@ -135,9 +136,9 @@ void proxy_advance(struct proxy *proxy, ms_t now_ms, unix_s_t now_s);
 /* When proxy_advance must be called again at the latest; MS_NEVER when nothing waits. */
 ms_t proxy_next_ms(const struct proxy *proxy);
 
-/* What is received from now on has waited for so long between the time when it was there to be read and now; lost:
- * so many packets more than when it was last said (each a datagram, or a train of them) found no room before they could
- * be read. Never said: nothing waits. */
+/* What is received from now on has waited for so long between the time when it was there to be read and now;
+ * lost: so many packets more than when it was last said (each a datagram, or a train of them) found no room
+ * before they could be read. Never said: nothing waits. */
 void proxy_waited(struct proxy *proxy, uint32_t waited_us, uint64_t lost);
 /* One whole message: a datagram, or a frame of a stream. from: the peer, the listener it came to and the flow
  * it came by. bytes need to live only during the call. */

@@ -59,9 +59,10 @@ static struct slice param_of(enum sip_transport transport)
     return sip_transport_param(transport == SIP_TRANSPORT_WSS ? SIP_TRANSPORT_WS : transport);
 }
 
-/* The transport is named over a stream, which the neighbour on that side is known to speak, and on both sides
- * where it changes (RFC 5658 section 6.2). TLS is named by the scheme alone: proxies "MUST NOT use the "transport=tls"
- * parameter" (RFC 5630 section 5.3), unless opts->mirror_tls says to answer those in kind who use it. */
+/* The transport is named over a stream, which the neighbour on that side is known to speak, and on
+ * both sides where it changes (RFC 5658 section 6.2). TLS is named by the scheme alone: proxies
+ * "MUST NOT use the "transport=tls" parameter" (RFC 5630 section 5.3), unless opts->mirror_tls
+ * says to answer those in kind who use it. */
 static void push_side(struct proxy_context *c, const struct side *side, enum sip_hdr_id id, struct slice last,
                       struct sip_edit *edit)
 {
@@ -92,8 +93,8 @@ static void push_side(struct proxy_context *c, const struct side *side, enum sip
     sip_edit_push_line(edit, id, buf_slice(&out));
 }
 
-/* RFC 5626 section 5.3: who is reached by his connection alone is named by it. Behind a WebSocket that is everybody;
- * behind TLS, who has proved no name that a connection to him could be made for. */
+/* RFC 5626 section 5.3: who is reached by his connection alone is named by it. Behind a WebSocket that is
+ * everybody; behind TLS, who has proved no name that a connection to him could be made for. */
 static uint64_t flow_of(const struct sip_hop *hop)
 {
     bool is_alone = sip_transport_is_websocket((enum sip_transport)hop->transport) ||
@@ -119,8 +120,8 @@ static bool names_tls(const struct sip_uri *uri)
 
 /* What goes on by SIPS gets a SIPS URI on that side. The other side is that of the one who sent it: over
  * anything but TLS a SIPS URI would not lead there, and section 16.7 step 8 makes it a SIP URI in the
- * response. A secure WebSocket is a SIP URI with transport=ws, as RFC 7118 section 8.2 has it, unless SIPS is what was
- * asked for: a browser's peers would else be asked for SIPS contacts that nobody has. */
+ * response. A secure WebSocket is a SIP URI with transport=ws, as RFC 7118 section 8.2 has it, unless SIPS is
+ * what was asked for: a browser's peers would else be asked for SIPS contacts that nobody has. */
 static struct side side_of(const struct proxy *p, uint16_t index, const struct sip_hop *hop, bool is_for_sips,
                            bool is_switching)
 {
@@ -142,8 +143,9 @@ static bool is_forced(const struct proxy_context *c, const struct proxy_plan *pl
     return is_secure_transport(c->req.listener) != plan->is_next_secure;
 }
 
-/* RFC 5626 section 5.3.2: "the edge proxy can use the presence of the "ob" URI parameter in the UAC's Contact URI ... to determine if
- * the edge proxy needs to assist in mid-dialog request routing"; a host under ".invalid" says the same (RFC 7118 section 5). */
+/* RFC 5626 section 5.3.2: "the edge proxy can use the presence of the "ob" URI parameter in the UAC's Contact
+ * URI ... to determine if the edge proxy needs to assist in mid-dialog request routing"; a host under
+ * ".invalid" says the same (RFC 7118 section 5). */
 static bool asks_for_flow(const struct proxy_request *req)
 {
     struct slice value;
@@ -164,9 +166,9 @@ static bool goes_by_flow(const struct proxy_copy *copy)
     return copy->target->has_hop && copy->target->hop.flow_only && copy->context->n_routes == 0;
 }
 
-/* RFC 5627 section 6.2: "the contact selected for sending the request has an instance ID and is bound to a GRUU, AND the registration
- * contain Path URI, then the authoritative proxy MUST record-route"; and likewise for a caller whose Contact is a GRUU of ours when others
- * have record-routed. */
+/* RFC 5627 section 6.2: "the contact selected for sending the request has an instance ID and is bound to a
+ * GRUU, AND the registration contain Path URI, then the authoritative proxy MUST record-route"; and likewise
+ * for a caller whose Contact is a GRUU of ours when others have record-routed. */
 static bool is_forced_by_gruu(const struct proxy_copy *copy)
 {
     const struct proxy_request *req = &copy->context->req;

@@ -8,15 +8,16 @@ static bool may_recurse(const struct proxy_context *c)
     return c->req.recurse_3xx && c->req.domain && !c->is_closed && c->n_spirals == 0;
 }
 
-/* RFC 5630 section 5.3: a proxy that sent "a request using a SIPS Request-URI and receives a 3XX response with a SIP
- * Contact header field" "MUST NOT recurse on the response", nor the other way round. The request is of one of the two. */
+/* RFC 5630 section 5.3: a proxy that sent "a request using a SIPS Request-URI and receives a 3XX
+ * response with a SIP Contact header field" "MUST NOT recurse on the response", nor the other way
+ * round. The request is of one of the two. */
 static bool is_usable(const struct proxy_context *c, const struct sip_uri *uri)
 {
     return uri->scheme == c->req.ruri.scheme;
 }
 
-/* A redirection makes a callee choose where we send to. Out of our domains that is for those alone who could have asked
- * for it themselves (section 26.3.2): no callee lends the proxy to strangers as a relay. */
+/* A redirection makes a callee choose where we send to. Out of our domains that is for those alone who could
+ * have asked for it themselves (section 26.3.2): no callee lends the proxy to strangers as a relay. */
 static bool is_allowed(const struct proxy_context *c, const struct sip_uri *uri)
 {
     return proxy_may_relay(&c->req) || proxy_uri_domain(c->req.proxy->opts, uri) != NULL;

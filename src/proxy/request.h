@@ -18,8 +18,8 @@ struct proxy_request {
     struct arena arena; /* all that belongs to the request */
     enum sip_method method;
     struct slice call_id;
-    /* The request as received, for every step and every edit of a copy. Its octets are kept in arena, but what was read of
-     * them is let go while the request rings (context.c): NULL for a watch then. */
+    /* The request as received, for every step and every edit of a copy. Its octets are kept in arena, but
+     * what was read of them is let go while the request rings (context.c): NULL for a watch then. */
     struct sip_msg *msg;
     struct sip_hop from;                   /* where it came from */
     const struct proxy_listener *listener; /* what it came to */
@@ -109,7 +109,8 @@ enum proxy_verdict proxy_reply(struct proxy_request *req, unsigned status, struc
 /* 503 with Retry-After (section 21.5.4). Shedding is counted. */
 enum proxy_verdict proxy_shed(struct proxy_request *req, const char *why);
 
-/* Is it forwarded by section 16.11? Then its target must depend on nothing but the message and what never changes. */
+/* Is it forwarded by section 16.11? Then its target must depend on nothing
+ * but the message and what never changes. */
 bool proxy_request_is_stateless(struct proxy_request *req);
 
 /* A line of the explanation, with the name of the route when one was chosen. */
@@ -132,10 +133,10 @@ bool proxy_check_merged(struct proxy_request *req);
 /* Section 8.2.3: 415 for a body that is not understood, and not optional. */
 bool proxy_check_content(struct proxy_request *req);
 
-/* Adds a target (section 16.5); a step before `targets` may do so, then no look-up is made. The slices of
- * binding live in req->arena or longer. ERR_EXISTS: an equal URI is there already, and by no other path; ERR_LIMIT:
- * opts->max_branches are there, none of lower q; ERR_SYNTAX, ERR_UNSUPPORTED: not a SIP or SIPS URI;
- * ERR_NOMEM. */
+/* Adds a target (section 16.5); a step before `targets` may do so, then no look-up is made. The
+ * slices of binding live in req->arena or longer. ERR_EXISTS: an equal URI is there already, and by
+ * no other path; ERR_LIMIT: opts->max_branches are there, none of lower q; ERR_SYNTAX,
+ * ERR_UNSUPPORTED: not a SIP or SIPS URI; ERR_NOMEM. */
 MUST_USE int proxy_add_target(struct proxy_request *req, const struct proxy_binding *binding);
 
 /* Is this URI this proxy (a listener's address and port, an alias)? Is it one of our domains? The first
@@ -143,8 +144,9 @@ MUST_USE int proxy_add_target(struct proxy_request *req, const struct proxy_bind
  * no listener's is somebody else, even on our host. */
 bool proxy_uri_is_self(const struct proxy_opts *opts, const struct sip_uri *uri);
 const struct proxy_domain *proxy_uri_domain(const struct proxy_opts *opts, const struct sip_uri *uri);
-/* The address-of-record of a user of this domain of ours, in canonical form (section 10.3 step 5): by whatever port of ours the domain
- * is called; and one user is one user, over TLS or not. Errors of sip_uri_canonical_aor(). */
+/* The address-of-record of a user of this domain of ours, in canonical form (section 10.3 step
+ * 5): by whatever port of ours the domain is called; and one user is one user, over TLS or
+ * not. Errors of sip_uri_canonical_aor(). */
 #define PROXY_AOR_BYTES 512
 MUST_USE int proxy_uri_aor(const struct proxy_domain *domain, const struct sip_uri *uri, struct buf *out);
 
@@ -157,7 +159,8 @@ bool proxy_ruri_is_as_it_came(const struct proxy_request *req);
 
 /* No proxy stands between us and who sent it: there is no other Via. */
 bool proxy_is_first_hop(const struct sip_msg *request);
-/* The first contact of a request: where its sender wants to be reached. False: there is none, or it is no SIP URI. */
+/* The first contact of a request: where its sender wants to be reached.
+ * False: there is none, or it is no SIP URI. */
 bool proxy_find_contact(const struct sip_msg *request, struct sip_uri *ret_uri);
 
 /* What the route, the listener and then the domain say. */

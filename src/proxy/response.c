@@ -302,8 +302,8 @@ static const char *why_best(const struct proxy_context *c)
     return c->best.why ? c->best.why : "no final response (16.7 step 6)";
 }
 
-/* RFC 7339 section 5.10: "reject these requests with a "503 (Service Unavailable)" response without the Retry-After
- * header". */
+/* RFC 7339 section 5.10: "reject these requests with a "503 (Service Unavailable)"
+ * response without the Retry-After header". */
 static bool is_spared(const struct proxy_context *c)
 {
     return !c->best.wire && c->best.from && c->best.from->is_spared;

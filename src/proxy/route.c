@@ -62,8 +62,8 @@ static void read_route_token(struct proxy_context *c, const struct sip_uri *uri)
     }
 }
 
-/* RFC 5626 section 5.3. What was signed for a dialog is good for that dialog, and otherwise as if it were not there. A token of a Path is
- * a way to one client, and no licence to send anywhere else. */
+/* RFC 5626 section 5.3. What was signed for a dialog is good for that dialog, and otherwise as if it were not
+ * there. A token of a Path is a way to one client, and no licence to send anywhere else. */
 static int read_token(struct proxy_context *c, const struct sip_uri *uri)
 {
     struct proxy_flow flow;

@@ -172,10 +172,10 @@ static bool may_become_stateful(const struct proxy_context *c)
     return c->is_stateless && c->req.method != SIP_METHOD_ACK && c->req.method != SIP_METHOD_CANCEL;
 }
 
-/* Section 16.1: "Requests forwarded between different types of transports where the proxy's TU must take an active
- * role in ensuring reliable delivery on one of the transports MUST be forwarded transaction statefully." Nobody but
- * a transaction here repeats a request that came over a stream and is lost by UDP, or a final response that came
- * over a stream and is lost by UDP. */
+/* Section 16.1: "Requests forwarded between different types of transports where the proxy's TU must take an
+ * active role in ensuring reliable delivery on one of the transports MUST be forwarded transaction
+ * statefully." Nobody but a transaction here repeats a request that came over a stream and is lost by UDP, or
+ * a final response that came over a stream and is lost by UDP. */
 static bool needs_transaction(const struct proxy_context *c, enum sip_transport leaves_by)
 {
     return may_become_stateful(c) && sip_transport_is_reliable(leaves_by) !=
@@ -246,8 +246,9 @@ bool proxy_stateless_send(struct proxy_branch *b, const struct sip_hop *hops, si
 
     if (n_hops > 0)
         rc = needs_transaction(c, (enum sip_transport)hops[0].transport) ? ERR_AGAIN : send_to(b, &hops[0]);
-    /* RFC 3263 section 4.4: "whenever a proxy does not successfully contact the first server, it SHOULD act as a stateful
-     * proxy": the next retransmission could find the first one well again, and would go elsewhere. */
+    /* RFC 3263 section 4.4: "whenever a proxy does not successfully contact the first
+     * server, it SHOULD act as a stateful proxy": the next retransmission could find the
+     * first one well again, and would go elsewhere. */
     if (rc < 0 && rc != ERR_AGAIN && rc != ERR_NOMEM && n_hops > 1 && may_become_stateful(c)) {
         why = "the first server cannot be reached (RFC 3263 section 4.4)";
         rc = ERR_AGAIN;

@@ -53,8 +53,8 @@ static bool make_room(struct proxy_request *req, unsigned q_milli)
     return true;
 }
 
-/* By another way it is another target: two clients behind two NATs that have the same URI, or the same place by each of several
- * gateways. */
+/* By another way it is another target: two clients behind two NATs that have the same URI, or the
+ * same place by each of several gateways. */
 static bool lead_apart(const struct proxy_target *a, const struct proxy_target *b)
 {
     if (a->has_hop && b->has_hop)
@@ -73,8 +73,8 @@ static bool is_present(const struct proxy_request *req, const struct proxy_targe
     return false;
 }
 
-/* RFC 5626 section 7: "The proxy MUST NOT populate the target set with more than one contact with the same AOR and instance-id at
- * a time." */
+/* RFC 5626 section 7: "The proxy MUST NOT populate the target set with more than one contact with
+ * the same AOR and instance-id at a time." */
 static struct proxy_target *find_instance(const struct proxy_request *req, struct slice instance)
 {
     struct proxy_target *t = req->targets;
@@ -158,8 +158,8 @@ int proxy_add_target(struct proxy_request *req, const struct proxy_binding *bind
     return 0;
 }
 
-/* RFC 5626 section 5.3.1: the flow that our own Route names, unless the request came by it: then it is on its way from
- * there. */
+/* RFC 5626 section 5.3.1: the flow that our own Route names, unless the request came by
+ * it: then it is on its way from there. */
 static bool leads_by_flow(struct proxy_request *req, struct sip_hop *ret_hop)
 {
     const struct proxy_context *c = proxy_context_of(req);
@@ -200,15 +200,17 @@ static int look_up(struct proxy_request *req, const struct proxy_binding **ret_b
                          ret_bindings, ret_count);
 }
 
-/* RFC 5630 section 5.3: "If the target UAS had registered previously using a SIP Contact header field instead of a SIPS
- * Contact header field, the proxy MUST NOT forward the request to the URI indicated in the Contact header field." */
+/* RFC 5630 section 5.3: "If the target UAS had registered previously using a SIP Contact header
+ * field instead of a SIPS Contact header field, the proxy MUST NOT forward the request to the URI
+ * indicated in the Contact header field." */
 static bool is_wanted(const struct proxy_request *req, const struct proxy_binding *binding)
 {
     return req->ruri.scheme != SIP_SCHEME_SIPS || slice_starts_with_nocase(binding->uri, SLICE("sips:"));
 }
 
-/* RFC 5627 section 6.1: "If the received request has Route header field values beyond the one pointing to the authoritative
- * proxy itself (this will happen when the request is a mid-dialog request), the Path URI MUST be discarded." */
+/* RFC 5627 section 6.1: "If the received request has Route header field values beyond the one
+ * pointing to the authoritative proxy itself (this will happen when the request is a mid-dialog
+ * request), the Path URI MUST be discarded." */
 static bool is_mid_dialog_to_gruu(struct proxy_request *req)
 {
     struct slice value;
@@ -261,10 +263,10 @@ static int keep_target(struct proxy_request *req, struct proxy_binding *binding)
     return rc < 0 ? rc : proxy_add_target(req, binding);
 }
 
-/* "When a proxy receives a request with a SIP Request-URI, the proxy MUST NOT forward the request to a SIPS Request-URI.
- * If the target UAS had registered previously using a SIPS Contact header field, and the proxy decides to forward the
- * request, the proxy MUST replace that SIPS scheme with a SIP scheme while leaving the rest of the URI as is". "The
- * proxy MUST use TLS to forward the request to the UAS." */
+/* "When a proxy receives a request with a SIP Request-URI, the proxy MUST NOT forward the request to a SIPS
+ * Request-URI. If the target UAS had registered previously using a SIPS Contact header field, and the proxy
+ * decides to forward the request, the proxy MUST replace that SIPS scheme with a SIP scheme while leaving the
+ * rest of the URI as is". "The proxy MUST use TLS to forward the request to the UAS." */
 static int add_binding(struct proxy_request *req, const struct proxy_binding *from)
 {
     struct proxy_binding binding = *from;

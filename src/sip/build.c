@@ -159,8 +159,8 @@ static bool args_are_safe(const struct sip_response_args *args)
     return true;
 }
 
-/* The first element of Via, of which only the part needs to be good that says where to answer; absent when where it ends cannot be
- * told. */
+/* The first element of Via, of which only the part needs to be good that says where to answer;
+ * absent when where it ends cannot be told. */
 static int find_top_via(struct sip_msg *req, struct slice *ret_text)
 {
     const struct sip_via *via;

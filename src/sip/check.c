@@ -51,10 +51,11 @@ struct checked_header {
     enum presence in_request, in_response;
 };
 
-/* Section 8.1.1: "A valid SIP request formulated by a UAC MUST, at a minimum, contain the following header
- * fields: To, From, CSeq, Call-ID, Max-Forwards, and Via". Max-Forwards may be missing (section 16.3 item 3).
- * A response is matched by Via and CSeq (section 17.1.3), so these it cannot do without; what is in the other fields that its
- * request had is for who gets it in the end; a request header field in it "MUST be ignored" (section 7.3.2). */
+/* Section 8.1.1: "A valid SIP request formulated by a UAC MUST, at a minimum, contain the following
+ * header fields: To, From, CSeq, Call-ID, Max-Forwards, and Via". Max-Forwards may be missing (section
+ * 16.3 item 3). A response is matched by Via and CSeq (section 17.1.3), so these it cannot do without;
+ * what is in the other fields that its request had is for who gets it in the end; a request header field
+ * in it "MUST be ignored" (section 7.3.2). */
 static const struct checked_header checked_headers[] = {
     {SIP_HDR_VIA, REQUIRED, REQUIRED},  {SIP_HDR_FROM, REQUIRED, IGNORED},
     {SIP_HDR_TO, REQUIRED, IGNORED},    {SIP_HDR_CALL_ID, REQUIRED, IGNORED},

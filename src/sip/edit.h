@@ -46,8 +46,8 @@ void sip_edit_set_ruri(struct sip_edit *e, struct slice uri);
  * else at the end of the headers. `push` puts it above those that are there (Via, Route, Record-Route, Path),
  * and above those pushed before: what is pushed last is on top, as on a stack. */
 void sip_edit_push_header(struct sip_edit *e, enum sip_hdr_id id, struct slice value);
-/* The same with a whole line, "Name: value" and CRLF, made by us of what no stranger has written: it is neither checked nor
- * copied. */
+/* The same with a whole line, "Name: value" and CRLF, made by us of what no stranger has
+ * written: it is neither checked nor copied. */
 void sip_edit_push_line(struct sip_edit *e, enum sip_hdr_id id, struct slice line);
 /* A new line at the end of the headers. */
 void sip_edit_append_header(struct sip_edit *e, enum sip_hdr_id id, struct slice value);
@@ -58,8 +58,8 @@ void sip_edit_set_header(struct sip_edit *e, enum sip_hdr_id id, struct slice va
 void sip_edit_remove_at(struct sip_edit *e, uint16_t index);
 void sip_edit_remove_header(struct sip_edit *e, enum sip_hdr_id id);
 /* Removes the first `count` elements of a comma-listed header, over line ends; lines left empty go.
- * ERR_NOTFOUND or ERR_SYNTAX at the build when there are fewer, or they cannot be told apart; lines behind them are not
- * looked into. True when another is left. */
+ * ERR_NOTFOUND or ERR_SYNTAX at the build when there are fewer, or they cannot be told apart; lines behind
+ * them are not looked into. True when another is left. */
 bool sip_edit_pop_values(struct sip_edit *e, enum sip_hdr_id id, unsigned count);
 /* Removes one element found by sip_values_next (only one per header line and edit), with its comma or its
  * line. */

@@ -42,9 +42,9 @@ struct sip_field_parts {
 
 struct sip_field_parts sip_field_split_any(struct slice line);
 
-/* line: a field that ends in CRLF; end: of the octets that may be read, at or behind the end of the line.
- * A name that is known and written as in the RFC, as nearly all are, is a token; and one space and the line end are all the white
- * space that most values have around them. */
+/* line: a field that ends in CRLF; end: of the octets that may be read, at or behind the end of the line. A
+ * name that is known and written as in the RFC, as nearly all are, is a token; and one space and the line end
+ * are all the white space that most values have around them. */
 static inline struct sip_field_parts sip_field_split(struct slice line, const char *end)
 {
     struct sip_hdr_at at = sip_hdr_at(slice_make(line.ptr, (size_t)(end - line.ptr)));

@@ -1,7 +1,8 @@
-/* Finding the first octet of a few kinds: what most of reading a message consists of. Each search is there twice: `_portable`,
- * by words of eight or by the table of octets, and by blocks of sixteen where the compiler has them (SSE2, which every x86-64
- * has). The portable one also does what is left when less than a block is; both give the same for every input. Nothing is read
- * before p or from end on. Private to src/sip, but for what scan.h makes of it. */
+/* Finding the first octet of a few kinds: what most of reading a message consists of. Each search is there
+ * twice: `_portable`, by words of eight or by the table of octets, and by blocks of sixteen where the
+ * compiler has them (SSE2, which every x86-64 has). The portable one also does what is left when less than
+ * a block is; both give the same for every input. Nothing is read before p or from end on. Private to
+ * src/sip, but for what scan.h makes of it. */
 #ifndef SIP_FIND_H
 #define SIP_FIND_H
 
@@ -147,7 +148,8 @@ static inline __m128i sip_block_range(__m128i block, uint8_t first, uint8_t last
     return _mm_cmpeq_epi8(_mm_min_epu8(from_first, _mm_set1_epi8((char)(last - first))), from_first);
 }
 
-/* SIP_CHAR_TOKEN: letters; "*" to "9" without "," and "/"; "_" and "`"; "%" and "\'", which differ in one bit; "!"; "~". */
+/* SIP_CHAR_TOKEN: letters; "*" to "9" without "," and "/"; "_" and "`"; "%" and
+ * "\'", which differ in one bit; "!"; "~". */
 static inline __m128i sip_block_token(__m128i block)
 {
     __m128i letters = sip_block_range(_mm_or_si128(block, _mm_set1_epi8(0x20)), 'a', 'z');
@@ -159,8 +161,8 @@ static inline __m128i sip_block_token(__m128i block)
     return _mm_or_si128(_mm_or_si128(letters, digits), _mm_or_si128(quotes, others));
 }
 
-/* `found`, an expression of `block`, has a bit for each octet that ends the search. The last block ends where the text does,
- * and begins among octets that have been looked at. */
+/* `found`, an expression of `block`, has a bit for each octet that ends the search. The last block ends where
+ * the text does, and begins among octets that have been looked at. */
 #define SIP_FIND_IN_BLOCKS(p, end, found)                                                                    \
     if ((end) - (p) >= SIP_BLOCK_BYTES) {                                                                    \
         const char *const last = (end)-SIP_BLOCK_BYTES;                                                      \

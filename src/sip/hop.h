@@ -13,17 +13,17 @@
 struct sip_hop {
     struct addr addr; /* the peer, with its port */
     uint64_t flow;    /* a connection by number (worker, slot, generation), or SIP_FLOW_NONE */
-    uint32_t
-        peer_name; /* of a secure transport: the name that the peer must prove by its certificate (RFC 5922),
-                           by its number in net/names.h; 0: none. The core keeps it and does not look inside. */
+    /* Of a secure transport: the name that the peer must prove by its certificate (RFC 5922), by its number in
+     * net/names.h; 0: none. The core keeps it and does not look inside. */
+    uint32_t peer_name;
     uint16_t listener; /* index of the local listener it came to or leaves from */
     uint8_t transport; /* enum sip_transport */
     /* It came from a peer that has proved to be one of those the configuration trusts by name. */
     bool is_trusted : 1;
     bool wants_oc : 1; /* it sends less when told so in the Via of a response (RFC 7339) */
-    bool
-        flow_only : 1; /* by this very connection, from this very peer (if addr says who), or not at all: where a client is reached that
-                          nobody could connect to (RFC 5626 section 5.3.1). Without a connection it changes nothing. */
+    /* By this very connection, from this very peer (if addr says who), or not at all: where a client is reached
+     * that nobody could connect to (RFC 5626 section 5.3.1). Without a connection it changes nothing. */
+    bool flow_only : 1;
 };
 
 #endif

@@ -5,9 +5,8 @@
  * is not asked for is not looked at and passes through as it came (RFC 3261 section 16.3 item 1).
  *
  * Life: parsed in scratch memory from a receive buffer; when a new transaction needs it, sip_msg_keep()
- * copies octets and index into the arena of the request, the octets into another one if they are to outlive the index.
- * Positions are offsets, so the copy needs no second parse.
- */
+ * copies octets and index into the arena of the request, the octets into another one if they are to outlive
+ * the index. Positions are offsets, so the copy needs no second parse. */
 #ifndef SIP_MSG_H
 #define SIP_MSG_H
 
@@ -119,8 +118,8 @@ MUST_USE int sip_msg_parse(struct slice bytes, bool datagram, const struct sip_l
  * ret_error. A tag in From is not demanded (RFC 2543, section 17.2.3), nor an RFC 3261 branch in Via. */
 MUST_USE int sip_msg_check(struct sip_msg *msg, struct sip_error *ret_error);
 
-/* A copy whose octets live in one arena and whose header array in another, or the same: the octets can outlive what was read of
- * them. */
+/* A copy whose octets live in one arena and whose header array in another, or the same: the
+ * octets can outlive what was read of them. */
 MUST_USE int sip_msg_keep(const struct sip_msg *msg, struct arena *octets, struct arena *index,
                           struct sip_msg *ret_kept);
 

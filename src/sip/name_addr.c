@@ -1,10 +1,8 @@
 #include "sip/msg_private.h"
 #include "sip/scan.h"
 
-/* *( SEMI generic-param ), and among them
- * tag-param = "tag" EQUAL token
- * Tags decide which dialog and transaction a message is of: two of them, or one that is no token, is an error where
- * one is asked for. */
+/* *( SEMI generic-param ), and among them tag-param = "tag" EQUAL token Tags decide which dialog and
+ * transaction a message is of: two of them, or one that is no token, is an error where one is asked for. */
 static int scan_params(struct slice params, struct slice *ret_tag)
 {
     struct sip_scan s = sip_scan_of(params);

@@ -78,8 +78,8 @@ static inline struct slice sip_scan_uri_run(struct sip_scan *s)
     return sip_scan_since(s, from);
 }
 
-/* LWS = [*WSP CRLF] 1*WSP; SWS = [LWS]. The end of it, or p where there is none. Takes several folds in a row too, as
- * section 7.3.1 shows them. */
+/* LWS = [*WSP CRLF] 1*WSP; SWS = [LWS]. The end of it, or p where there is none. Takes several folds in a
+ * row too, as section 7.3.1 shows them. */
 const char *sip_lws_end(const char *p, const char *end);
 
 static inline const char *sip_sws_end(const char *p, const char *end)

@@ -45,8 +45,9 @@ enum sip_transport {
 
 /* Header names compare without case (RFC 3261 section 7.3.1) and in their compact form too. */
 enum sip_hdr_id sip_hdr_from_name(struct slice name);
-/* The header whose long name, as the RFC writes it, a colon and one space begin these octets. OTHER says nothing: the name may be
- * known all the same, and is then for sip_hdr_from_name. For a parser that wants the common case quickly. */
+/* The header whose long name, as the RFC writes it, a colon and one space begin these octets.
+ * OTHER says nothing: the name may be known all the same, and is then for sip_hdr_from_name. For a
+ * parser that wants the common case quickly. */
 struct sip_hdr_at {
     uint16_t id;
     uint16_t value_at; /* behind the space */

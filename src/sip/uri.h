@@ -51,8 +51,8 @@ bool sip_uri_eq(const struct sip_uri *a, const struct sip_uri *b);
  * headers; sips is kept as sips. ERR_LIMIT when out is full; ERR_UNSUPPORTED for other schemes. */
 MUST_USE int sip_uri_canonical_aor(const struct sip_uri *uri, struct buf *out);
 
-/* Is this name "invalid", or one below it? There is no such host (RFC 6761 section 6.4); clients in browsers write one where
- * they cannot know their own (RFC 7118 appendix B.1). */
+/* Is this name "invalid", or one below it? There is no such host (RFC 6761 section 6.4); clients in browsers
+ * write one where they cannot know their own (RFC 7118 appendix B.1). */
 bool sip_host_is_invalid(struct slice host);
 
 /* The port to use when none is written, by scheme and transport parameter. */

@@ -12,8 +12,9 @@ static const char *bracket_end(const char *p, const char *end)
     return close ? close + 1 : NULL;
 }
 
-/* The next COMMA that separates elements, or the end. Quoted strings and <> are jumped over; NULL: one does not end.
- * Parentheses are not: section 25.1 has comments only in fields that define them, and none of those is a list. */
+/* The next COMMA that separates elements, or the end. Quoted strings and <> are jumped over;
+ * NULL: one does not end. Parentheses are not: section 25.1 has comments only in fields that
+ * define them, and none of those is a list. */
 static const char *element_end(const char *p, const char *end)
 {
     for (;;) {

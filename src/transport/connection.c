@@ -9,9 +9,10 @@
  * take: they are perhaps with another worker, or wait for the disk. */
 #define CLOSING_MS 2000
 
-/* RFC 3261 section 18.4: of what the kernel took for a peer that then resets the connection, this much is a failure: T1
- * is the estimate of a round trip (section 17.1.1.1), and a reset is the answer to what was sent a round trip ago. A
- * peer that ends the connection in order has read what came before, and may answer by another (section 18.2.2). */
+/* RFC 3261 section 18.4: of what the kernel took for a peer that then resets the connection, this much
+ * is a failure: T1 is the estimate of a round trip (section 17.1.1.1), and a reset is the answer to
+ * what was sent a round trip ago. A peer that ends the connection in order has read what came before,
+ * and may answer by another (section 18.2.2). */
 #define RESET_MS 500
 
 struct unsent {

@@ -1,12 +1,13 @@
-/* What a connection shares with the ways that messages lie in its octets. Private to connection.c and framing_*.c. */
+/* What a connection shares with the ways that messages lie in its octets.
+ * Private to connection.c and framing_*.c. */
 #ifndef TRANSPORT_CONNECTION_PRIVATE_H
 #define TRANSPORT_CONNECTION_PRIVATE_H
 
 #include "net/websocket.h"
 #include "transport/connection.h"
 
-/* How messages lie in the octets of a connection: one table for each way. All but `begin` and `end` are called while the
- * connection is open only, and none frees it. */
+/* How messages lie in the octets of a connection: one table for each way. All but `begin` and `end` are
+ * called while the connection is open only, and none frees it. */
 struct framing {
     /* Before the first octet. ERR_NOMEM. */
     int (*begin)(struct connection *c);
@@ -77,7 +78,8 @@ void connection_opened(struct connection *c);
 void connection_deliver(struct connection *c, struct slice bytes, bool datagram);
 /* RFC 5626 section 3.5.1: the peer asked whether we are there. */
 void connection_pong(struct connection *c);
-/* Ends it at the end of the turn; closing is put off so that no caller finds its connection gone under its feet. */
+/* Ends it at the end of the turn; closing is put off so that no caller
+ * finds its connection gone under its feet. */
 void connection_doom(struct connection *c, const char *why);
 void connection_log_closed(const struct connection *c, const char *why);
 /* Nothing more is read. Where something was asked lately, its answers are waited for. */

@@ -1,6 +1,7 @@
-/* "Each SIP message MUST be carried within a single WebSocket message, and a WebSocket message MUST NOT contain more than
- * one SIP message" (RFC 7118 section 5). Who sends nothing is asked by a Ping whether he is still there (section 6): a
- * browser answers by itself, and a page that was closed without a word is found out. */
+/* "Each SIP message MUST be carried within a single WebSocket message, and a WebSocket message
+ * MUST NOT contain more than one SIP message" (RFC 7118 section 5). Who sends nothing is asked
+ * by a Ping whether he is still there (section 6): a browser answers by itself, and a page that
+ * was closed without a word is found out. */
 #include "base/log.h"
 #include "transport/connection_private.h"
 

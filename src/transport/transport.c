@@ -40,8 +40,8 @@ struct listener {
     struct net_tcp_listener *tcp;
 };
 
-/* STUN answers that one source may have in a second: of a NAT with thousands of phones behind it all may ask, but who forges his source
- * makes little of us. Sources that share a place share the allowance. */
+/* STUN answers that one source may have in a second: of a NAT with thousands of phones behind it all may ask,
+ * but who forges his source makes little of us. Sources that share a place share the allowance. */
 #define STUN_PER_SECOND 200
 #define STUN_PLACES     1024
 
@@ -50,7 +50,8 @@ struct stun_guard {
     uint16_t counts[STUN_PLACES];
 };
 
-/* So many handshakes of clients may begin in a window of time. What comes above waits in the kernel to be accepted. */
+/* So many handshakes of clients may begin in a window of time. What comes
+ * above waits in the kernel to be accepted. */
 struct pace {
     ms_t window_ms;
     uint32_t allowed; /* in a window */
@@ -169,7 +170,8 @@ static bool is_secure(uint8_t transport)
     return sip_transport_is_secure((enum sip_transport)transport);
 }
 
-/* An accepted connection with TLS is nobody's until its peer has proved a name, and as that it is never looked for; but it is there. */
+/* An accepted connection with TLS is nobody's until its peer has proved a name, and as that it
+ * is never looked for; but it is there. */
 static int enter_connection(struct transport *t, uint32_t slot, struct connection *connection, bool accepted)
 {
     const struct sip_hop *hop = connection_hop(connection);
@@ -375,8 +377,9 @@ static int open_connection(struct transport *t, const struct sip_hop *to, struct
     return rc;
 }
 
-/* A request to a peer who has ended the connection would be lost without a word. A number that comes back from outside may be one that another connection had (a token of the process before): what
- * names a flow names its peer as well, or is signed for one dialog (Record-Route). */
+/* A request to a peer who has ended the connection would be lost without a word. A number that comes back
+ * from outside may be one that another connection had (a token of the process before): what names a flow
+ * names its peer as well, or is signed for one dialog (Record-Route). */
 static bool is_open(const struct transport *t, const struct sip_hop *hop)
 {
     const struct connection *connection = find_connection(t, hop->flow);
@@ -541,8 +544,8 @@ static int listener_open(struct transport *t, uint16_t index)
         return net_tcp_listener_new(t->opts.loop, &listener->addr, &tcp_ops, listener, &listener->tcp);
     if (listener->protocol != SIP_TRANSPORT_UDP)
         return ERR_UNSUPPORTED;
-    /* RFC 3261 section 10.3: "REGISTER requests MUST be processed by a registrar in the order that they are received",
-     * whatever their Call-IDs. */
+    /* RFC 3261 section 10.3: "REGISTER requests MUST be processed by a registrar in the order that they
+     * are received", whatever their Call-IDs. */
     const struct net_steer steer = {t->opts.call_key, t->opts.n_workers, "Call-ID", "REGI"};
     struct net_udp_opts udp = {
         .loop = t->opts.loop,

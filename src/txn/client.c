@@ -98,8 +98,9 @@ void txn_client_abandon(struct txn_layer *layer, struct txn_client *t)
     txn_happen(&t->base, txn_machine_of(&t->base)->on_abandon, &(struct txn_input){0});
 }
 
-/* An ACK repeats parts of the request (section 17.1.1.3). Where there is no memory to make that again, the response is as if it had
- * been lost, and comes once more; over a stream it would not, so there it counts, and the callee's Timer H ends his side. */
+/* An ACK repeats parts of the request (section 17.1.1.3). Where there is no memory to make that again, the
+ * response is as if it had been lost, and comes once more; over a stream it would not, so there it counts,
+ * and the callee's Timer H ends his side. */
 static bool may_happen(struct txn *t, uint8_t event)
 {
     const struct txn_cell *cell = txn_machine_cell(txn_machine_of(t), t->state, event);

@@ -65,8 +65,8 @@ struct txn_ops {
      * 2xx to an INVITE until Timer M. */
     void (*client_response)(void *ctx, struct txn_client *t, struct sip_msg *response);
     void (*client_timeout)(void *ctx, struct txn_client *t); /* Timer B or F */
-    /* The request that txn_client_release() let go, made again: what an ACK and a CANCEL repeat of it must be octet for octet what
-     * was sent, the rest need not. ERR_NOMEM. May be NULL where nothing is let go. */
+    /* The request that txn_client_release() let go, made again: what an ACK and a CANCEL repeat of it must be
+     * octet for octet what was sent, the rest need not. ERR_NOMEM. May be NULL where nothing is let go. */
     int (*client_request)(void *ctx, struct txn_client *t, struct wire **ret_request);
     /* Section 17.1.4: the request cannot be sent and the transaction ends; or, after a final response
      * 300-699, the ACK cannot (figure 5). */
@@ -115,8 +115,8 @@ enum txn_match {
                            6026 7.1) */
 };
 
-/* For who has something else to do before he asks what a request belongs to: says by what it is known, and has brought from memory
- * where that is found. */
+/* For who has something else to do before he asks what a request belongs to: says by what it is known, and
+ * has brought from memory where that is found. */
 struct txn_key txn_expect_request(const struct txn_layer *layer, struct sip_msg *request);
 /* Matching by section 17.2.3: branch, sent-by and method when the branch starts with the cookie, else the
  * rules for RFC 2543. expected: from txn_expect_request(), or NULL when that was not asked for it. */
@@ -165,11 +165,12 @@ MUST_USE int txn_client_new(struct txn_layer *layer, enum sip_method method, str
 void txn_client_set_user(struct txn_client *t, void *user);
 void *txn_client_user(const struct txn_client *t);
 const struct sip_hop *txn_client_hop(const struct txn_client *t);
-/* The request as sent, until a final response; made again if it was let go. NULL afterwards, or without memory. For
- * CANCEL. */
+/* The request as sent, until a final response; made again if it was let go. NULL
+ * afterwards, or without memory. For CANCEL. */
 struct wire *txn_client_request(struct txn_client *t);
-/* An INVITE that has been answered provisionally is not sent again (section 17.1.1.2): the octets are not kept any more. Whoever
- * calls this has ops->client_request, and stays the user until there is a final response. */
+/* An INVITE that has been answered provisionally is not sent again (section 17.1.1.2): the
+ * octets are not kept any more. Whoever calls this has ops->client_request, and stays the
+ * user until there is a final response. */
 void txn_client_release(struct txn_client *t);
 /* True once a provisional response has been received and no final yet: only then may a CANCEL go out
  * (section 9.1). */
