@@ -5,6 +5,7 @@
 #include "dns/resolver.h"
 #include "dns/unbound.h"
 #include "net/inbox.h"
+#include "net/interfaces.h"
 #include "sip/peek.h"
 #include <assert.h>
 #include <pthread.h>
@@ -37,6 +38,7 @@ struct worker {
     struct dns_unbound *unbound;
     struct dns_source dns;
     struct dns_resolver *resolver;
+    struct net_interfaces *interfaces;
     struct proxy *proxy;
     struct counters counters;
     ms_t told_ms;       /* the time the core has been told */
@@ -252,6 +254,12 @@ static int port_locate(void *ctx, struct slice aor, unix_s_t now_s, struct arena
     return w->opts.locate(w->opts.services, aor, now_s, arena, max, ret_bindings, ret_count);
 }
 
+static bool port_leads(void *ctx, const struct addr *from, const struct addr *to)
+{
+    struct worker *w = ctx;
+    return net_interfaces_lead(w->interfaces, from, to, net_loop_now_ms(w->loop));
+}
+
 static void port_random(void *ctx, void *out, size_t bytes)
 {
     (void)ctx;
@@ -464,12 +472,16 @@ int worker_new(const struct worker_opts *opts, size_t *ret_failed, struct worker
     rc = new_resolver(w);
     if (rc != 0)
         goto out;
+    rc = net_interfaces_new(&w->interfaces);
+    if (rc != 0)
+        goto out;
     const struct proxy_ports ports = {.ctx = w,
                                       .send = port_send,
                                       .concerns = port_concerns,
                                       .resolve = port_resolve,
                                       .report = port_report,
                                       .locate = port_locate,
+                                      .leads = port_leads,
                                       .random = port_random};
     rc = proxy_new(&w->proxy_opts, &ports, &w->counters, net_loop_now_ms(w->loop), &w->proxy);
     if (rc == 0)
@@ -506,6 +518,7 @@ void worker_free(struct worker *w)
     dns_resolver_free(w->resolver);
     dns_unbound_free(w->unbound);
     proxy_free(w->proxy);
+    net_interfaces_free(w->interfaces);
     w->opts.detach(w->opts.services, w->opts.index);
     if (w->inbox != NULL) {
         struct mail *mail;

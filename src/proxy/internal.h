@@ -83,6 +83,7 @@ struct proxy {
     struct proxy_refusal *refusals; /* refused.c */
     uint32_t refused_s;             /* when something last was; 0: never */
     uint64_t n_refused;             /* since overload began */
+    bool is_multihomed;             /* listeners with several addresses: the routes choose between them */
     struct neighbour *neighbours;   /* neighbour.c; NULL: none has spoken yet */
     uint64_t calendar_ms;           /* what the calendar said when the clock said 0; 0: not known yet */
     struct sip_hop response_from;   /* the response of this turn */
@@ -510,7 +511,11 @@ struct slice proxy_own_tag(struct proxy_context *c);
 /* uas.c: section 11, the answer to an OPTIONS that goes no further. */
 enum proxy_verdict proxy_answer_options(struct proxy_context *c, const char *why);
 
-/* listener.c: which listener a message leaves from. ERR_NOTFOUND: none for this transport and address family.
+/* listener.c: have the listeners of one family several addresses, so that the routes of the host choose? */
+bool proxy_listeners_are_multihomed(const struct proxy_opts *opts);
+
+/* listener.c: which listener a message leaves from: one that is asked for (prefer_a), else one that leads there by the
+ * routes of this host, prefer_b before others. ERR_NOTFOUND: none for this transport and address family.
  */
 MUST_USE int proxy_listener_choose(const struct proxy *p, const struct sip_hop *hop, uint16_t prefer_a,
                                    uint16_t prefer_b, uint16_t *ret_index);

@@ -1,7 +1,30 @@
 #include "proxy/internal.h"
 
 /* Higher is better; 0: it cannot go from there. */
-enum fit { FIT_NONE = 0, FIT_OTHER_SCOPE, FIT_ANY, FIT_SAME_ADDRESS, FIT_PREFERRED_B, FIT_PREFERRED_A };
+enum fit {
+    FIT_NONE = 0,
+    FIT_OTHER_SCOPE,
+    FIT_ANY,
+    FIT_SAME_ADDRESS,
+    FIT_PREFERRED_B,
+    FIT_LEADS = 8, /* and one of those above */
+    FIT_PREFERRED_A = 16
+};
+
+static bool differ(const struct addr *a, const struct addr *b)
+{
+    return a->family == b->family && !addr_is_any(a) && !addr_is_any(b) &&
+           addr_is_loopback(a) == addr_is_loopback(b) && !addr_eq_ip(a, b);
+}
+
+bool proxy_listeners_are_multihomed(const struct proxy_opts *opts)
+{
+    for (size_t i = 0; i < opts->n_listeners; i++)
+        for (size_t j = 0; j < i; j++)
+            if (differ(&opts->listeners[i].addr, &opts->listeners[j].addr))
+                return true;
+    return false;
+}
 
 /* What is bound to the loopback interface reaches nobody else, and the other way round. */
 static bool is_same_scope(const struct proxy_listener *l, const struct addr *peer)
@@ -15,7 +38,25 @@ struct choice {
     uint16_t prefer_a, prefer_b;
 };
 
-static enum fit fit_of(const struct choice *choice, uint16_t index)
+/* Section 18.1.1: responses come to the address in the Via (18.2.2), so it must be one that is known over there. */
+static bool leads(const struct proxy *p, const struct proxy_listener *l, const struct addr *to)
+{
+    return p->is_multihomed && p->ports.leads && p->ports.leads(p->ports.ctx, &l->addr, to);
+}
+
+static unsigned preference(const struct choice *choice, uint16_t index)
+{
+    const struct proxy_listener *l = proxy_listener_at(choice->p, index);
+
+    if (index == choice->prefer_b)
+        return FIT_PREFERRED_B;
+    if (choice->prefer_b != PROXY_LISTENER_NONE &&
+        addr_eq_ip(&l->addr, &proxy_listener_at(choice->p, choice->prefer_b)->addr))
+        return FIT_SAME_ADDRESS;
+    return FIT_ANY;
+}
+
+static unsigned fit_of(const struct choice *choice, uint16_t index)
 {
     const struct proxy_listener *l = proxy_listener_at(choice->p, index);
 
@@ -25,19 +66,14 @@ static enum fit fit_of(const struct choice *choice, uint16_t index)
         return FIT_OTHER_SCOPE;
     if (index == choice->prefer_a)
         return FIT_PREFERRED_A;
-    if (index == choice->prefer_b)
-        return FIT_PREFERRED_B;
-    if (choice->prefer_b != PROXY_LISTENER_NONE &&
-        addr_eq_ip(&l->addr, &proxy_listener_at(choice->p, choice->prefer_b)->addr))
-        return FIT_SAME_ADDRESS;
-    return FIT_ANY;
+    return preference(choice, index) | (leads(choice->p, l, &choice->hop->addr) ? FIT_LEADS : 0);
 }
 
 int proxy_listener_choose(const struct proxy *p, const struct sip_hop *hop, uint16_t prefer_a,
                           uint16_t prefer_b, uint16_t *ret_index)
 {
     const struct choice choice = {p, hop, prefer_a, prefer_b};
-    enum fit best = FIT_NONE;
+    unsigned best = FIT_NONE;
     uint16_t best_index = 0;
 
     /* A flow belongs to its listener. */
@@ -47,7 +83,7 @@ int proxy_listener_choose(const struct proxy *p, const struct sip_hop *hop, uint
         return 0;
     }
     for (uint16_t i = 0; i < p->opts->n_listeners; i++) {
-        enum fit fit = fit_of(&choice, i);
+        unsigned fit = fit_of(&choice, i);
 
         if (fit > best) {
             best = fit;

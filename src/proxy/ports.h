@@ -90,6 +90,10 @@ struct proxy_ports {
     int (*locate)(void *ctx, struct slice aor, unix_s_t now_s, struct arena *arena, size_t max,
                   const struct proxy_binding **ret_bindings, size_t *ret_count);
 
+    /* Does what is sent to `to` leave by the interface of this host that has the address `from`? Asked where listeners with
+     * several addresses could send it. NULL: nobody knows. */
+    bool (*leads)(void *ctx, const struct addr *from, const struct addr *to);
+
     /* Unpredictable octets; cannot fail. */
     void (*random)(void *ctx, void *out, size_t bytes);
 };

@@ -278,6 +278,7 @@ int proxy_new(const struct proxy_opts *opts, const struct proxy_ports *ports, st
     p->opts = opts;
     p->ports = *ports;
     p->counters = counters;
+    p->is_multihomed = proxy_listeners_are_multihomed(opts);
     timer_wheel_init(&p->wheel, now_ms, p);
     list_init(&p->live_links);
     list_init(&p->contexts);

@@ -79,6 +79,17 @@ def test_a_link_that_is_cut_when_the_invite_has_arrived(site, transport):
     here.accept(second, invite, arrived)
 
 
+def test_18_1_1_each_network_is_addressed_from_our_address_in_it(site):
+    here = site()
+    invite = here.invite()
+    for link, gateway in zip(here.links, here.gateways):
+        arrived = gateway.expect("INVITE")
+        assert arrived["Via"].startswith(f"SIP/2.0/UDP {link.here}:")
+        gateway.reply(arrived, 503)
+        assert gateway.expect("ACK")["Via"] == arrived["Via"]
+    assert here.caller.final(invite).status in (500, 503)
+
+
 def test_a_link_that_is_cut_before_the_invite(site):
     here = site()
     (cut, _), (first, second) = here.links, here.gateways

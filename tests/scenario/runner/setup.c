@@ -226,6 +226,17 @@ static bool setup_trusted(struct run *run, const struct stmt *stmt)
     return true;
 }
 
+static bool setup_leads(struct run *run, const struct stmt *stmt)
+{
+    struct world *w = &run->world;
+
+    if (w->n_routes == WORLD_PREFIXES || addr_parse_ip(arg(stmt, 1), &w->routes[w->n_routes].own) < 0 ||
+        addr_prefix_parse(arg(stmt, 2), &w->routes[w->n_routes].to) < 0)
+        return run_bad_script(run, stmt, "leads ADDRESS ADDRESS/BITS");
+    w->n_routes++;
+    return true;
+}
+
 static struct slice full_user(struct run *run, struct slice user)
 {
     if (slice_find(user, '@') < user.len || run->world.opts.n_domains == 0)
@@ -391,14 +402,15 @@ static const struct {
     bool (*run)(struct run *run, const struct stmt *stmt);
     bool early; /* part of the proxy's configuration */
 } statements[] = {
-    {"option", setup_option, true},        {"listener", setup_listener, true},
-    {"domain", setup_domain, true},        {"alias", setup_alias, true},
-    {"trusted", setup_trusted, true},      {"user", setup_user, false},
-    {"binding", setup_binding, false},     {"unbind", setup_unbind, false},
-    {"host", setup_host, false},           {"peer", setup_peer, false},
-    {"ignore", setup_ignore, false},       {"group", groups_setup_group, true},
-    {"member", groups_setup_member, true}, {"route", setup_route, true},
-    {"identity", setup_identity, true},    {"edge-of", setup_edge, true},
+    {"option", setup_option, true},      {"listener", setup_listener, true},
+    {"domain", setup_domain, true},      {"alias", setup_alias, true},
+    {"trusted", setup_trusted, true},    {"user", setup_user, false},
+    {"leads", setup_leads, true},        {"binding", setup_binding, false},
+    {"unbind", setup_unbind, false},     {"host", setup_host, false},
+    {"peer", setup_peer, false},         {"ignore", setup_ignore, false},
+    {"group", groups_setup_group, true}, {"member", groups_setup_member, true},
+    {"route", setup_route, true},        {"identity", setup_identity, true},
+    {"edge-of", setup_edge, true},
 };
 
 bool setup_run(struct run *run, const struct stmt *stmt, bool *ret_known)

@@ -367,11 +367,22 @@ void world_random(void *ctx, void *out, size_t bytes)
     }
 }
 
+static bool port_leads(void *ctx, const struct addr *from, const struct addr *to)
+{
+    const struct world *w = ctx;
+
+    for (size_t i = 0; i < w->n_routes; i++)
+        if (addr_prefix_has(&w->routes[i].to, to) && addr_eq_ip(&w->routes[i].own, from))
+            return true;
+    return false;
+}
+
 static const struct proxy_ports ports = {
     .send = port_send,
     .resolve = port_resolve,
     .locate = port_locate,
     .random = world_random,
+    .leads = port_leads,
 };
 
 /* The core may look at the octets only during the call: a copy that is gone afterwards proves it. */

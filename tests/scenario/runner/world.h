@@ -43,6 +43,12 @@ struct world_binding {
     struct proxy_binding binding;
 };
 
+/* What goes there leaves by the interface with this address. */
+struct world_route {
+    struct addr_prefix to;
+    struct addr own;
+};
+
 /* What the network does with messages to an address. */
 enum world_fault {
     WORLD_FINE = 0,
@@ -78,6 +84,8 @@ struct world {
     struct proxy_domain domains[WORLD_DOMAINS];
     struct slice aliases[WORLD_DOMAINS];
     struct addr_prefix trusted[WORLD_PREFIXES];
+    struct world_route routes[WORLD_PREFIXES]; /* of this host */
+    size_t n_routes;
 
     struct world_host *hosts;
     size_t n_hosts;
