@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Mail read in one turn: while others post without pause, the worker's own sockets and its clock have their turn too. */
+/* Mail read in one turn: while others post without pause, the worker's own
+ * sockets and its clock have their turn too. */
 #define MAIL_PER_TURN 256
 
 /* Look-ups of one worker that wait for a name server, their questions (a look-up has up to 4 + 2 * DNS_HOSTS_MAX
@@ -157,7 +158,8 @@ static void on_send_failed(void *ctx, uint64_t token)
     }
 }
 
-/* Workers share their ports, so the kernel may give the error to another's socket than the one that sent the datagram. */
+/* Workers share their ports, so the kernel may give the error to another's
+ * socket than the one that sent the datagram. */
 static void on_refused(void *ctx, struct slice datagram_head)
 {
     struct worker *w = ctx;

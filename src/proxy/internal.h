@@ -4,13 +4,17 @@
  *
  *   struct proxy          worker   everything below
  *   struct proxy_context  request  the response context of section 16.6: the request as received, its target
- * set, its branches, the best response. Lives in its own arena; what was read of an INVITE, in another until it rings. Released when the final response has left and
- * no branch is pending; freed at the end of the turn in which that happens. struct proxy_branch   request one
- * element of the target set being tried; in the context's arena struct proxy_link     worker   what remains
- * of an answered INVITE: ties client transactions in Accepted to the server transaction, so that further 2xx
- * go upstream (RFC 6026). A pool object.
- *   struct proxy_own      worker   by what a request that is answered here as by a UAS would be known if it came
- * again by another way (section 8.2.2.2); as long as its server transaction. A pool object.
+ *                                  set, its branches, the best response. Lives in its own arena; what was read
+ *                                  of an INVITE, in another until it rings. Released when the final response
+ *                                  has left and no branch is pending; freed at the end of the turn in which
+ *                                  that happens
+ *   struct proxy_branch   request  one element of the target set being tried; in the context's arena
+ *   struct proxy_link     worker   what remains of an answered INVITE: ties client transactions in Accepted to
+ *                                  the server transaction, so that further 2xx go upstream (RFC 6026). A pool
+ *                                  object
+ *   struct proxy_own      worker   by what a request that is answered here as by a UAS would be known if it
+ *                                  came again by another way (section 8.2.2.2); as long as its server
+ *                                  transaction. A pool object
  *
  * A turn is one call from outside, or one instant of the clock. What it needs for a moment is taken from
  * proxy->scratch. */
@@ -313,10 +317,11 @@ void proxy_context_release(struct proxy_context *c);
 void proxy_context_abandon(struct proxy_context *c);
 /* Frees what was released, and what was read again. */
 void proxy_contexts_bury(struct proxy *p);
-/* An INVITE may ring for minutes, and what comes then, more provisional responses and mostly a 2xx, needs nothing of it: lets go of
- * what was read of it and of the URIs of its targets, of which the octets stay. */
+/* An INVITE may ring for minutes, and what comes then, more provisional responses and mostly a 2xx, needs
+ * nothing of it: lets go of what was read of it and of the URIs of its targets, of which the octets stay. */
 void proxy_context_rest(struct proxy_context *c);
-/* From here to the end of the turn there are req.msg and the uri of each target, read again if need be. ERR_NOMEM. */
+/* From here to the end of the turn there are req.msg and the uri of each
+ * target, read again if need be. ERR_NOMEM. */
 MUST_USE int proxy_context_read(struct proxy_context *c);
 /* Where they are. */
 struct arena *proxy_context_reading(struct proxy_context *c);
@@ -342,8 +347,8 @@ bool proxy_admit(struct proxy *p, const struct proxy_arrival *arrival);
 
 MUST_USE int proxy_refused_init(struct proxy *p);
 void proxy_refused_done(struct proxy *p);
-/* Which request it is, by its top Via: copies of it and its ACK have the same, others another (sections 8.1.1.7 and
- * 17.1.1.3), where its branch begins with the magic cookie. */
+/* Which request it is, by its top Via: copies of it and its ACK have the same, others another (sections
+ * 8.1.1.7 and 17.1.1.3), where its branch begins with the magic cookie. */
 uint64_t proxy_refused_hash(const struct proxy *p, struct slice top_via);
 /* The same for a request of any client; 0: it has no Via that can be read. */
 uint64_t proxy_refused_hash_of(const struct proxy *p, struct sip_msg *request);
@@ -357,17 +362,18 @@ void proxy_refused_note(struct proxy *p, uint64_t hash);
 /* emergency.c: RFC 5031, or one of the numbers that are configured. */
 bool proxy_is_emergency(const struct proxy_opts *opts, struct slice ruri);
 
-/* refuse.c: under overload, before a message is parsed. True: it was a request that is refused now, or the ACK of one that has
- * been, and that is that: nothing is left of it, and the turn has ended. */
+/* refuse.c: under overload, before a message is parsed. True: it was a request that is refused now, or the
+ * ACK of one that has been, and that is that: nothing is left of it, and the turn has ended. */
 bool proxy_refuse(struct proxy *p, struct slice bytes, const struct sip_hop *from);
 
 /* oc.c: RFC 7339 toward who is upstream. Errors: no memory. */
 
-/* Notes in reply_hop that the sender of a request does as he is told, and takes what he asks by out of top_via, which
- * goes no further (section 5.6: "a SIP proxy SHOULD strip the overload control parameters inserted by the client
- * before proxying the request further downstream"). */
+/* Notes in reply_hop that the sender of a request does as he is told, and takes what he asks by out of
+ * top_via, which goes no further (section 5.6: "a SIP proxy SHOULD strip the overload control parameters
+ * inserted by the client before proxying the request further downstream"). */
 MUST_USE int proxy_oc_arrive(struct proxy *p, const struct sip_via *via, struct proxy_arrival *arrival);
-/* What is added to the top Via of a response on its way there; empty for who does not want to know. Scratch memory. */
+/* What is added to the top Via of a response on its way there; empty for who
+ * does not want to know. Scratch memory. */
 struct slice proxy_oc_answer(struct proxy *p, const struct sip_hop *to);
 /* The same, added to the text of one. */
 MUST_USE int proxy_oc_fill(struct proxy *p, const struct sip_hop *to, struct slice *via_text);
@@ -377,12 +383,13 @@ MUST_USE int proxy_oc_fill(struct proxy *p, const struct sip_hop *to, struct sli
 void proxy_neighbours_done(struct proxy *p);
 /* A response with this Via of ours has come from there. */
 void proxy_neighbour_hear(struct proxy *p, const struct addr *server, const struct sip_via *ours);
-/* The response of this turn is to a request that was sent there. What it says counts when it has come from there. */
+/* The response of this turn is to a request that was sent there. What it
+ * says counts when it has come from there. */
 void proxy_neighbour_heard(struct proxy *p, const struct sip_hop *sent_to, struct sip_msg *response);
 /* It has answered a request, or could not be reached, or has been silent. */
 void proxy_neighbour_fared(struct proxy *p, const struct addr *server, bool has_answered);
-/* May a request go there? is_cat2: there is no reason not to while others could be left out (section 7.2). lot: drawn at
- * random, and the same for the same request. */
+/* May a request go there? is_cat2: there is no reason not to while others could be left out (section 7.2).
+ * lot: drawn at random, and the same for the same request. */
 bool proxy_neighbour_admits(struct proxy *p, const struct addr *server, bool is_cat2, uint64_t lot);
 
 /* order.c: which targets are tried when. */
@@ -603,8 +610,9 @@ void proxy_originations_drop(struct proxy *p);
 
 /* backup.c: RFC 3263 section 5. */
 
-/* A response that could not be sent to `failed` looks for another way. server: the token of its transaction, which is
- * told when none is left, or 0. False: there is none to look for, or no room; nobody is told then. */
+/* A response that could not be sent to `failed` looks for another way. server: the token
+ * of its transaction, which is told when none is left, or 0. False: there is none to look
+ * for, or no room; nobody is told then. */
 bool proxy_backup_begin(struct proxy *p, const struct sip_hop *failed, struct wire *wire, uint64_t server);
 /* The same for what the transaction of this token keeps, if it is a server's. */
 bool proxy_backup_of_server(struct proxy *p, uint64_t server);
@@ -632,11 +640,11 @@ MUST_USE int proxy_keep_answer(struct proxy *p, struct slice *via_text);
 
 /* self.c */
 
-/* What such a URI is looked up by: the same, with its `gr` parameter when it is a GRUU: "the "gr" URI parameter is not removed as part of
- * the canonicalization process" (RFC 5627 section 6.1). */
+/* What such a URI is looked up by: the same, with its `gr` parameter when it is a GRUU: "the "gr" URI
+ * parameter is not removed as part of the canonicalization process" (RFC 5627 section 6.1). */
 MUST_USE int proxy_uri_index(const struct proxy_domain *domain, const struct sip_uri *uri, struct buf *out);
-/* May the caller send to anywhere: a trusted source, a user who has proved who he is, one in a dialog of ours, or one whom a route
- * lets? */
+/* May the caller send to anywhere: a trusted source, a user who has proved who he is, one in a
+ * dialog of ours, or one whom a route lets? */
 bool proxy_may_relay(const struct proxy_request *req);
 bool proxy_host_is_ours(const struct proxy_opts *opts, struct slice host);
 bool proxy_via_is_ours(const struct proxy_opts *opts, const struct sip_via *via);

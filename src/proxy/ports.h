@@ -17,11 +17,11 @@ struct proxy_watch;
  * All slices live in the arena given to the look-up. */
 struct proxy_binding {
     struct slice uri; /* becomes the Request-URI, as registered */
-    struct slice
-        path; /* Route values from Path (RFC 3327 section 5.3), comma-separated in order, or absent */
-    struct slice
-        instance; /* of two bindings with the same instance one is tried, and the other when it fails (RFC 5626
-                              section 7); absent: it is one of its own */
+    /* Route values from Path (RFC 3327 section 5.3), comma-separated in order, or absent. */
+    struct slice path;
+    /* Of two bindings with the same instance one is tried, and the other when it fails (RFC 5626 section 7);
+     * absent: it is one of its own. */
+    struct slice instance;
     unsigned q_milli; /* 0..1000 */
     bool needs_tls;   /* although uri does not say so: it stands for a SIPS one (RFC 5630 section 5.3) */
     bool has_hop;     /* true: reach it by `hop` (the flow it registered over), not by resolving uri */
@@ -41,8 +41,9 @@ struct proxy_lookup {
      * order, in any worker and after a restart. */
     uint64_t seed;
     bool is_steady; /* nothing else may count, not even what failed lately (RFC 3263 section 4.4) */
-    size_t
-        n_failed; /* of the addresses given for this URI and seed before: at least PROXY_HOPS_STEP more than those are wanted */
+    /* Of the addresses given for this URI and seed before: at least PROXY_HOPS_STEP more than those are
+     * wanted. */
+    size_t n_failed;
     const struct addr *source; /* who makes us ask; NULL: we ourselves, or one who is trusted */
 };
 
@@ -68,10 +69,11 @@ struct proxy_ports {
      * cannot be sent. */
     int (*send)(void *ctx, const struct sip_hop *hop, struct wire *wire, uint64_t token);
 
-    /* A message with this Call-ID has been read, and what is sent before the call of the core that gave it returns is most
-     * likely about it, though not all of it need be: a failure during that call may let a timer run that sends what is of
-     * another. So it is good as a hint about order and for nothing else: what is sent under one Call-ID keeps its order, and
-     * may pass what is sent under another. Absent: a message that has none. NULL: nobody wants to know. */
+    /* A message with this Call-ID has been read, and what is sent before the call of the core that gave it
+     * returns is most likely about it, though not all of it need be: a failure during that call may let a
+     * timer run that sends what is of another. So it is good as a hint about order and for nothing else: what
+     * is sent under one Call-ID keeps its order, and may pass what is sent under another. Absent: a message
+     * that has none. NULL: nobody wants to know. */
     void (*concerns)(void *ctx, struct slice call_id);
 
     /* RFC 3263: from the URI of the next hop to an ordered list of addresses. transport, addr (with port) of

@@ -11,9 +11,10 @@
  *     vd 02 05 - 0123456789abcdef
  *        |  listener           signature over all that and the dialog
  *        worker
- * On the side of a client that nobody can connect to, its connection comes before the signature, also with 16 digits and
- * a dash: the flow token of RFC 5626 section 5.3. The dialog is Call-ID and the From tag of the request that carries the Record-Route. A later request in it
- * has that tag in From, when the same side sends, or in To. */
+ * On the side of a client that nobody can connect to, its connection comes before the signature, also with 16
+ * digits and a dash: the flow token of RFC 5626 section 5.3. The dialog is Call-ID and the From tag of the
+ * request that carries the Record-Route. A later request in it has that tag in From, when the same side sends,
+ * or in To. */
 #define PROXY_ROUTE_TOKEN_BYTES 40 /* the longer form */
 
 struct proxy_route_token {
@@ -32,8 +33,8 @@ bool proxy_route_token_verify(const struct hash_key *secret, struct slice user, 
                               struct proxy_route_token *ret_token);
 
 /* The To tag of the responses made here (sections 8.2.6.2 and 8.2.7): the same for every response to one
- * request, for its CANCEL and its ACK; to anyone else as good as random (19.3). The key is for nothing else: who forges a tag gains no
- * more than that his own ACK is taken for one of his, so the lesser rounds do. */
+ * request, for its CANCEL and its ACK; to anyone else as good as random (19.3). The key is for nothing else:
+ * who forges a tag gains no more than that his own ACK is taken for one of his, so the lesser rounds do. */
 #define PROXY_TO_TAG_BYTES 18
 struct slice proxy_to_tag_format(const struct hash_key *key, struct slice call_id, struct slice from_tag,
                                  uint32_t cseq, char out[PROXY_TO_TAG_BYTES]);

@@ -44,8 +44,9 @@ static bool check_max_forwards(struct proxy_context *c)
     return refuse(c, 483, SLICE_NULL, NULL, "Max-Forwards is 0 (16.3 item 3)");
 }
 
-/* RFC 5393 section 4.2.1: the hash covers what routing depends on. A contact that leads back to a user of ours under another spelling
- * (";x=1", ";x=2") is the same question with the same answer, and must not count as a spiral. */
+/* RFC 5393 section 4.2.1: the hash covers what routing depends on. A contact that leads back to
+ * a user of ours under another spelling (";x=1", ";x=2") is the same question with the same
+ * answer, and must not count as a spiral. */
 static uint64_t loop_hash(struct proxy_context *c, bool is_stateless)
 {
     const struct proxy_domain *domain = c->asked_domain;
