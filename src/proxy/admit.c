@@ -4,6 +4,13 @@
  * phones of a site that register again at once are what overload mostly is (RFC 5390). */
 #include "proxy/internal.h"
 
+/* What is refused from now on has a mark in its To tag, and so has its ACK. Those that come when overload has ended are few. */
+static void absorb(struct proxy *p, struct slice mark)
+{
+    if (p->ports.absorb)
+        p->ports.absorb(p->ports.ctx, mark);
+}
+
 static void tell_change(struct proxy *p, enum pressure_change change)
 {
     if (change == PRESSURE_BEGUN) {
@@ -12,9 +19,11 @@ static void tell_change(struct proxy *p, enum pressure_change change)
         log_limited(&p->limiters[PROXY_LOG_OVERLOAD], LOG_WARN, "overload.begun",
                     log_u64("worker", p->opts->worker), log_u64("waited_us", p->pressure.waited_us),
                     log_cstr("effect", "new requests get 503, calls in progress go on"));
+        absorb(p, slice_make(p->refusal_mark, sizeof(p->refusal_mark)));
     } else if (change == PRESSURE_ENDED) {
         log_limited(&p->limiters[PROXY_LOG_OVERLOAD], LOG_WARN, "overload.ended",
                     log_u64("worker", p->opts->worker), log_u64("refused", p->n_refused));
+        absorb(p, SLICE_NULL);
     }
 }
 
@@ -59,8 +68,8 @@ static void refuse(struct proxy *p, const struct proxy_arrival *arrival, uint64_
                                       {.id = SIP_HDR_OTHER}};
 
     proxy_refused_note(p, hash);
-    proxy_reply_stateless(p, arrival, 503, SLICE_NULL, has_retry_after(p, arrival) ? extra : NULL,
-                          "overload (21.5.4, RFC 7339 section 5.10.2)");
+    proxy_reply_refusal(p, arrival, has_retry_after(p, arrival) ? extra : NULL,
+                        "overload (21.5.4, RFC 7339 section 5.10.2)");
 }
 
 bool proxy_admit(struct proxy *p, const struct proxy_arrival *arrival)

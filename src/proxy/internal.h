@@ -81,6 +81,7 @@ struct proxy {
     /* Made of the secret, so the same in all workers: of branch_id.h, and of the way back (stateless.c). */
     struct hash_key loop_key, stateless_key, way_key;
     struct hash_key to_tag_key; /* of token.h, likewise */
+    char refusal_mark[12];      /* likewise */
     uint32_t last_branch;
     bool draining;
     struct pressure pressure;
@@ -503,6 +504,9 @@ void proxy_targets_renew(struct proxy_context *c);
  * needs none. */
 uint64_t proxy_context_loop_hash(struct proxy_context *c);
 
+/* validate.c: a Via that some process of ours has written. */
+bool proxy_reads_own_via(const struct proxy *p, struct slice element, struct proxy_branch_id *ret_id);
+
 /* validate.c: 420 unless everything in Require is supported, which is for a UAS to check (section 8.2.2.3).
  * False: answered. */
 bool proxy_check_require(struct proxy_context *c);
@@ -586,6 +590,10 @@ struct sip_extra proxy_retry_after_extra(uint64_t seconds, char digits[PROXY_RET
 /* A response to something that has no context. */
 void proxy_reply_stateless(struct proxy *p, const struct proxy_arrival *arrival, unsigned status,
                            struct slice phrase, const struct sip_extra *extra, const char *why);
+/* The same for a 503 under overload, whose To tag is that of a refusal (token.h); but for a request that has come by here before,
+ * whose transaction of then sends this tag on, and needs the ACK. */
+void proxy_reply_refusal(struct proxy *p, const struct proxy_arrival *arrival, const struct sip_extra *extra,
+                         const char *why);
 /* 200 to a CANCEL, by a server transaction of its own, which answers when it is repeated (section 16.10). Its
  * To tag is that of our answer to the INVITE, because both are made from what the two requests have in common
  * (section 9.2). */

@@ -217,6 +217,7 @@ static void draw_keys(struct proxy *p, struct hash_key *ret_txn_key)
     p->loop_key = key_for(&p->opts->secret, SLICE("loop"));
     p->stateless_key = key_for(&p->opts->secret, SLICE("stateless"));
     p->to_tag_key = key_for(&p->opts->secret, SLICE("to-tag"));
+    (void)proxy_refusal_mark_format(&p->opts->call_key, p->refusal_mark);
     p->way_key = key_for(&p->opts->secret, SLICE("way-back"));
     ports->random(ports->ctx, ret_txn_key, sizeof(*ret_txn_key));
     ports->random(ports->ctx, &p->branch_key, sizeof(p->branch_key));
@@ -402,16 +403,20 @@ static bool is_forwarded_statelessly(const struct proxy *p, const struct proxy_a
 /* The ACK of a final response that was made here, of whose transaction nothing is left: our To tag tells. */
 static bool is_ack_of_ours(const struct proxy *p, struct sip_msg *request)
 {
-    char text[PROXY_TO_TAG_BYTES];
+    char text[PROXY_TO_TAG_BYTES], refusal_text[PROXY_REFUSAL_TAG_BYTES];
+    struct slice tag = sip_msg_to_tag(request), ours;
     const struct sip_cseq *cseq;
 
-    if (request->method != SIP_METHOD_ACK || sip_msg_to_tag(request).len != PROXY_TO_TAG_BYTES ||
+    if (request->method != SIP_METHOD_ACK ||
+        (tag.len != PROXY_TO_TAG_BYTES && tag.len != PROXY_REFUSAL_TAG_BYTES) ||
         sip_msg_cseq(request, &cseq) < 0)
         return false;
+    ours = proxy_to_tag_format(&p->to_tag_key, sip_msg_call_id(request), sip_msg_from_tag(request),
+                               cseq->number, text);
+    if (tag.len == PROXY_REFUSAL_TAG_BYTES)
+        ours = proxy_refusal_tag_format(p->refusal_mark, ours, refusal_text);
     /* Tokens compare without case (section 7.3.1). */
-    return slice_eq_nocase(sip_msg_to_tag(request),
-                           proxy_to_tag_format(&p->to_tag_key, sip_msg_call_id(request),
-                                               sip_msg_from_tag(request), cseq->number, text));
+    return slice_eq_nocase(tag, ours);
 }
 
 static void begin(struct proxy *p, const struct proxy_arrival *arrival, bool is_stateless)

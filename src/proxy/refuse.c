@@ -75,11 +75,22 @@ static void send_refusal(struct proxy *p, const struct refusal *r, const struct 
     wire_unref(wire);
 }
 
+static bool was_here_before(const struct proxy *p, const struct sip_outline *o)
+{
+    struct proxy_branch_id id;
+
+    for (unsigned i = 0; i < o->n_vias; i++) {
+        if (proxy_reads_own_via(p, o->vias[i], &id))
+            return true;
+    }
+    return false;
+}
+
 static bool refuse(struct proxy *p, const struct sip_outline *o, const struct sip_via *via,
                    const struct sip_hop *from)
 {
     uint64_t hash = proxy_refused_hash(p, via->text);
-    char to_tag[PROXY_TO_TAG_BYTES], digits[PROXY_RETRY_AFTER_BYTES];
+    char to_tag[PROXY_TO_TAG_BYTES], refusal_tag[PROXY_REFUSAL_TAG_BYTES], digits[PROXY_RETRY_AFTER_BYTES];
     struct refusal r = {.outline = o, .server_name = p->opts->server_name};
     struct sip_hop to;
 
@@ -90,6 +101,8 @@ static bool refuse(struct proxy *p, const struct sip_outline *o, const struct si
         return false;
     pressure_count(&p->pressure);
     r.to_tag = proxy_to_tag_format(&p->to_tag_key, o->call_id, o->from_tag, o->cseq_number, to_tag);
+    if (!was_here_before(p, o))
+        r.to_tag = proxy_refusal_tag_format(p->refusal_mark, r.to_tag, refusal_tag);
     if (p->opts->retry_after_s > 0 && o->n_vias == 1 && !proxy_is_trusted(p->opts, from))
         r.retry_after = proxy_retry_after_extra(proxy_admit_retry_after_s(p, hash), digits).value;
     proxy_refused_note(p, hash);

@@ -78,39 +78,71 @@ static struct slice to_tag_of(const struct proxy *p, struct sip_msg *request, ch
                                out);
 }
 
-static int build_for_arrival(struct proxy *p, const struct proxy_arrival *arrival, unsigned status,
-                             struct slice phrase, const struct sip_extra *extra, struct wire **ret_wire)
+static int build_for_arrival(struct proxy *p, const struct proxy_arrival *arrival,
+                             const struct local_response *response, struct wire **ret_wire)
 {
-    char to_tag[PROXY_TO_TAG_BYTES];
-    const struct local_response response = {status, phrase, to_tag_of(p, arrival->msg, to_tag), extra};
-    int rc = build(p, arrival->msg, arrival->top_via, &arrival->reply_hop, &response, ret_wire);
+    int rc = build(p, arrival->msg, arrival->top_via, &arrival->reply_hop, response, ret_wire);
 
     if (rc == 0)
         counter_inc(p->counters, COUNTER_RESPONSES_LOCAL);
     return rc;
 }
 
-void proxy_reply_stateless(struct proxy *p, const struct proxy_arrival *arrival, unsigned status,
-                           struct slice phrase, const struct sip_extra *extra, const char *why)
+static void reply_without_state(struct proxy *p, const struct proxy_arrival *arrival,
+                                const struct local_response *response, const char *why)
 {
     struct wire *wire;
 
     /* Section 17.1.1.3: nothing answers an ACK. */
-    if (arrival->msg->method == SIP_METHOD_ACK ||
-        build_for_arrival(p, arrival, status, phrase, extra, &wire) < 0)
+    if (arrival->msg->method == SIP_METHOD_ACK || build_for_arrival(p, arrival, response, &wire) < 0)
         return;
-    proxy_explain_message(p, PROXY_LOG_REPLY, LOG_INFO, "proxy.reply", arrival->msg, status, why);
+    proxy_explain_message(p, PROXY_LOG_REPLY, LOG_INFO, "proxy.reply", arrival->msg, response->status, why);
     proxy_send_quietly(p, &arrival->reply_hop, wire);
     wire_unref(wire);
+}
+
+void proxy_reply_stateless(struct proxy *p, const struct proxy_arrival *arrival, unsigned status,
+                           struct slice phrase, const struct sip_extra *extra, const char *why)
+{
+    char to_tag[PROXY_TO_TAG_BYTES];
+    const struct local_response response = {status, phrase, to_tag_of(p, arrival->msg, to_tag), extra};
+
+    reply_without_state(p, arrival, &response, why);
+}
+
+static bool was_here_before(const struct proxy *p, struct sip_msg *request)
+{
+    struct sip_values it = sip_values_of(request, SIP_HDR_VIA);
+    struct proxy_branch_id id;
+    struct slice element;
+
+    while (sip_values_next(&it, &element) == 0) {
+        if (proxy_reads_own_via(p, element, &id))
+            return true;
+    }
+    return false;
+}
+
+void proxy_reply_refusal(struct proxy *p, const struct proxy_arrival *arrival, const struct sip_extra *extra,
+                         const char *why)
+{
+    char to_tag[PROXY_TO_TAG_BYTES], refusal_tag[PROXY_REFUSAL_TAG_BYTES];
+    struct local_response response = {503, SLICE_NULL, to_tag_of(p, arrival->msg, to_tag), extra};
+
+    if (!was_here_before(p, arrival->msg))
+        response.to_tag = proxy_refusal_tag_format(p->refusal_mark, response.to_tag, refusal_tag);
+    reply_without_state(p, arrival, &response, why);
 }
 
 void proxy_reply_cancel(struct proxy *p, const struct proxy_arrival *arrival)
 {
     struct slice to_tag = sip_msg_to_tag(arrival->msg);
+    char own_tag[PROXY_TO_TAG_BYTES];
+    const struct local_response response = {.status = 200, .to_tag = to_tag_of(p, arrival->msg, own_tag)};
     struct txn_server *server;
     struct wire *wire;
 
-    if (build_for_arrival(p, arrival, 200, SLICE_NULL, NULL, &wire) < 0)
+    if (build_for_arrival(p, arrival, &response, &wire) < 0)
         return;
     if (txn_server_new(p->txn, arrival->msg, &arrival->key, &arrival->reply_hop, NULL, &server) < 0 ||
         txn_server_respond(p->txn, server, 200, to_tag, wire) < 0)

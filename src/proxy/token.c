@@ -1,6 +1,7 @@
 #include "proxy/token.h"
 #include "base/num.h"
 #include "sip/hop.h"
+#include <assert.h>
 
 #define MARK       "vd"
 #define MARK_BYTES (sizeof(MARK) - 1)
@@ -11,6 +12,7 @@
 
 _Static_assert(LONG_BYTES == PROXY_ROUTE_TOKEN_BYTES, "the form in the header");
 _Static_assert(MARK_BYTES + 16 == PROXY_TO_TAG_BYTES, "the mark and a hash");
+_Static_assert(PROXY_REFUSAL_MARK_BYTES + 16 == PROXY_REFUSAL_TAG_BYTES, "the mark and a hash");
 
 static uint64_t sign(const struct hash_key *secret, const struct proxy_route_token *token,
                      struct slice call_id, struct slice tag)
@@ -113,4 +115,31 @@ struct slice proxy_to_tag_format(const struct hash_key *key, struct slice call_i
     memcpy(out, MARK, MARK_BYTES);
     num_format_hex64(hash_end64(&st), out + MARK_BYTES);
     return slice_make(out, PROXY_TO_TAG_BYTES);
+}
+
+/* Six bits of the hash in each octet. */
+struct slice proxy_refusal_mark_format(const struct hash_key *key, char out[PROXY_REFUSAL_MARK_BYTES])
+{
+    static const char letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+    const unsigned half = PROXY_REFUSAL_MARK_BYTES / 2;
+    struct hash_state st;
+    struct hash128 hash;
+
+    hash_begin(&st, key);
+    hash_add(&st, SLICE("refusal"));
+    hash = hash_end128(&st);
+    for (unsigned i = 0; i < half; i++) {
+        out[i] = letters[hash.lo >> i * 6 & 63];
+        out[half + i] = letters[hash.hi >> i * 6 & 63];
+    }
+    return slice_make(out, PROXY_REFUSAL_MARK_BYTES);
+}
+
+struct slice proxy_refusal_tag_format(const char mark[PROXY_REFUSAL_MARK_BYTES], struct slice to_tag,
+                                      char out[PROXY_REFUSAL_TAG_BYTES])
+{
+    assert(to_tag.len == PROXY_TO_TAG_BYTES);
+    memcpy(out, mark, PROXY_REFUSAL_MARK_BYTES);
+    memcpy(out + PROXY_REFUSAL_MARK_BYTES, to_tag.ptr + MARK_BYTES, to_tag.len - MARK_BYTES);
+    return slice_make(out, PROXY_REFUSAL_TAG_BYTES);
 }

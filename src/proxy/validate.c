@@ -102,7 +102,7 @@ static bool may_be_ours(struct slice element)
     return false;
 }
 
-static bool is_via_of_ours(const struct proxy *p, struct slice element, struct proxy_branch_id *ret_id)
+bool proxy_reads_own_via(const struct proxy *p, struct slice element, struct proxy_branch_id *ret_id)
 {
     struct sip_via via;
 
@@ -121,7 +121,7 @@ static bool check_loop(struct proxy_context *c)
     struct slice element;
 
     while (sip_values_next(&it, &element) == 0) {
-        if (!is_via_of_ours(c->req.proxy, element, &id))
+        if (!proxy_reads_own_via(c->req.proxy, element, &id))
             continue;
         if (opts->loop_detection && is_loop(c, &id))
             return refuse(c, 482, SLICE_NULL, NULL, "the request has looped (RFC 5393 section 4.2.2)");
