@@ -225,6 +225,12 @@ static void port_concerns(void *ctx, struct slice call_id)
     transport_mark(w->transport, mark_of(call_id));
 }
 
+static void port_absorb(void *ctx, struct slice mark)
+{
+    struct worker *w = ctx;
+    transport_absorb(w->transport, mark);
+}
+
 static int port_resolve(void *ctx, const struct proxy_lookup *lookup, struct sip_hop ret_hops[PROXY_HOPS_MAX],
                         size_t *ret_count)
 {
@@ -484,6 +490,7 @@ int worker_new(const struct worker_opts *opts, size_t *ret_failed, struct worker
                                       .report = port_report,
                                       .locate = port_locate,
                                       .leads = port_leads,
+                                      .absorb = port_absorb,
                                       .random = port_random};
     rc = proxy_new(&w->proxy_opts, &ports, &w->counters, net_loop_now_ms(w->loop), &w->proxy);
     if (rc == 0)

@@ -111,7 +111,7 @@ struct net_udp {
     const struct net_udp_ops *ops;
     void *ctx;
     struct addr addr, received_at;
-    uint32_t lost; /* as the kernel last counted */
+    uint32_t dropped; /* as the kernel last counted */
     unsigned turns;
     struct queue queue;
     size_t car_bytes_max; /* longer ones have been refused as a train; 0: no trains */
@@ -121,6 +121,8 @@ struct net_udp {
     unsigned cars_expected;     /* of the next packets each, after those of the last call */
     bool wildcard;
     bool takes_trains; /* they are not taken apart before they are received */
+    bool is_sieved;    /* the kernel drops more than what finds no room */
+    bool cannot_sieve; /* the kernel has refused it */
     bool blocked;      /* the kernel has no room: EPOLLOUT is waited for */
     bool flushing;     /* the head of the queue is being dealt with: nobody else may send it */
     bool busy;         /* a function of this file that looks at the socket again is on the stack */
@@ -581,6 +583,12 @@ static uint32_t age_us(const struct timespec *stamp)
     return now_us > came_us && now_us - came_us < WAITED_MAX_US ? (uint32_t)(now_us - came_us) : 0;
 }
 
+static void log_attach_failure(const char *event, int r)
+{
+    log_event(LOG_WARN, event, log_cstr("error", err_name(r)),
+              log_cstr("why", r == ERR_IO ? strerrordesc_np(errno) : "no memory"));
+}
+
 /* Of the packet that was read last. To ask once is cheaper than to be told of each. */
 static uint32_t waited_us_of(int fd)
 {
@@ -589,25 +597,51 @@ static uint32_t waited_us_of(int fd)
     return ioctl(fd, SIOCGSTAMPNS, &stamp) == 0 ? age_us(&stamp) : 0;
 }
 
-static uint32_t lost_by(const struct net_udp *udp)
+/* What has been read the kernel takes off in large pieces, so it can be seen afterwards. */
+static bool is_full(const uint32_t info[SK_MEMINFO_VARS])
 {
-    uint32_t info[SK_MEMINFO_VARS];
+    return (uint64_t)info[SK_MEMINFO_RMEM_ALLOC] * 16 >= (uint64_t)info[SK_MEMINFO_RCVBUF] * 15;
+}
+
+/* Since this was last asked. */
+static uint32_t lost_by(struct net_udp *udp)
+{
+    uint32_t info[SK_MEMINFO_VARS], dropped;
     socklen_t len = sizeof(info);
 
-    return getsockopt(udp->watch.fd, SOL_SOCKET, SO_MEMINFO, info, &len) == 0 && len == sizeof(info)
-               ? info[SK_MEMINFO_DROPS]
-               : udp->lost;
+    if (getsockopt(udp->watch.fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0 || len != sizeof(info))
+        return 0;
+    dropped = info[SK_MEMINFO_DROPS] - udp->dropped;
+    udp->dropped = info[SK_MEMINFO_DROPS];
+    return udp->is_sieved ? dropped > 0 && is_full(info) : dropped;
 }
 
 static void tell_waited(struct net_udp *udp, bool has_more)
 {
     uint32_t waited_us = waited_us_of(udp->watch.fd);
-    uint32_t lost = has_more || udp->turns++ % LOST_ASKED_TURNS == 0 ? lost_by(udp) : udp->lost;
+    uint32_t lost = has_more || udp->turns++ % LOST_ASKED_TURNS == 0 ? lost_by(udp) : 0;
 
-    counter_add(udp->counters, COUNTER_RX_LOST, lost - udp->lost);
+    counter_add(udp->counters, COUNTER_RX_LOST, lost);
     if (udp->ops->waited)
-        udp->ops->waited(udp->ctx, udp, waited_us, lost - udp->lost);
-    udp->lost = lost;
+        udp->ops->waited(udp->ctx, udp, waited_us, lost);
+}
+
+void net_udp_sieve(struct net_udp *udp, const struct net_sieve *sieve)
+{
+    int r;
+
+    if (udp->is_sieved) {
+        net_sieve_detach(udp->watch.fd);
+        (void)lost_by(udp); /* what it dropped is no loss */
+        udp->is_sieved = false;
+    }
+    if (!sieve || udp->cannot_sieve)
+        return;
+    r = net_sieve_attach(udp->watch.fd, sieve);
+    udp->is_sieved = r == 0;
+    udp->cannot_sieve = r < 0;
+    if (r < 0)
+        log_attach_failure("net.not_sieved", r);
 }
 
 /* How long the datagrams in a packet are, of which the last may be shorter. */
@@ -780,8 +814,7 @@ static void attach_steer(int fd, const struct net_steer *steer)
     int r = net_steer_attach(fd, steer);
 
     if (r < 0)
-        log_event(LOG_WARN, "net.not_steered", log_cstr("error", err_name(r)),
-                  log_cstr("why", r == ERR_IO ? strerrordesc_np(errno) : "no memory"));
+        log_attach_failure("net.not_steered", r);
 }
 
 static int open_socket(const struct net_udp_opts *opts, struct net_udp *udp)

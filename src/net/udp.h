@@ -17,6 +17,7 @@
 #include "base/counter.h"
 #include "base/wire.h"
 #include "net/loop.h"
+#include "net/sieve.h"
 #include "net/steer.h"
 
 /* Datagrams received in one turn of the loop. They may come in trains (net/train.h), of which none is left half handled: so many at
@@ -80,6 +81,9 @@ void net_udp_batch_free(struct net_udp_batch *batch);
 MUST_USE int net_udp_new(const struct net_udp_opts *opts, struct net_udp **ret_udp);
 /* What is still queued is dropped. NULL is fine. */
 void net_udp_free(struct net_udp *udp);
+/* From now on the kernel drops what net/sieve.h says; NULL: no longer. Where it cannot, all comes as before. It counts what it drops so
+ * together with what finds no room: meanwhile a queue that is found as good as full, when something has been dropped, has lost one. */
+void net_udp_sieve(struct net_udp *udp, const struct net_sieve *sieve);
 /* With the port that was really bound. */
 const struct addr *net_udp_addr(const struct net_udp *udp);
 

@@ -432,6 +432,18 @@ void transport_mark(struct transport *t, uint32_t mark)
     net_udp_batch_mark(t->batch, mark);
 }
 
+void transport_absorb(struct transport *t, struct slice mark)
+{
+    char text[NET_SIEVE_MARK_BYTES + 1] = "";
+    const struct net_sieve sieve = {.start = "ACK ", .mark = text};
+    assert(slice_is_null(mark) || mark.len == NET_SIEVE_MARK_BYTES);
+    if (!slice_is_null(mark))
+        memcpy(text, mark.ptr, mark.len);
+    for (size_t i = 0; i < t->opts.n_listeners; i++)
+        if (t->listeners[i].udp != NULL)
+            net_udp_sieve(t->listeners[i].udp, slice_is_null(mark) ? NULL : &sieve);
+}
+
 /* ---- datagrams ---- */
 
 /* RFC 5626 section 3.5.1 and RFC 3261 section 7.5: a datagram of nothing but CRLF keeps a binding of a NAT

@@ -3,8 +3,10 @@
 That messages wait is brought about by stopping the process while they come, or by a target of nothing at all.
 """
 
+import itertools
 import pathlib
 import signal
+import socket
 import ssl
 import time
 from contextlib import closing
@@ -70,6 +72,66 @@ def test_an_emergency_call_is_taken_however_long_it_waited(start_proxy, phone):
     arrived = sos.expect("INVITE")
     sos.reply(arrived, 486)
     assert alice.final(invite).status == 486
+
+
+BRIEF = {"overload": {"admission": True, "target": "1ms", "interval": slow_ms(200)}}
+
+
+def flood(proxy, sock, until):
+    """INVITEs as fast as they go, which is faster than they can be refused; what until() finds."""
+    numbers = itertools.count()
+    while True:
+        for _ in range(500):
+            number = next(numbers)
+            sock.send(
+                (
+                    f"INVITE sip:nobody@{proxy.domain} SIP/2.0\r\n"
+                    f"Via: SIP/2.0/UDP 127.0.0.1:{sock.getsockname()[1]};branch=z9hG4bK{number}\r\n"
+                    f"From: <sip:flood@{proxy.domain}>;tag={number}\r\nTo: <sip:nobody@{proxy.domain}>\r\n"
+                    f"Call-ID: flood-{number}\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+                ).encode()
+            )
+        if found := until():
+            return found
+
+
+def first_refusal(sock):
+    """Of what has come by now."""
+    try:
+        while not (octets := sock.recv(65535, socket.MSG_DONTWAIT)).startswith(b"SIP/2.0 503 "):
+            pass
+    except BlockingIOError:
+        return None
+    return octets.decode()
+
+
+def ack_of(refusal, proxy):
+    """Section 17.1.1.3."""
+    lines = refusal.split("\r\n")
+    kept = [line for name in ("Via", "From", "To", "Call-ID") for line in lines if line.startswith(name + ":")]
+    head = [f"ACK sip:nobody@{proxy.domain} SIP/2.0", *kept, "CSeq: 1 ACK", "Max-Forwards: 70", "Content-Length: 0"]
+    return ("\r\n".join(head) + "\r\n\r\n").encode()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_kernel_drops_the_acks_of_refused_calls_and_no_others(start_proxy, phone, workers):
+    proxy = start_proxy(call_auth=False, register_auth=False, workers=workers, extra=BRIEF)
+    alice, bob = phone(proxy, "alice"), phone(proxy, "bob")
+    assert bob.register().status == 200
+    inodes = proxy.sockets()
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
+        sock.connect(proxy.address())
+        refusal = flood(proxy, sock, lambda: first_refusal(sock))
+        assert poll(lambda: proxy.udp_backlog(inodes)[0] == 0, 10)
+        _, dropped = proxy.udp_backlog(inodes)
+        for _ in range(20):
+            sock.send(ack_of(refusal, proxy))
+        assert proxy.udp_backlog(inodes)[1] == dropped + 20
+    # Overload has not ended, but nothing waits.
+    invite, arrived = ring(alice, bob, challenged=False)
+    answer(alice, bob, invite, arrived)
+    assert "overload.ended" not in proxy.log()
+    assert proxy.udp_backlog(inodes)[1] == dropped + 20
 
 
 def refused(alice):

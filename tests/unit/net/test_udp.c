@@ -927,6 +927,52 @@ static void what_a_short_queue_lost_is_told_some_time(void **state)
     assert_true(server.lost > 0);
 }
 
+static void what_the_kernel_is_told_to_drop_is_not_lost_but_what_finds_no_room_is(void **state)
+{
+    static const struct net_sieve sieve = {.start = "ACK ", .mark = "0123456789ab"};
+    enum { COUNT = 200, BEFORE = 3 };
+    struct net_udp_opts opts = opts_for(&server, "127.0.0.1:0");
+    char marked[300 + COUNT], other[1000];
+    uint64_t counted;
+
+    (void)state;
+    memset(marked, 'x', sizeof(marked));
+    memcpy(marked, "ACK ", 4);
+    memcpy(marked + 200, sieve.mark, NET_SIEVE_MARK_BYTES);
+    memset(other, 'x', sizeof(other));
+    end_open(&client, "127.0.0.1:0");
+    opts.receive_buffer_bytes = 100000;
+    assert_int_equal(net_udp_new(&opts, &server.udp), 0);
+    net_udp_sieve(server.udp, &sieve);
+    for (unsigned i = 0; i < BEFORE; i++) {
+        for (unsigned k = 0; k < COUNT; k++) /* of other lengths, so that none leaves as a train */
+            send_text(&client, net_udp_addr(server.udp), slice_make(marked, 300 + k), 0);
+        send_text(&client, net_udp_addr(server.udp), SLICE("x"), 0);
+        turn_until(loop, server.received == i + 1);
+    }
+    assert_int_equal(server.lost, 0);
+    counted = counter_get(&counters, COUNTER_RX_LOST);
+    for (unsigned turn = 0; turn < 64 * 2 && server.lost == 0; turn++) {
+        unsigned received = server.received;
+
+        for (unsigned k = 0; k < COUNT; k++)
+            send_text(&client, net_udp_addr(server.udp), slice_make(other, 800 + k), 0);
+        turn_until(loop, server.received > received);
+    }
+    assert_true(server.lost > 0);
+    assert_int_equal(counter_get(&counters, COUNTER_RX_LOST), counted + server.lost);
+    turn_for_ms(loop, 20);
+    server.lost = 0;
+    net_udp_sieve(server.udp, NULL);
+    for (unsigned i = 0; i < 64; i++) {
+        unsigned received = server.received;
+
+        send_text(&client, net_udp_addr(server.udp), slice_make(marked, sizeof(marked)), 0);
+        turn_until(loop, server.received == received + 1);
+    }
+    assert_int_equal(server.lost, 0);
+}
+
 static void workers_can_share_an_address(void **state)
 {
     struct end a, b;
@@ -1067,6 +1113,7 @@ int main(void)
         T(wildcard_ipv6),
         T(an_ipv6_wildcard_leaves_the_port_to_ipv4),
         T(it_is_told_how_long_datagrams_have_waited_and_how_many_were_lost),
+        T(what_the_kernel_is_told_to_drop_is_not_lost_but_what_finds_no_room_is),
         T(what_a_long_queue_lost_is_told_with_what_it_held),
         T(what_a_short_queue_lost_is_told_some_time),
         T(workers_can_share_an_address),

@@ -122,6 +122,27 @@ static void to_tag_depends_on_the_request_and_the_secret(void **state)
         slice_eq(tag, proxy_to_tag_format(&(struct hash_key){7, 9}, SLICE("call"), SLICE("from"), 1, b)));
 }
 
+/* The mark is that of the key, so the same in all workers, and the rest depends on the request as it does in other tags. */
+static void the_tag_of_a_refusal_is_its_mark_and_what_depends_on_the_request(void **state)
+{
+    const char *token = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+    char mark[PROXY_REFUSAL_MARK_BYTES], other[PROXY_REFUSAL_MARK_BYTES], text[PROXY_TO_TAG_BYTES];
+    char refusal_text[PROXY_REFUSAL_TAG_BYTES];
+    struct slice to_tag = proxy_to_tag_format(&secret, SLICE("call"), SLICE("from"), 1, text), tag;
+
+    (void)state;
+    assert_int_equal(proxy_refusal_mark_format(&secret, mark).len, sizeof(mark));
+    assert_true(slice_eq(proxy_refusal_mark_format(&secret, other), slice_make(mark, sizeof(mark))));
+    for (size_t i = 0; i < sizeof(mark); i++)
+        assert_non_null(memchr(token, mark[i], strlen(token)));
+    assert_false(
+        slice_eq(proxy_refusal_mark_format(&(struct hash_key){7, 9}, other), slice_make(mark, sizeof(mark))));
+    tag = proxy_refusal_tag_format(mark, to_tag, refusal_text);
+    assert_int_equal(tag.len, PROXY_REFUSAL_TAG_BYTES);
+    assert_true(slice_starts_with(tag, slice_make(mark, sizeof(mark))));
+    assert_true(slice_eq(slice_sub(tag, sizeof(mark), tag.len), slice_sub(to_tag, 2, to_tag.len)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +151,7 @@ int main(void)
         cmocka_unit_test(route_token_cannot_be_altered),
         cmocka_unit_test(route_token_has_one_form_only),
         cmocka_unit_test(to_tag_depends_on_the_request_and_the_secret),
+        cmocka_unit_test(the_tag_of_a_refusal_is_its_mark_and_what_depends_on_the_request),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,6 +290,33 @@ static void test_udp_both_ways(void **state)
     close(fd);
 }
 
+#define MARKED "0123456789ab0123456789abcdef\r\nCall-ID: 0123456789abcdef\r\nCSeq: 1 "
+
+/* And only those: another request with the same tag is received, and after the end they are again. */
+static void test_udp_acks_with_a_mark_are_absorbed_until_the_end(void **state)
+{
+    static const char ack[] =
+        "ACK sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n"
+        "From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=" MARKED "ACK\r\n\r\n";
+    static const char bye[] =
+        "BYE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK2\r\n"
+        "From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=" MARKED "BYE\r\n\r\n";
+    struct addr peer;
+    int fd = udp_peer(&peer);
+
+    (void)state;
+    transport_absorb(rig->transport, SLICE("0123456789ab"));
+    peer_write(fd, ack, sizeof(ack) - 1);
+    peer_write(fd, bye, sizeof(bye) - 1);
+    WAIT_FOR(rig->n_received == 1);
+    assert_string_equal(rig->received[0].text, bye);
+    transport_absorb(rig->transport, SLICE_NULL);
+    peer_write(fd, ack, sizeof(ack) - 1);
+    WAIT_FOR(rig->n_received == 2);
+    assert_string_equal(rig->received[1].text, ack);
+    close(fd);
+}
+
 /* RFC 5626 section 3.5.1, RFC 3261 section 7.5: CRLF alone is no message. */
 static void test_udp_keepalive_is_no_message(void **state)
 {
@@ -846,6 +873,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_udp_both_ways, rig_default),
+        TEST(test_udp_acks_with_a_mark_are_absorbed_until_the_end, rig_default),
         TEST(test_udp_keepalive_is_no_message, rig_default),
         TEST(test_stun_is_answered_on_the_sip_port, rig_default),
         TEST(test_udp_port_unreachable_is_told, rig_default),
