@@ -1,5 +1,6 @@
-/* Programs for the kernel's packet filter (classic BPF), composed step by step. They have no loops, only jumps forward, and
- * reading beyond the end of a packet ends them with 0: each read needs a check of the length before it. */
+/* Programs for the kernel's packet filter (classic BPF), composed step by step. They have no loops, only
+ * jumps forward, and reading beyond the end of a packet ends them with 0: each read needs a check of the
+ * length before it. */
 #ifndef NET_BPF_H
 #define NET_BPF_H
 
@@ -7,8 +8,9 @@
 #include <linux/filter.h>
 #include <stdint.h>
 
-/* The kernel takes no more steps, and needs memory for what it translates them to, up to some 130 octets for one that reads the
- * packet: no more than net.core.optmem_max (131,072 octets since Linux 6.8, 20,480 before). */
+/* The kernel takes no more steps, and needs memory for what it translates them to, up to some 130 octets
+ * for one that reads the packet: no more than net.core.optmem_max (131,072 octets since Linux 6.8, 20,480
+ * before). */
 #define NET_BPF_STEPS_MAX BPF_MAXINSNS
 
 struct net_bpf {

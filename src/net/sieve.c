@@ -8,15 +8,16 @@
 /* The program is shown a datagram with its UDP header. */
 #define HEADER_BYTES 8
 
-/* The word at each second octet is compared with the two words of the mark that begin with its first and its second octet: one of
- * them is met wherever the mark begins. The rest of a group after that is not looked at: it ends before the mark does. */
+/* The word at each second octet is compared with the two words of the mark that begin with its first and
+ * its second octet: one of them is met wherever the mark begins. The rest of a group after that is not
+ * looked at: it ends before the mark does. */
 #define STEP_BYTES      2
 #define WORDS_PER_GROUP 5
 #define GROUP_BYTES     (WORDS_PER_GROUP * STEP_BYTES)
 #define GROUPS          ((NET_SIEVE_REACH - NET_SIEVE_HEAD) / GROUP_BYTES)
 
-/* A group is looked at when so many octets are there from its start on: a mark that begins in it is whole then. What is left
- * beyond the last group, less an empty line, is too short for a message. */
+/* A group is looked at when so many octets are there from its start on: a mark that begins in it is whole
+ * then. What is left beyond the last group, less an empty line, is too short for a message. */
 #define LOOK_BYTES (GROUP_BYTES + NET_SIEVE_MARK_BYTES)
 
 _Static_assert(1 + GROUP_BYTES <= NET_SIEVE_MARK_BYTES - 1, "no empty line is overlooked");
@@ -29,8 +30,8 @@ enum { M_WHERE };
 #define DROP 0
 #define PASS UINT32_MAX
 
-/* To be taken when a word is the mark's from its first octet on, from its second one on, or an empty line, or when that begins with
- * the word's second octet. */
+/* To be taken when a word is the mark's from its first octet on, from its second one on, or an empty line,
+ * or when that begins with the word's second octet. */
 struct jumps {
     unsigned first, second, empty, empty_next;
 };
@@ -45,8 +46,8 @@ static void put_start_check(struct net_bpf *p, const char *start)
     net_bpf_put(p, BPF_RET | BPF_K, PASS);
 }
 
-/* X is where a mark may begin, or one octet after that: it is remembered, if it is the first. Should that be none, then what
- * followed it in its group is not known, and the datagram passes. */
+/* X is where a mark may begin, or one octet after that: it is remembered, if it is the first. Should that
+ * be none, then what followed it in its group is not known, and the datagram passes. */
 static void put_hits(struct net_bpf *p, const struct jumps jumps[WORDS_PER_GROUP])
 {
     for (unsigned w = 0; w < WORDS_PER_GROUP; w++)

@@ -81,8 +81,9 @@ void net_udp_batch_free(struct net_udp_batch *batch);
 MUST_USE int net_udp_new(const struct net_udp_opts *opts, struct net_udp **ret_udp);
 /* What is still queued is dropped. NULL is fine. */
 void net_udp_free(struct net_udp *udp);
-/* From now on the kernel drops what net/sieve.h says; NULL: no longer. Where it cannot, all comes as before. It counts what it drops so
- * together with what finds no room: meanwhile a queue that is found as good as full, when something has been dropped, has lost one. */
+/* From now on the kernel drops what net/sieve.h says; NULL: no longer. Where it cannot, all comes as before.
+ * It counts what it drops so together with what finds no room: meanwhile a queue that is found as good as
+ * full, when something has been dropped, has lost one. */
 void net_udp_sieve(struct net_udp *udp, const struct net_sieve *sieve);
 /* With the port that was really bound. */
 const struct addr *net_udp_addr(const struct net_udp *udp);

@@ -4,7 +4,8 @@
  * phones of a site that register again at once are what overload mostly is (RFC 5390). */
 #include "proxy/internal.h"
 
-/* What is refused from now on has a mark in its To tag, and so has its ACK. Those that come when overload has ended are few. */
+/* What is refused has a mark in its To tag, and so has its ACK. Those that come when overload has ended are
+ * few. */
 static void absorb(struct proxy *p, struct slice mark)
 {
     if (p->ports.absorb)

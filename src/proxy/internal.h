@@ -590,8 +590,8 @@ struct sip_extra proxy_retry_after_extra(uint64_t seconds, char digits[PROXY_RET
 /* A response to something that has no context. */
 void proxy_reply_stateless(struct proxy *p, const struct proxy_arrival *arrival, unsigned status,
                            struct slice phrase, const struct sip_extra *extra, const char *why);
-/* The same for a 503 under overload, whose To tag is that of a refusal (token.h); but for a request that has come by here before,
- * whose transaction of then sends this tag on, and needs the ACK. */
+/* The same for a 503 under overload, whose To tag is that of a refusal (token.h); but for a request that has
+ * come by here before, whose transaction of then sends this tag on, and needs the ACK. */
 void proxy_reply_refusal(struct proxy *p, const struct proxy_arrival *arrival, const struct sip_extra *extra,
                          const char *why);
 /* 200 to a CANCEL, by a server transaction of its own, which answers when it is repeated (section 16.10). Its

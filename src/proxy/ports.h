@@ -96,8 +96,8 @@ struct proxy_ports {
      * several addresses could send it. NULL: nobody knows. */
     bool (*leads)(void *ctx, const struct addr *from, const struct addr *to);
 
-    /* Datagrams that begin with "ACK " and hold this mark (token.h) need not be given to the core from now on: it would do
-     * nothing but drop them. Absent: each is needed again. NULL: they all come. */
+    /* Datagrams that begin with "ACK " and hold this mark (token.h) need not be given to the core from now
+     * on: it would do nothing but drop them. Absent: each is needed again. NULL: they all come. */
     void (*absorb)(void *ctx, struct slice mark);
 
     /* Unpredictable octets; cannot fail. */

@@ -39,8 +39,9 @@ bool proxy_route_token_verify(const struct hash_key *secret, struct slice user, 
 struct slice proxy_to_tag_format(const struct hash_key *key, struct slice call_id, struct slice from_tag,
                                  uint32_t cseq, char out[PROXY_TO_TAG_BYTES]);
 
-/* That of a refusal under overload begins with a mark, by which its ACK is known without being read (the port `absorb`):
- * the same for all workers with one key, drawn anew with the key, and so long that nothing else holds it by chance. */
+/* That of a refusal under overload begins with a mark, by which its ACK is known without being read (the
+ * port `absorb`): the same for all workers with one key, drawn anew with the key, and so long that nothing
+ * else holds it by chance. */
 #define PROXY_REFUSAL_MARK_BYTES 12
 #define PROXY_REFUSAL_TAG_BYTES  28
 struct slice proxy_refusal_mark_format(const struct hash_key *key, char out[PROXY_REFUSAL_MARK_BYTES]);

@@ -126,8 +126,8 @@ MUST_USE int transport_send(struct transport *transport, const struct sip_hop *h
  * different ones may pass each other (net/train.h). 0: from now on all keep their order. */
 void transport_mark(struct transport *transport, uint32_t mark);
 
-/* From now on the kernel may drop datagrams that begin with "ACK " and hold this mark (NET_SIEVE_MARK_BYTES octets), before they are
- * received; absent: no longer. */
+/* From now on the kernel may drop datagrams that begin with "ACK " and hold this mark (NET_SIEVE_MARK_BYTES
+ * octets), before they are received; absent: no longer. */
 void transport_absorb(struct transport *transport, struct slice mark);
 
 /* Stop accepting connections; those that exist go on (for a graceful stop). */

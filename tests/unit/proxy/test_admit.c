@@ -102,7 +102,8 @@ static void what_is_refused_has_the_mark_in_its_to_tag_by_either_way(void **stat
     assert_string_equal(w.sent[0].text, w.sent[1].text);
 }
 
-/* Section 17.2.1: its server transaction here sends this response on, with its To tag, and repeats it until the ACK comes. */
+/* Section 17.2.1: its server transaction here sends this response on, with its To tag, and repeats it until
+ * the ACK comes. */
 static void the_refusal_of_what_was_here_before_has_no_mark_for_its_ack_is_needed(void **state)
 {
     (void)state;
@@ -131,7 +132,8 @@ static void receive_ack(const char *to_tag)
     world_receive(&w, UDP4, "192.0.2.10:5060", ack);
 }
 
-/* It came by a stream, or the kernel could not tell it, or overload has ended, and it has been forgotten by its Via. */
+/* It came by a stream, or the kernel could not tell it, or overload has ended, and it has been forgotten by
+ * its Via. */
 static void an_ack_with_the_mark_that_comes_all_the_same_is_absorbed(void **state)
 {
     char tag[64] = "";
