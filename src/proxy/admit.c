@@ -77,7 +77,7 @@ bool proxy_admit(struct proxy *p, const struct proxy_arrival *arrival)
 {
     uint64_t hash;
 
-    if (!p->pressure.is_on && !proxy_refused_any(p))
+    if (!pressure_is_felt(&p->pressure) && !proxy_refused_any(p))
         return true;
     hash = proxy_refused_hash_of(p, arrival->msg);
     if (!proxy_refused_knows(p, hash) && proxy_is_emergency(p->opts, arrival->msg->ruri))

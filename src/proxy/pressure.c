@@ -1,21 +1,35 @@
 #include "proxy/pressure.h"
 
-/* Overload has ended when for so many intervals nothing has waited for too long: refusing alone keeps the queue
- * near the target, so one that is shorter for a moment says nothing. */
+/* Overload has ended when for so many intervals nothing has waited for too long: refusing alone keeps
+ * the queue near the target, so one that is shorter for a moment says nothing. */
 #define QUIET_INTERVALS 10
-/* What waits for less than this part of the target has an empty queue before it: refusing keeps the queue longer. */
+/* What waits for less than this part of the target has an empty queue before it: refusing keeps the
+ * queue longer. */
 #define DRAINED_PART 4
 /* At least this long, whatever the kernel's queue holds: a batch of messages takes as long. */
 #define LIMIT_MIN_US 200
-/* How often neighbours are told another loss: several times while they believe one (RFC 7339 section 4.3). */
+/* How often neighbours are told another loss: several times while they believe one (RFC 7339 section
+ * 4.3). */
 #define LOSS_PERIOD_MS 200
+/* Not told for so long, they believe none. */
+#define LOSS_FORGOTTEN_MS 1000
+/* What a loss is a part of. */
+#define LOSS_ALL 1000000
 /* They keep a little, else nobody would hear when it is over. */
-#define LOSS_MAX_PERMILLE 950
-/* An asked loss goes back by this part in each period in which nothing had to be refused here, and faster when the queue was
- * empty meanwhile: then there was room for more. */
-#define LOSS_DECAY         8
-#define LOSS_DECAY_DRAINED 4
-#define LOSS_MIN_STEP      10
+#define LOSS_MAX 950000
+/* Who was refused is known to be too many, but some were sent before their clients could hear of the
+ * last loss. What is refused costs a tenth of what is taken, and a server that waits for work loses all
+ * of it, so the loss is approached from below. */
+#define REFUSED_PART 2
+/* Refusals that are fewer than this part of what is taken do not change how much that is. */
+#define HARDLY 8
+/* Where the wait is too long by so much, all that comes is too much in a period, where by less a part of it; and
+ * so much of what the queue grows by. More at once would be too much: both are heard of late. */
+#define WAIT_PART_US   1000000
+#define GROWTH_PERCENT 40
+/* What is missing to what was done before is asked for by half, and a little more. */
+#define MISSING_PART 2
+#define MORE_PART    8
 /* Of fewer requests in a period, one says little about the others. */
 #define SAMPLE_MIN 20
 
@@ -28,6 +42,7 @@ void pressure_init(struct pressure *p, const struct pressure_opts *opts, ms_t no
                            .drained_ms = now_ms,
                            .recovered_ms = now_ms,
                            .counted_ms = now_ms,
+                           .low_us = UINT32_MAX,
                            .loss_ms = now_ms};
 }
 
@@ -52,53 +67,91 @@ static void recover_room(struct pressure *p, ms_t now_ms)
     p->limit_us = p->opts->target_us - p->limit_us < more_us ? p->opts->target_us : p->limit_us + more_us;
 }
 
-/* Of what still came, this part was too much. */
-static void raise_loss(struct pressure *p)
+static void count_from(struct pressure *p, ms_t at_ms)
 {
-    uint32_t sample = p->n_requests > SAMPLE_MIN ? p->n_requests : SAMPLE_MIN;
-    unsigned refused = (unsigned)((uint64_t)p->n_refused * 1000 / sample);
-
-    p->loss_permille = 1000 - (1000 - p->loss_permille) * (1000 - refused) / 1000;
-    if (p->loss_permille > LOSS_MAX_PERMILLE)
-        p->loss_permille = LOSS_MAX_PERMILLE;
+    p->counted_ms = at_ms;
+    p->n_requests = p->n_new = p->n_refused = p->n_obeying_refused = 0;
+    p->low_us = UINT32_MAX;
 }
 
-static void lower_loss(struct pressure *p, uint64_t periods, unsigned part)
+/* The queue was empty meanwhile: how many more new requests there could have been. */
+static int64_t missing(const struct pressure *p, int64_t taken, int64_t ms)
 {
-    for (; periods > 0 && p->loss_permille > 0; periods--) {
-        unsigned step = p->loss_permille / part;
+    int64_t could = p->busy * ms;
 
-        step = step > LOSS_MIN_STEP ? step : LOSS_MIN_STEP;
-        p->loss_permille = p->loss_permille > step ? p->loss_permille - step : 0;
-    }
+    if (p->busy == 0)
+        return taken / MISSING_PART;
+    return (could > taken ? could - taken : 0) / MISSING_PART + taken / MORE_PART;
 }
 
+/* The queue was never empty: what is to be done about the time that messages wait in it. */
+static int64_t too_many_for_the_queue(const struct pressure *p, int64_t taken, int64_t ms)
+{
+    int64_t low_us = p->low_us < WAIT_PART_US ? p->low_us : WAIT_PART_US;
+    int64_t too_long_us = low_us - p->limit_us, grown_us = low_us - p->low_before_us;
+
+    return taken * too_long_us / WAIT_PART_US +
+           taken * grown_us * GROWTH_PERCENT / (100 * (ms * 1000 + low_us));
+}
+
+/* By how many new requests, in thousandths, there were too many; below 0: there was room for more. */
+static int64_t excess(struct pressure *p, ms_t now_ms, bool was_drained)
+{
+    int64_t ms = (int64_t)(now_ms - p->counted_ms), taken = ((int64_t)p->n_new - p->n_refused) * 1000;
+    int64_t refused = (int64_t)p->n_obeying_refused * 1000 / REFUSED_PART;
+
+    if ((int64_t)p->n_obeying_refused * 1000 > taken / HARDLY)
+        return refused;
+    if (was_drained)
+        return -missing(p, taken, ms) - 1000;
+    p->busy = taken / ms;
+    return refused + too_many_for_the_queue(p, taken, ms);
+}
+
+/* Of all requests that would come without a loss, which are 1/(1 - loss) of those that came, such a
+ * part is left out that the new ones among them are fewer by the excess. */
+static uint32_t next_loss(struct pressure *p, ms_t now_ms, bool was_drained)
+{
+    int64_t came = p->n_requests > SAMPLE_MIN ? p->n_requests : SAMPLE_MIN;
+    int64_t more = excess(p, now_ms, was_drained);
+    int64_t equal = (int64_t)(p->n_refused - p->n_obeying_refused) * LOSS_ALL / came;
+    int64_t loss;
+
+    more = more < -came * 500 ? -came * 500 : more;
+    loss = p->loss + (LOSS_ALL - (int64_t)p->loss) * more / (came * 1000);
+    /* Who does not take part shall not be better off (RFC 7339 section 5.10.2), nor worse. */
+    loss = loss > equal ? loss : equal;
+    return (uint32_t)(loss < 0 ? 0 : loss > LOSS_MAX ? LOSS_MAX : loss);
+}
+
+static void change_loss(struct pressure *p, ms_t now_ms)
+{
+    bool was_drained = p->drained_ms > p->counted_ms || p->low_us == UINT32_MAX;
+
+    p->loss = now_ms - p->counted_ms < LOSS_FORGOTTEN_MS ? next_loss(p, now_ms, was_drained) : 0;
+    p->changed_ms = p->loss_ms = now_ms;
+    p->low_before_us = was_drained ? 0 : p->low_us;
+    count_from(p, now_ms);
+}
+
+/* What was sent before the last loss could be heard of says nothing about it; meanwhile it is said
+ * again, lest it be forgotten. */
 static void update_loss(struct pressure *p, ms_t now_ms)
 {
-    uint64_t periods = (now_ms - p->counted_ms) / LOSS_PERIOD_MS;
-    unsigned before = p->loss_permille;
+    bool is_heard = now_ms >= p->changed_ms + p->waited_us / 1000;
 
-    if (periods == 0)
-        return;
-    if (p->n_refused > 0) {
-        /* What comes in the period after was sent before its clients could hear of it. */
-        if (!p->is_raised)
-            raise_loss(p);
-        p->is_raised = p->loss_permille > before;
-        periods--;
-    } else {
-        p->is_raised = false;
-    }
-    lower_loss(p, periods, p->drained_ms > p->counted_ms ? LOSS_DECAY_DRAINED : LOSS_DECAY);
-    p->n_requests = p->n_refused = 0;
-    p->counted_ms = now_ms;
-    if (p->loss_permille > 0 || before > 0)
+    if (is_heard && now_ms - p->counted_ms >= LOSS_PERIOD_MS)
+        change_loss(p, now_ms);
+    else if (!is_heard)
+        count_from(p, now_ms);
+    if (now_ms - p->loss_ms >= LOSS_PERIOD_MS)
         p->loss_ms = now_ms;
 }
 
-/* A burst is over sooner. Where the queue has overflowed nothing is gained by waiting so long: what is dropped comes again at
- * T1, all of it, on top of what comes then (RFC 3261 section 17.1.1.2), and among it are messages of calls in
- * progress. But a process that was kept from running, and may have found a full queue, has time to empty it. */
+/* A burst is over sooner. Where the queue has overflowed nothing is gained by waiting so long: what is
+ * dropped comes again at T1, all of it, on top of what comes then (RFC 3261 section 17.1.1.2), and
+ * among it are messages of calls in progress. But a process that was kept from running, and may have
+ * found a full queue, has time to empty it. */
 static ms_t patience_ms(const struct pressure *p)
 {
     return p->is_full ? p->limit_us / 1000 : p->opts->interval_ms;
@@ -108,9 +161,8 @@ static enum pressure_change settle(struct pressure *p, ms_t now_ms)
 {
     if (!p->is_on && p->above_ms != MS_NEVER && now_ms - p->above_ms >= patience_ms(p)) {
         p->is_on = true;
-        p->n_requests = p->n_refused = 0;
-        p->is_raised = false;
-        p->counted_ms = now_ms;
+        count_from(p, now_ms);
+        p->low_before_us = p->waited_us;
         return PRESSURE_BEGUN;
     }
     if (p->is_on && now_ms - p->last_above_ms > p->opts->interval_ms * QUIET_INTERVALS) {
@@ -131,6 +183,7 @@ enum pressure_change pressure_note(struct pressure *p, ms_t now_ms, uint32_t wai
     if (p->opts->is_off)
         return PRESSURE_SAME;
     p->waited_us = waited_us;
+    p->low_us = waited_us < p->low_us ? waited_us : p->low_us;
     p->is_full = p->is_full || lost > 0;
     if (lost > 0)
         learn_room(p, now_ms, waited_us);
@@ -174,13 +227,15 @@ bool pressure_is_pressing(const struct pressure *p, ms_t now_ms, bool is_control
 
 bool pressure_refuses(struct pressure *p, ms_t now_ms, bool is_controlled)
 {
+    p->n_new++;
     if (!pressure_is_pressing(p, now_ms, is_controlled))
         return false;
     p->n_refused++;
+    p->n_obeying_refused += is_controlled;
     return true;
 }
 
 unsigned pressure_loss_percent(const struct pressure *p)
 {
-    return (p->loss_permille + 9) / 10;
+    return (p->loss + LOSS_ALL / 100 - 1) / (LOSS_ALL / 100);
 }

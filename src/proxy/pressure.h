@@ -36,10 +36,13 @@ struct pressure {
     ms_t last_above_ms; /* when something last waited longer */
     ms_t recovered_ms;  /* when limit_us was last raised */
     ms_t counted_ms;    /* since when is counted: */
-    uint32_t n_requests, n_refused;
-    unsigned loss_permille; /* of all requests: how many fewer should come (RFC 7339 section 5.3) */
-    bool is_raised;         /* in the last period */
-    ms_t loss_ms;           /* since when loss_permille is so */
+    uint32_t n_requests, n_new, n_refused, n_obeying_refused;
+    uint32_t low_us;        /* the shortest wait, UINT32_MAX: nothing has come */
+    uint32_t low_before_us; /* the time before */
+    int64_t busy;    /* new requests taken in a second when last there was no pause; 0: it is not known */
+    uint32_t loss;   /* of a million of all requests: how many fewer should come (RFC 7339 section 5.3) */
+    ms_t changed_ms; /* when it was last found out */
+    ms_t loss_ms;    /* when it was last said that it holds */
 };
 
 /* What pressure_note changed. */
@@ -60,7 +63,7 @@ bool pressure_refuses(struct pressure *pressure, ms_t now_ms, bool is_controlled
 /* Overload, or the end of it, of which neighbours still hear. */
 static inline bool pressure_is_felt(const struct pressure *pressure)
 {
-    return pressure->is_on || pressure->loss_permille > 0;
+    return pressure->is_on || pressure->loss > 0;
 }
 /* The loss that is asked of neighbours, in percent. */
 unsigned pressure_loss_percent(const struct pressure *pressure);
