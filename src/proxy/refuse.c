@@ -75,11 +75,12 @@ static void send_refusal(struct proxy *p, const struct refusal *r, const struct 
     wire_unref(wire);
 }
 
+/* As in reply.c. */
 static bool was_here_before(const struct proxy *p, const struct sip_outline *o)
 {
     struct proxy_branch_id id;
 
-    for (unsigned i = 0; i < o->n_vias; i++) {
+    for (unsigned i = 0; i < o->n_vias && o->n_vias > 1; i++) {
         if (proxy_reads_own_via(p, o->vias[i], &id))
             return true;
     }

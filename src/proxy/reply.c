@@ -110,12 +110,15 @@ void proxy_reply_stateless(struct proxy *p, const struct proxy_arrival *arrival,
     reply_without_state(p, arrival, &response, why);
 }
 
+/* What has one Via comes from a user agent, or from here and had none before. */
 static bool was_here_before(const struct proxy *p, struct sip_msg *request)
 {
     struct sip_values it = sip_values_of(request, SIP_HDR_VIA);
     struct proxy_branch_id id;
     struct slice element;
 
+    if (proxy_is_first_hop(request))
+        return false;
     while (sip_values_next(&it, &element) == 0) {
         if (proxy_reads_own_via(p, element, &id))
             return true;
