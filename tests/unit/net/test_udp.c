@@ -973,6 +973,26 @@ static void what_the_kernel_is_told_to_drop_is_not_lost_but_what_finds_no_room_i
     assert_int_equal(server.lost, 0);
 }
 
+/* Nor is it tried again: it would be logged each time. */
+static void where_the_kernel_cannot_be_told_what_to_drop_all_comes(void **state)
+{
+    static const struct net_sieve sieve = {.start = "ACK ", .mark = "0123456789ab"};
+    char marked[400];
+
+    (void)state;
+    memset(marked, 'x', sizeof(marked));
+    memcpy(marked, "ACK ", 4);
+    memcpy(marked + 200, sieve.mark, NET_SIEVE_MARK_BYTES);
+    mem_fail_after(0);
+    net_udp_sieve(server.udp, &sieve);
+    mem_fail_after(-1);
+    for (unsigned i = 1; i <= 3; i++) {
+        send_text(&client, net_udp_addr(server.udp), slice_make(marked, sizeof(marked)), 0);
+        turn_until(loop, server.received == i);
+        net_udp_sieve(server.udp, i == 1 ? NULL : &sieve);
+    }
+}
+
 static void workers_can_share_an_address(void **state)
 {
     struct end a, b;
@@ -1114,6 +1134,7 @@ int main(void)
         T(an_ipv6_wildcard_leaves_the_port_to_ipv4),
         T(it_is_told_how_long_datagrams_have_waited_and_how_many_were_lost),
         T(what_the_kernel_is_told_to_drop_is_not_lost_but_what_finds_no_room_is),
+        P(where_the_kernel_cannot_be_told_what_to_drop_all_comes),
         T(what_a_long_queue_lost_is_told_with_what_it_held),
         T(what_a_short_queue_lost_is_told_some_time),
         T(workers_can_share_an_address),
