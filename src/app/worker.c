@@ -28,6 +28,11 @@
 _Static_assert(DNS_HOPS_STEP == PROXY_HOPS_STEP, "the core knows when there may be more");
 _Static_assert(DNS_HOPS_MAX == PROXY_HOPS_MAX, "the core takes what the resolver gives");
 
+/* Where messages wait one behind the other (proxy_waited): what other workers hand over, and each queue of the
+ * transport. */
+#define QUEUE_OF_MAIL       0u
+#define QUEUES_OF_TRANSPORT 1u
+
 struct worker {
     struct worker_opts opts;
     struct proxy_opts proxy_opts;
@@ -108,12 +113,12 @@ static void receive(struct worker *w, struct slice bytes, const struct sip_hop *
 
 /* ---- from the transport ---- */
 
-static void on_waited(void *ctx, uint32_t waited_us, uint32_t lost)
+static void on_waited(void *ctx, unsigned queue, uint32_t waited_us, uint32_t lost)
 {
     struct worker *w = ctx;
     tell_time(w);
     w->waited_us = waited_us;
-    proxy_waited(w->proxy, waited_us, lost);
+    proxy_waited(w->proxy, QUEUES_OF_TRANSPORT + queue, waited_us, lost);
 }
 
 static void on_receive(void *ctx, struct slice bytes, const struct sip_hop *from, bool datagram)
@@ -382,7 +387,7 @@ static void read_mail(struct worker *w, struct mail *mail)
     tell_time(w);
     switch (mail->kind) {
     case MAIL_RECEIVE:
-        proxy_waited(w->proxy, age_us(w, mail), 0);
+        proxy_waited(w->proxy, QUEUE_OF_MAIL, age_us(w, mail), 0);
         receive(w, mail_slice(mail), &mail->hop, mail->datagram);
         break;
     case MAIL_SEND:

@@ -28,9 +28,9 @@ static void tell_change(struct proxy *p, enum pressure_change change)
     }
 }
 
-void proxy_waited(struct proxy *p, uint32_t waited_us, uint64_t lost)
+void proxy_waited(struct proxy *p, unsigned queue, uint32_t waited_us, uint64_t lost)
 {
-    tell_change(p, pressure_note(&p->pressure, p->wheel.now_ms, waited_us, lost));
+    tell_change(p, pressure_note(&p->pressure, p->wheel.now_ms, queue, waited_us, lost));
 }
 
 void proxy_admit_tick(struct proxy *p)

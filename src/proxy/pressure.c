@@ -37,13 +37,13 @@ void pressure_init(struct pressure *p, const struct pressure_opts *opts, ms_t no
 {
     *p = (struct pressure){.opts = opts,
                            .limit_us = opts->target_us,
-                           .above_ms = MS_NEVER,
-                           .noted_ms = now_ms,
-                           .drained_ms = now_ms,
+                           .queue = p->queues,
                            .recovered_ms = now_ms,
                            .counted_ms = now_ms,
-                           .low_us = UINT32_MAX,
                            .loss_ms = now_ms};
+    for (unsigned i = 0; i < PRESSURE_QUEUES; i++)
+        p->queues[i] = (struct pressure_queue){
+            .noted_ms = now_ms, .drained_ms = now_ms, .above_ms = MS_NEVER, .low_us = UINT32_MAX};
 }
 
 /* Where the queue was full before anything waited for the target, half of what fits into it has to do. */
@@ -71,7 +71,22 @@ static void count_from(struct pressure *p, ms_t at_ms)
 {
     p->counted_ms = at_ms;
     p->n_requests = p->n_new = p->n_refused = p->n_obeying_refused = 0;
-    p->low_us = UINT32_MAX;
+    for (unsigned i = 0; i < PRESSURE_QUEUES; i++)
+        p->queues[i].low_us = UINT32_MAX;
+}
+
+/* The shortest wait in the queue where it was longest; 0: each was empty meanwhile. */
+static uint32_t low_us_of(const struct pressure *p)
+{
+    uint32_t low_us = 0;
+
+    for (unsigned i = 0; i < PRESSURE_QUEUES; i++) {
+        const struct pressure_queue *q = &p->queues[i];
+
+        if (q->low_us != UINT32_MAX && q->drained_ms <= p->counted_ms && q->low_us > low_us)
+            low_us = q->low_us;
+    }
+    return low_us;
 }
 
 /* The queue was empty meanwhile: how many more new requests there could have been. */
@@ -85,9 +100,8 @@ static int64_t missing(const struct pressure *p, int64_t taken, int64_t ms)
 }
 
 /* The queue was never empty: what is to be done about the time that messages wait in it. */
-static int64_t too_many_for_the_queue(const struct pressure *p, int64_t taken, int64_t ms)
+static int64_t too_many_for_the_queue(const struct pressure *p, int64_t taken, int64_t ms, int64_t low_us)
 {
-    int64_t low_us = p->low_us < WAIT_PART_US ? p->low_us : WAIT_PART_US;
     int64_t too_long_us = low_us - p->limit_us, grown_us = low_us - p->low_before_us;
 
     return taken * too_long_us / WAIT_PART_US +
@@ -95,25 +109,25 @@ static int64_t too_many_for_the_queue(const struct pressure *p, int64_t taken, i
 }
 
 /* By how many new requests, in thousandths, there were too many; below 0: there was room for more. */
-static int64_t excess(struct pressure *p, ms_t now_ms, bool was_drained)
+static int64_t excess(struct pressure *p, ms_t now_ms, uint32_t low_us)
 {
     int64_t ms = (int64_t)(now_ms - p->counted_ms), taken = ((int64_t)p->n_new - p->n_refused) * 1000;
     int64_t refused = (int64_t)p->n_obeying_refused * 1000 / REFUSED_PART;
 
     if ((int64_t)p->n_obeying_refused * 1000 > taken / HARDLY)
         return refused;
-    if (was_drained)
+    if (low_us == 0)
         return -missing(p, taken, ms) - 1000;
     p->busy = taken / ms;
-    return refused + too_many_for_the_queue(p, taken, ms);
+    return refused + too_many_for_the_queue(p, taken, ms, low_us < WAIT_PART_US ? low_us : WAIT_PART_US);
 }
 
 /* Of all requests that would come without a loss, which are 1/(1 - loss) of those that came, such a
  * part is left out that the new ones among them are fewer by the excess. */
-static uint32_t next_loss(struct pressure *p, ms_t now_ms, bool was_drained)
+static uint32_t next_loss(struct pressure *p, ms_t now_ms, uint32_t low_us)
 {
     int64_t came = p->n_requests > SAMPLE_MIN ? p->n_requests : SAMPLE_MIN;
-    int64_t more = excess(p, now_ms, was_drained);
+    int64_t more = excess(p, now_ms, low_us);
     int64_t equal = (int64_t)(p->n_refused - p->n_obeying_refused) * LOSS_ALL / came;
     int64_t loss;
 
@@ -126,11 +140,11 @@ static uint32_t next_loss(struct pressure *p, ms_t now_ms, bool was_drained)
 
 static void change_loss(struct pressure *p, ms_t now_ms)
 {
-    bool was_drained = p->drained_ms > p->counted_ms || p->low_us == UINT32_MAX;
+    uint32_t low_us = low_us_of(p);
 
-    p->loss = now_ms - p->counted_ms < LOSS_FORGOTTEN_MS ? next_loss(p, now_ms, was_drained) : 0;
+    p->loss = now_ms - p->counted_ms < LOSS_FORGOTTEN_MS ? next_loss(p, now_ms, low_us) : 0;
     p->changed_ms = p->loss_ms = now_ms;
-    p->low_before_us = was_drained ? 0 : p->low_us;
+    p->low_before_us = low_us;
     count_from(p, now_ms);
 }
 
@@ -154,12 +168,12 @@ static void update_loss(struct pressure *p, ms_t now_ms)
  * found a full queue, has time to empty it. */
 static ms_t patience_ms(const struct pressure *p)
 {
-    return p->is_full ? p->limit_us / 1000 : p->opts->interval_ms;
+    return p->queue->is_full ? p->limit_us / 1000 : p->opts->interval_ms;
 }
 
 static enum pressure_change settle(struct pressure *p, ms_t now_ms)
 {
-    if (!p->is_on && p->above_ms != MS_NEVER && now_ms - p->above_ms >= patience_ms(p)) {
+    if (!p->is_on && p->queue->above_ms != MS_NEVER && now_ms - p->queue->above_ms >= patience_ms(p)) {
         p->is_on = true;
         count_from(p, now_ms);
         p->low_before_us = p->waited_us;
@@ -173,35 +187,42 @@ static enum pressure_change settle(struct pressure *p, ms_t now_ms)
 }
 
 /* Did it come when all before it had been handled? The clock counts in whole milliseconds. */
-static bool was_empty(const struct pressure *p, ms_t now_ms, uint32_t waited_us)
+static bool was_empty(const struct pressure_queue *q, ms_t now_ms, uint32_t waited_us)
 {
-    return now_ms - p->noted_ms > waited_us / 1000 + 1;
+    return now_ms - q->noted_ms > waited_us / 1000 + 1;
 }
 
-enum pressure_change pressure_note(struct pressure *p, ms_t now_ms, uint32_t waited_us, uint64_t lost)
+static void note(struct pressure *p, struct pressure_queue *q, ms_t now_ms, uint32_t waited_us)
+{
+    q->low_us = waited_us < q->low_us ? waited_us : q->low_us;
+    if (waited_us < p->limit_us / DRAINED_PART || was_empty(q, now_ms, waited_us)) {
+        q->drained_ms = now_ms;
+        q->above_ms = MS_NEVER;
+        q->is_full = false;
+    }
+    q->noted_ms = now_ms;
+    if (waited_us <= p->limit_us) {
+        q->above_ms = MS_NEVER;
+    } else {
+        p->last_above_ms = now_ms;
+        if (q->above_ms == MS_NEVER)
+            q->above_ms = now_ms;
+    }
+}
+
+enum pressure_change pressure_note(struct pressure *p, ms_t now_ms, unsigned queue, uint32_t waited_us,
+                                   uint64_t lost)
 {
     if (p->opts->is_off)
         return PRESSURE_SAME;
+    p->queue = &p->queues[queue < PRESSURE_QUEUES ? queue : PRESSURE_QUEUES - 1];
     p->waited_us = waited_us;
-    p->low_us = waited_us < p->low_us ? waited_us : p->low_us;
-    p->is_full = p->is_full || lost > 0;
+    p->queue->is_full = p->queue->is_full || lost > 0;
     if (lost > 0)
         learn_room(p, now_ms, waited_us);
     else if (p->limit_us < p->opts->target_us)
         recover_room(p, now_ms);
-    if (waited_us < p->limit_us / DRAINED_PART || was_empty(p, now_ms, waited_us)) {
-        p->drained_ms = now_ms;
-        p->above_ms = MS_NEVER;
-        p->is_full = false;
-    }
-    p->noted_ms = now_ms;
-    if (waited_us <= p->limit_us) {
-        p->above_ms = MS_NEVER;
-    } else {
-        p->last_above_ms = now_ms;
-        if (p->above_ms == MS_NEVER)
-            p->above_ms = now_ms;
-    }
+    note(p, p->queue, now_ms, waited_us);
     return settle(p, now_ms);
 }
 
@@ -222,7 +243,7 @@ bool pressure_is_pressing(const struct pressure *p, ms_t now_ms, bool is_control
 {
     uint64_t limit_us = is_controlled ? (uint64_t)p->limit_us * 2 : p->limit_us;
 
-    return p->is_on && p->waited_us > limit_us && now_ms - p->drained_ms >= patience_ms(p);
+    return p->is_on && p->waited_us > limit_us && now_ms - p->queue->drained_ms >= patience_ms(p);
 }
 
 bool pressure_refuses(struct pressure *p, ms_t now_ms, bool is_controlled)

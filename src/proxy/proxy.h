@@ -136,10 +136,11 @@ void proxy_advance(struct proxy *proxy, ms_t now_ms, unix_s_t now_s);
 /* When proxy_advance must be called again at the latest; MS_NEVER when nothing waits. */
 ms_t proxy_next_ms(const struct proxy *proxy);
 
-/* What is received from now on has waited for so long between the time when it was there to be read and now;
- * lost: so many packets more than when it was last said (each a datagram, or a train of them) found no room
- * before they could be read. Never said: nothing waits. */
-void proxy_waited(struct proxy *proxy, uint32_t waited_us, uint64_t lost);
+/* What is received from now on has waited for so long between the time when it was there to be read and now. It
+ * comes from this queue, a number for messages that wait one behind the other. lost: so many packets more than when it
+ * was last said (each a datagram, or a train of them) found no room before they could be read. Never said:
+ * nothing waits. */
+void proxy_waited(struct proxy *proxy, unsigned queue, uint32_t waited_us, uint64_t lost);
 /* One whole message: a datagram, or a frame of a stream. from: the peer, the listener it came to and the flow
  * it came by. bytes need to live only during the call. */
 void proxy_receive(struct proxy *proxy, struct slice bytes, const struct sip_hop *from, bool datagram);

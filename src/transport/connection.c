@@ -201,7 +201,7 @@ static void on_receive(void *ctx, struct net_stream *stream, struct slice data)
     if (c->doomed || c->closing)
         return;
     if (c->owner->ops->waited != NULL)
-        c->owner->ops->waited(c->owner->ctx, net_stream_waited_us(stream), 0);
+        c->owner->ops->waited(c->owner->ctx, 0, net_stream_waited_us(stream), 0);
     c->last_octet_ms = connection_now_ms(c);
     c->framing->receive(c, data);
 }

@@ -487,7 +487,8 @@ static void on_waited(void *ctx, struct net_udp *udp, uint32_t waited_us, uint32
     struct listener *listener = ctx;
     (void)udp;
     if (listener->transport->opts.ops->waited != NULL)
-        listener->transport->opts.ops->waited(listener->transport->opts.ctx, waited_us, lost);
+        listener->transport->opts.ops->waited(listener->transport->opts.ctx, listener->index + 1u, waited_us,
+                                              lost);
 }
 
 static void on_datagram(void *ctx, struct net_udp *udp, struct slice data, const struct addr *from)

@@ -65,9 +65,10 @@ struct transport_limits {
 };
 
 struct transport_ops {
-    /* What is received from now on has waited for so long; of datagrams, so many packets (each one, or a train of
-     * them) were lost for want of room since this was last said. NULL: nobody wants to know. */
-    void (*waited)(void *ctx, uint32_t waited_us, uint32_t lost);
+    /* What is received from now on has waited for so long in this queue: each listener for datagrams has one, by its
+     * number from 1 on, and all connections have 0. Of datagrams, so many packets (each one, or a train of them) were
+     * lost for want of room since this was last said. NULL: nobody wants to know. */
+    void (*waited)(void *ctx, unsigned queue, uint32_t waited_us, uint32_t lost);
     /* A whole message. bytes live only during the call. */
     void (*receive)(void *ctx, struct slice bytes, const struct sip_hop *from, bool datagram);
     /* A stream that lost its framing: head is the start of the message; it is closed after what is sent now

@@ -136,10 +136,10 @@ static struct slice make_late_invite(struct counts *c, struct unit *u)
 {
     struct world *w = &c->world;
     ms_t end_ms = w->now_ms + (u == c->units ? w->opts.pressure.interval_ms : 0);
-    proxy_waited(w->proxy, 2 * w->opts.pressure.target_us, 0);
+    proxy_waited(w->proxy, 0, 2 * w->opts.pressure.target_us, 0);
     while (w->now_ms < end_ms) {
         world_advance(w, w->now_ms + 1);
-        proxy_waited(w->proxy, 2 * w->opts.pressure.target_us, 0);
+        proxy_waited(w->proxy, 0, 2 * w->opts.pressure.target_us, 0);
     }
     return make_invite(c, u);
 }

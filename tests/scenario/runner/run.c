@@ -419,7 +419,7 @@ static bool run_waited(struct run *run, const struct stmt *stmt)
         (lost && num_parse_u64(*lost, UINT32_MAX, &n_lost) < 0))
         return run_bad_script(run, stmt, "waited TIME [for=TIME] [lost=N]");
     for (end_ms = run->world.now_ms + length_ms;; world_advance(&run->world, run->world.now_ms + 1)) {
-        proxy_waited(run->world.proxy, (uint32_t)waited_ms * 1000, n_lost);
+        proxy_waited(run->world.proxy, 0, (uint32_t)waited_ms * 1000, n_lost);
         if (run->world.now_ms >= end_ms)
             return true;
         n_lost = 0;

@@ -49,13 +49,13 @@ static void overload_begins(void)
 {
     for (unsigned i = 0; i <= 100; i++) {
         world_advance(&w, 1);
-        proxy_waited(w.proxy, 20000, 0);
+        proxy_waited(w.proxy, 0, 20000, 0);
     }
 }
 
 static void overload_ends(void)
 {
-    proxy_waited(w.proxy, 0, 0);
+    proxy_waited(w.proxy, 0, 0, 0);
     world_advance(&w, 1001);
 }
 

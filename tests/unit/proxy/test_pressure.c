@@ -19,7 +19,7 @@ static const struct pressure_opts opts = {.target_us = TARGET_US, .interval_ms =
 static void press(struct pressure *p, ms_t *now_ms, uint32_t waited_us)
 {
     for (unsigned i = 0; i <= INTERVAL_MS; i++)
-        (void)pressure_note(p, ++*now_ms, waited_us, 0);
+        (void)pressure_note(p, ++*now_ms, 0, waited_us, 0);
 }
 
 static void it_begins_when_the_shortest_wait_of_an_interval_is_above_the_target(void **state)
@@ -30,9 +30,9 @@ static void it_begins_when_the_shortest_wait_of_an_interval_is_above_the_target(
     (void)state;
     pressure_init(&p, &opts, now_ms);
     for (unsigned i = 0; i < INTERVAL_MS; i++)
-        assert_int_equal(pressure_note(&p, now_ms++, TARGET_US + 1, 0), PRESSURE_SAME);
+        assert_int_equal(pressure_note(&p, now_ms++, 0, TARGET_US + 1, 0), PRESSURE_SAME);
     assert_false(pressure_refuses(&p, now_ms, false));
-    assert_int_equal(pressure_note(&p, now_ms, TARGET_US + 1, 0), PRESSURE_BEGUN);
+    assert_int_equal(pressure_note(&p, now_ms, 0, TARGET_US + 1, 0), PRESSURE_BEGUN);
     assert_true(pressure_refuses(&p, now_ms, false));
 }
 
@@ -44,11 +44,31 @@ static void one_short_wait_begins_the_interval_again(void **state)
     (void)state;
     pressure_init(&p, &opts, now_ms);
     for (unsigned i = 0; i < INTERVAL_MS; i++)
-        assert_int_equal(pressure_note(&p, now_ms++, TARGET_US + 1, 0), PRESSURE_SAME);
-    (void)pressure_note(&p, now_ms++, TARGET_US, 0);
+        assert_int_equal(pressure_note(&p, now_ms++, 0, TARGET_US + 1, 0), PRESSURE_SAME);
+    (void)pressure_note(&p, now_ms++, 0, TARGET_US, 0);
     for (unsigned i = 0; i < INTERVAL_MS; i++)
-        assert_int_equal(pressure_note(&p, now_ms++, TARGET_US + 1, 0), PRESSURE_SAME);
-    assert_int_equal(pressure_note(&p, now_ms, TARGET_US + 1, 0), PRESSURE_BEGUN);
+        assert_int_equal(pressure_note(&p, now_ms++, 0, TARGET_US + 1, 0), PRESSURE_SAME);
+    assert_int_equal(pressure_note(&p, now_ms, 0, TARGET_US + 1, 0), PRESSURE_BEGUN);
+}
+
+/* A second socket, or connections, where little comes. */
+static void a_short_queue_says_nothing_of_another(void **state)
+{
+    struct pressure p;
+    ms_t now_ms = 1000;
+
+    (void)state;
+    pressure_init(&p, &opts, now_ms);
+    for (unsigned i = 0; i < INTERVAL_MS; i++) {
+        assert_int_equal(pressure_note(&p, now_ms, 1, TARGET_US + 1, 0), PRESSURE_SAME);
+        assert_int_equal(pressure_note(&p, now_ms++, PRESSURE_QUEUES + 5, 0, 0), PRESSURE_SAME);
+    }
+    assert_int_equal(pressure_note(&p, now_ms, 1, TARGET_US + 1, 0), PRESSURE_BEGUN);
+    assert_true(pressure_refuses(&p, now_ms, false));
+    (void)pressure_note(&p, now_ms, PRESSURE_QUEUES + 5, TARGET_US + 1, 0);
+    assert_false(pressure_refuses(&p, now_ms, false));
+    (void)pressure_note(&p, now_ms, 1, TARGET_US + 1, 0);
+    assert_true(pressure_refuses(&p, now_ms, false));
 }
 
 /* What is dropped comes again at T1, on top of what comes then. */
@@ -59,9 +79,9 @@ static void a_queue_that_has_overflowed_is_no_burst(void **state)
 
     (void)state;
     pressure_init(&p, &opts, now_ms);
-    assert_int_equal(pressure_note(&p, now_ms, 3 * TARGET_US, 1), PRESSURE_SAME);
-    assert_int_equal(pressure_note(&p, now_ms + TARGET_US / 1000 - 1, 3 * TARGET_US, 0), PRESSURE_SAME);
-    assert_int_equal(pressure_note(&p, now_ms + TARGET_US / 1000, 3 * TARGET_US, 0), PRESSURE_BEGUN);
+    assert_int_equal(pressure_note(&p, now_ms, 0, 3 * TARGET_US, 1), PRESSURE_SAME);
+    assert_int_equal(pressure_note(&p, now_ms + TARGET_US / 1000 - 1, 0, 3 * TARGET_US, 0), PRESSURE_SAME);
+    assert_int_equal(pressure_note(&p, now_ms + TARGET_US / 1000, 0, 3 * TARGET_US, 0), PRESSURE_BEGUN);
     assert_true(pressure_refuses(&p, now_ms + TARGET_US / 1000, false));
 }
 
@@ -75,14 +95,15 @@ static void a_process_that_was_kept_from_running_for_long_refuses_nothing(void *
     pressure_init(&p, &opts, now_ms);
     for (unsigned i = 0; i < 10; i++) {
         for (uint32_t left_ms = TARGET_US / 1000; left_ms > 0; left_ms--) {
-            assert_int_equal(pressure_note(&p, now_ms++, left_ms * TARGET_US, left_ms == 10), PRESSURE_SAME);
+            assert_int_equal(pressure_note(&p, now_ms++, 0, left_ms * TARGET_US, left_ms == 10),
+                             PRESSURE_SAME);
             assert_false(pressure_refuses(&p, now_ms, false));
         }
-        assert_int_equal(pressure_note(&p, now_ms++, 0, 0), PRESSURE_SAME);
+        assert_int_equal(pressure_note(&p, now_ms++, 0, 0, 0), PRESSURE_SAME);
     }
     /* And what is a burst after that has the interval. */
     for (unsigned i = 0; i < INTERVAL_MS; i++)
-        assert_int_equal(pressure_note(&p, now_ms++, TARGET_US + 1, 0), PRESSURE_SAME);
+        assert_int_equal(pressure_note(&p, now_ms++, 0, TARGET_US + 1, 0), PRESSURE_SAME);
 }
 
 /* Few messages on a machine that is busy with something else. */
@@ -93,10 +114,10 @@ static void what_came_after_the_one_before_was_handled_had_an_empty_queue(void *
     (void)state;
     pressure_init(&p, &opts, 1000);
     for (ms_t now_ms = 1000; now_ms < 3000; now_ms += 52)
-        assert_int_equal(pressure_note(&p, now_ms, 50000, 0), PRESSURE_SAME);
+        assert_int_equal(pressure_note(&p, now_ms, 0, 50000, 0), PRESSURE_SAME);
     for (ms_t now_ms = 3000; now_ms < 3100; now_ms += 50)
-        assert_int_equal(pressure_note(&p, now_ms, 50000, 0), PRESSURE_SAME);
-    assert_int_equal(pressure_note(&p, 3100, 50000, 0), PRESSURE_BEGUN);
+        assert_int_equal(pressure_note(&p, now_ms, 0, 50000, 0), PRESSURE_SAME);
+    assert_int_equal(pressure_note(&p, 3100, 0, 50000, 0), PRESSURE_BEGUN);
 }
 
 static void it_ends_when_nothing_has_waited_too_long_for_ten_intervals(void **state)
@@ -107,7 +128,7 @@ static void it_ends_when_nothing_has_waited_too_long_for_ten_intervals(void **st
     (void)state;
     pressure_init(&p, &opts, now_ms);
     press(&p, &now_ms, TARGET_US + 1);
-    assert_int_equal(pressure_note(&p, now_ms + 10 * INTERVAL_MS, 0, 0), PRESSURE_SAME);
+    assert_int_equal(pressure_note(&p, now_ms + 10 * INTERVAL_MS, 0, 0, 0), PRESSURE_SAME);
     assert_int_equal(pressure_tick(&p, now_ms + 10 * INTERVAL_MS + 1), PRESSURE_ENDED);
     assert_false(pressure_is_felt(&p));
 }
@@ -123,12 +144,12 @@ static void a_process_that_was_kept_from_running_refuses_nothing(void **state)
     pressure_init(&p, &opts, now_ms);
     press(&p, &now_ms, 5 * TARGET_US);
     assert_true(pressure_refuses(&p, now_ms, false));
-    (void)pressure_note(&p, now_ms, 0, 0);
+    (void)pressure_note(&p, now_ms, 0, 0, 0);
     for (unsigned i = 1; i < INTERVAL_MS; i++) {
-        (void)pressure_note(&p, ++now_ms, 5 * TARGET_US, 0);
+        (void)pressure_note(&p, ++now_ms, 0, 5 * TARGET_US, 0);
         assert_false(pressure_refuses(&p, now_ms, false));
     }
-    (void)pressure_note(&p, ++now_ms, 5 * TARGET_US, 0);
+    (void)pressure_note(&p, ++now_ms, 0, 5 * TARGET_US, 0);
     assert_true(pressure_refuses(&p, now_ms, false));
 }
 
@@ -142,7 +163,7 @@ static void who_obeys_is_believed_until_twice_the_target(void **state)
     press(&p, &now_ms, 2 * TARGET_US);
     assert_true(pressure_refuses(&p, now_ms, false));
     assert_false(pressure_refuses(&p, now_ms, true));
-    (void)pressure_note(&p, now_ms, 2 * TARGET_US + 1, 0);
+    (void)pressure_note(&p, now_ms, 0, 2 * TARGET_US + 1, 0);
     assert_true(pressure_refuses(&p, now_ms, true));
 }
 
@@ -153,13 +174,13 @@ static void a_queue_that_is_full_before_the_target_makes_a_target_of_its_own(voi
 
     (void)state;
     pressure_init(&p, &opts, now_ms);
-    (void)pressure_note(&p, now_ms, 2000, 1);
+    (void)pressure_note(&p, now_ms, 0, 2000, 1);
     press(&p, &now_ms, 1001);
     assert_true(pressure_refuses(&p, now_ms, false));
-    (void)pressure_note(&p, now_ms, 1000, 0);
+    (void)pressure_note(&p, now_ms, 0, 1000, 0);
     assert_false(pressure_refuses(&p, now_ms, false));
     for (unsigned i = 0; i < 100; i++)
-        (void)pressure_note(&p, now_ms += 10 * INTERVAL_MS, 0, 0);
+        (void)pressure_note(&p, now_ms += 10 * INTERVAL_MS, 0, 0, 0);
     press(&p, &now_ms, TARGET_US);
     assert_false(pressure_refuses(&p, now_ms, false));
 }
@@ -170,15 +191,15 @@ static void play_period(struct pressure *p, ms_t *now_ms, unsigned requests, uns
                         uint32_t waited_us)
 {
     for (unsigned i = 0; i < 40; i++)
-        (void)pressure_note(p, *now_ms += 5, refused > 0 ? 3 * TARGET_US : waited_us, 0);
+        (void)pressure_note(p, *now_ms += 5, 0, refused > 0 ? 3 * TARGET_US : waited_us, 0);
     for (unsigned i = 0; i < requests; i++) {
         if (i == refused)
-            (void)pressure_note(p, *now_ms, waited_us, 0);
+            (void)pressure_note(p, *now_ms, 0, waited_us, 0);
         pressure_count(p);
         pressure_count(p);
         (void)pressure_refuses(p, *now_ms, obeys);
     }
-    (void)pressure_note(p, *now_ms, waited_us, 0);
+    (void)pressure_note(p, *now_ms, 0, waited_us, 0);
     (void)pressure_tick(p, *now_ms);
 }
 
@@ -236,7 +257,7 @@ static void what_was_sent_before_the_last_loss_says_nothing_about_it(void **stat
     said_ms = p.loss_ms;
     for (unsigned i = 1; i <= 4; i++) {
         for (unsigned n = 0; n < 20; n++)
-            (void)pressure_note(&p, now_ms += 5, i * 100000 + 1000, 0);
+            (void)pressure_note(&p, now_ms += 5, 0, i * 100000 + 1000, 0);
         for (unsigned n = 0; n < 100; n++)
             (void)pressure_refuses(&p, now_ms, true);
         (void)pressure_tick(&p, now_ms);
@@ -267,7 +288,8 @@ static void the_loss_asked_for_keeps_the_wait_at_the_target(void **state)
     play_period(&p, &now_ms, 100, 0, true, TARGET_US / 2);
     assert_true(p.loss < before);
     before = p.loss;
-    /* What grows will be too long. */
+    /* What grows will be too long, whatever comes elsewhere. */
+    (void)pressure_note(&p, now_ms + 1, 2, 0, 0);
     play_period(&p, &now_ms, 100, 0, true, TARGET_US);
     assert_true(p.loss > before);
 }
@@ -597,7 +619,7 @@ static void turn(struct model *m)
     if (n == 0)
         spend(m, 10);
     else
-        (void)pressure_note(&m->pressure, m->now_us / 1000, (uint32_t)(m->now_us - batch[n - 1].at_us),
+        (void)pressure_note(&m->pressure, m->now_us / 1000, 0, (uint32_t)(m->now_us - batch[n - 1].at_us),
                             m->lost_untold);
     m->lost_untold = 0;
     (void)pressure_tick(&m->pressure, m->now_us / 1000);
@@ -742,6 +764,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_begins_when_the_shortest_wait_of_an_interval_is_above_the_target),
         cmocka_unit_test(one_short_wait_begins_the_interval_again),
+        cmocka_unit_test(a_short_queue_says_nothing_of_another),
         cmocka_unit_test(a_queue_that_has_overflowed_is_no_burst),
         cmocka_unit_test(a_process_that_was_kept_from_running_for_long_refuses_nothing),
         cmocka_unit_test(what_came_after_the_one_before_was_handled_had_an_empty_queue),
