@@ -20,7 +20,7 @@ uint64_t hash_siphash64(const struct hash_key *key, struct slice s);
 
 /* FNV-1a of the first octets, with key for its start and its factors: steps that a packet filter of the
  * kernel can take as well (net/steer.h). Good for sharing out work; not for a table that strangers fill. */
-#define HASH_HEAD_BYTES 48
+#define HASH_HEAD_BYTES 32
 struct hash_head_key {
     uint32_t start, factor, last_factor;
 };

@@ -2,20 +2,19 @@
 #include "base/mem.h"
 #include "net/bpf.h"
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
-/* What is looked for is a line feed, the name and a colon. Each fourth word of the datagram is compared with the four words of that
- * pattern which begin FIRST_SHIFT and more octets after its start: one of them is met wherever the pattern begins.
- * They are those with which few other header fields are spelled. */
+/* What is looked for is a line feed, the name and a colon. Each sixth word of the datagram is compared with the
+ * six words of that pattern: one of them is met wherever the pattern begins. */
 #define PATTERN_BYTES (1 + NET_STEER_NAME_BYTES + 1)
-#define FIRST_SHIFT   2
-#define SHIFTS        4
+#define SHIFTS        (PATTERN_BYTES - 3)
 
-/* Words that are compared before a hit among them is looked at. The field is not found in the last octets of a datagram that do
- * not fill a group. */
-#define WORDS_PER_GROUP 8
-#define GROUP_BYTES     (WORDS_PER_GROUP * 4)
+/* Words that are compared before a hit among them is looked at. The field is not found in the last octets of
+ * a datagram that do not fill a group. */
+#define WORDS_PER_GROUP 5
+#define GROUP_BYTES     (WORDS_PER_GROUP * SHIFTS)
 #define GROUPS          (NET_STEER_REACH / GROUP_BYTES)
 /* No pattern begins in the start line's first octets, and none before the datagram does. */
 #define FIRST_WORD 8
@@ -67,31 +66,31 @@ static unsigned put_check(struct net_bpf *p, const char *pattern)
     return matches;
 }
 
-/* The jump to where the value is read. X is where the pattern begins then. */
-static unsigned put_group(struct net_bpf *p, const char *pattern, unsigned first)
+/* The jump that is taken where the pattern begins at X, or may begin there if that is not checked at once. */
+static unsigned put_group(struct net_bpf *p, const char *pattern, unsigned first, bool is_checked)
 {
-    unsigned hits[SHIFTS][WORDS_PER_GROUP], to_check[SHIFTS], none, matches;
+    unsigned hits[SHIFTS][WORDS_PER_GROUP], to_look[SHIFTS], none, found;
 
     for (unsigned w = 0; w < WORDS_PER_GROUP; w++) {
-        net_bpf_put(p, BPF_LDX | BPF_W | BPF_IMM, first + w * 4);
-        net_bpf_put(p, BPF_LD | BPF_W | BPF_ABS, first + w * 4);
+        net_bpf_put(p, BPF_LDX | BPF_W | BPF_IMM, first + w * SHIFTS);
+        net_bpf_put(p, BPF_LD | BPF_W | BPF_ABS, first + w * SHIFTS);
         for (unsigned s = 0; s < SHIFTS; s++)
-            hits[s][w] = net_bpf_put_jump(p, BPF_JEQ, net_bpf_word(pattern + FIRST_SHIFT + s));
+            hits[s][w] = net_bpf_put_jump(p, BPF_JEQ, net_bpf_word(pattern + s));
     }
     none = net_bpf_put_always(p);
     for (unsigned s = 0; s < SHIFTS; s++) {
         for (unsigned w = 0; w < WORDS_PER_GROUP; w++)
             net_bpf_land_true(p, hits[s][w]);
         net_bpf_put(p, BPF_MISC | BPF_TXA, 0);
-        net_bpf_put(p, BPF_ALU | BPF_SUB | BPF_K, FIRST_SHIFT + s);
-        to_check[s] = net_bpf_put_always(p);
+        net_bpf_put(p, BPF_ALU | BPF_SUB | BPF_K, s);
+        to_look[s] = net_bpf_put_always(p);
     }
     for (unsigned s = 0; s < SHIFTS; s++)
-        net_bpf_land_always(p, to_check[s]);
+        net_bpf_land_always(p, to_look[s]);
     net_bpf_put(p, BPF_MISC | BPF_TAX, 0);
-    matches = put_check(p, pattern);
+    found = is_checked ? put_check(p, pattern) : net_bpf_put_always(p);
     net_bpf_land_always(p, none);
-    return matches;
+    return found;
 }
 
 /* From X on; the hash so far is in M_HASH. To where `end` lands at white space. */
@@ -141,10 +140,10 @@ static void put_hash(struct net_bpf *p, const struct net_steer *steer)
     net_bpf_put(p, BPF_RET | BPF_A, 0);
 }
 
-static void compose(struct net_bpf *p, const struct net_steer *steer)
+static void compose(struct net_bpf *p, const struct net_steer *steer, unsigned groups, bool is_checked)
 {
     char pattern[PATTERN_BYTES];
-    unsigned found[GROUPS];
+    unsigned found[GROUPS], matches;
 
     p->n = 0;
     pattern[0] = '\n';
@@ -152,16 +151,36 @@ static void compose(struct net_bpf *p, const struct net_steer *steer)
     pattern[PATTERN_BYTES - 1] = ':';
     put_end_check(p, NET_STEER_EXCEPT_BYTES);
     put_exceptions(p, steer);
-    for (unsigned g = 0; g < GROUPS; g++) {
+    for (unsigned g = 0; g < groups; g++) {
         unsigned first = FIRST_WORD + g * GROUP_BYTES;
 
         put_end_check(p, first + GROUP_BYTES + PATTERN_BYTES);
-        found[g] = put_group(p, pattern, first);
+        found[g] = put_group(p, pattern, first, is_checked);
     }
     net_bpf_put(p, BPF_RET | BPF_K, NO_SOCKET);
-    for (unsigned g = 0; g < GROUPS; g++)
+    for (unsigned g = 0; g < groups; g++)
         net_bpf_land_always(p, found[g]);
+    if (!is_checked) {
+        matches = put_check(p, pattern);
+        net_bpf_put(p, BPF_RET | BPF_K, NO_SOCKET);
+        net_bpf_land_always(p, matches);
+    }
     put_hash(p, steer);
+}
+
+/* A kernel that has no memory for the whole program has some for one that looks at the first place only where the
+ * field may begin, since it has no way back from there, and does not reach so far. */
+static int attach(int fd, const struct net_steer *steer, struct net_bpf *program)
+{
+    int r;
+
+    compose(program, steer, GROUPS, true);
+    r = net_bpf_attach(fd, SO_ATTACH_REUSEPORT_CBPF, program);
+    for (unsigned groups = GROUPS; r < 0 && errno == ENOMEM && groups > 0; groups--) {
+        compose(program, steer, groups, false);
+        r = net_bpf_attach(fd, SO_ATTACH_REUSEPORT_CBPF, program);
+    }
+    return r;
 }
 
 int net_steer_attach(int fd, const struct net_steer *steer)
@@ -174,8 +193,7 @@ int net_steer_attach(int fd, const struct net_steer *steer)
     program = mem_alloc(sizeof(*program));
     if (!program)
         return ERR_NOMEM;
-    compose(program, steer);
-    r = net_bpf_attach(fd, SO_ATTACH_REUSEPORT_CBPF, program);
+    r = attach(fd, steer, program);
     mem_free(program);
     return r;
 }

@@ -5,7 +5,9 @@
  * What one peer sends comes in its order to one socket only where the addresses choose: `except` is for what needs that.
  *
  * The program has no loops and only so many steps: it finds the field by its usual spelling, with a colon and at most one space,
- * within the first NET_STEER_REACH octets. Where it finds none the kernel chooses by the addresses, as it does without a
+ * within the first NET_STEER_REACH octets; where the kernel has no memory for all that (net.core.optmem_max below 100,000
+ * octets: the default before Linux 6.8), within the first NET_STEER_REACH_SHORT, and only if no four octets of its beginning
+ * stand before it. Where it finds none the kernel chooses by the addresses, as it does without a
  * program; so who receives must look for himself whether a datagram is his. */
 #ifndef NET_STEER_H
 #define NET_STEER_H
@@ -14,6 +16,7 @@
 #include "base/hash.h"
 
 #define NET_STEER_REACH        900
+#define NET_STEER_REACH_SHORT  400 /* with 20,480 octets */
 #define NET_STEER_NAME_BYTES   7
 #define NET_STEER_EXCEPT_BYTES 4
 

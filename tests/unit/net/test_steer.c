@@ -2,9 +2,14 @@
 #include "net/steer.h"
 #include "support.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { SOCKETS = 3 };
@@ -179,6 +184,63 @@ static void one_peer_is_shared_out(void **state)
         assert_in_range(counts[i], CALLS / SOCKETS * 9 / 10, CALLS / SOCKETS * 11 / 10);
 }
 
+/* As Linux had it before 6.8. False: who has no rights cannot try. */
+static bool be_where_the_kernel_has_little_memory(void)
+{
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    int fd, optmem;
+    bool is_there;
+
+    if (unshare(CLONE_NEWNET) < 0)
+        return false;
+    fd = socket(AF_INET, SOCK_DGRAM, 0);
+    optmem = open("/proc/sys/net/core/optmem_max", O_WRONLY);
+    is_there = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &lo) == 0 && optmem >= 0 && write(optmem, "20480", 5) == 5;
+    close(fd);
+    close(optmem);
+    return is_there;
+}
+
+static bool finds_within_the_short_reach(void)
+{
+    void *state = NULL;
+
+    if (set_up(&state) != 0)
+        return false;
+    for (unsigned at = 40; at < NET_STEER_REACH_SHORT - 20; at++) {
+        char call_id[32];
+
+        snprintf(call_id, sizeof(call_id), "%x@client.example", at * 2654435761U);
+        if (socket_of_call_id(at, "Call-ID: ", call_id) != expected_of(call_id))
+            return false;
+        (void)socket_of_call_id(at, "Call-Info: <x:y>\r\nCall-ID: ", call_id); /* to any of them */
+    }
+    return true;
+}
+
+static void a_kernel_with_little_memory_takes_a_shorter_program(void **state)
+{
+    enum { FOUND, NOT_FOUND, CANNOT };
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (!be_where_the_kernel_has_little_memory())
+            _exit(CANNOT);
+        _exit(finds_within_the_short_reach() ? FOUND : NOT_FOUND);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == CANNOT) {
+        print_message(
+            "NOT TESTED: a network namespace with net.core.optmem_max of its own needs root and Linux 6.8\n");
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), FOUND);
+}
+
 static void what_cannot_be_attached_is_an_error(void **state)
 {
     int other[2];
@@ -203,6 +265,7 @@ int main(void)
         T(where_none_is_found_the_addresses_choose),
         T(exceptions_go_by_their_addresses),
         T(one_peer_is_shared_out),
+        T(a_kernel_with_little_memory_takes_a_shorter_program),
         T(what_cannot_be_attached_is_an_error),
     };
 
