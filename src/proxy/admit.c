@@ -4,12 +4,14 @@
  * phones of a site that register again at once are what overload mostly is (RFC 5390). */
 #include "proxy/internal.h"
 
-/* What is refused has a mark in its To tag, and so has its ACK. Those that come when overload has ended are
- * few. */
-static void absorb(struct proxy *p, struct slice mark)
+/* What is refused has a mark in its To tag, and so has its ACK. */
+static void absorb(struct proxy *p, bool is_wanted)
 {
-    if (p->ports.absorb)
-        p->ports.absorb(p->ports.ctx, mark);
+    if (p->is_absorbing == is_wanted || !p->ports.absorb)
+        return;
+    p->is_absorbing = is_wanted;
+    p->ports.absorb(p->ports.ctx,
+                    is_wanted ? slice_make(p->refusal_mark, sizeof(p->refusal_mark)) : SLICE_NULL);
 }
 
 static void tell_change(struct proxy *p, enum pressure_change change)
@@ -20,11 +22,10 @@ static void tell_change(struct proxy *p, enum pressure_change change)
         log_limited(&p->limiters[PROXY_LOG_OVERLOAD], LOG_WARN, "overload.begun",
                     log_u64("worker", p->opts->worker), log_u64("waited_us", p->pressure.waited_us),
                     log_cstr("effect", "new requests get 503, calls in progress go on"));
-        absorb(p, slice_make(p->refusal_mark, sizeof(p->refusal_mark)));
+        absorb(p, true);
     } else if (change == PRESSURE_ENDED) {
         log_limited(&p->limiters[PROXY_LOG_OVERLOAD], LOG_WARN, "overload.ended",
                     log_u64("worker", p->opts->worker), log_u64("refused", p->n_refused));
-        absorb(p, SLICE_NULL);
     }
 }
 
@@ -37,6 +38,9 @@ void proxy_admit_tick(struct proxy *p)
 {
     if (pressure_is_felt(&p->pressure))
         tell_change(p, pressure_tick(&p->pressure, p->wheel.now_ms));
+    /* Overload that ended may begin again soon, and to say so costs the world more than a few messages. */
+    if (p->is_absorbing && !p->pressure.is_on && !proxy_refused_any(p))
+        absorb(p, false);
 }
 
 /* RFC 7339 section 5.10.2: "a 503 (Service Unavailable) response without the Retry-After header": to a

@@ -82,6 +82,7 @@ struct proxy {
     struct hash_key loop_key, stateless_key, way_key;
     struct hash_key to_tag_key; /* of token.h, likewise */
     char refusal_mark[12];      /* likewise */
+    bool is_absorbing;          /* datagrams with the mark (ports.h) */
     uint32_t last_branch;
     bool draining;
     struct pressure pressure;
@@ -351,6 +352,8 @@ void proxy_refused_done(struct proxy *p);
 /* Which request it is, by its top Via: copies of it and its ACK have the same, others another (sections
  * 8.1.1.7 and 17.1.1.3), where its branch begins with the magic cookie. */
 uint64_t proxy_refused_hash(const struct proxy *p, struct slice top_via);
+/* What is known of it is brought from memory meanwhile: it will be asked for, or noted, soon. */
+void proxy_refused_expect(const struct proxy *p, uint64_t hash);
 /* The same for a request of any client; 0: it has no Via that can be read. */
 uint64_t proxy_refused_hash_of(const struct proxy *p, struct sip_msg *request);
 /* Has any been? Then there may be copies and ACKs of it. */

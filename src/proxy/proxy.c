@@ -621,12 +621,15 @@ void proxy_send_refused(struct proxy *p, struct slice datagram_head)
     struct slice method = slice_sub(datagram_head, 0, slice_find(datagram_head, ' '));
     struct sip_via via;
 
-    if (!find_via(datagram_head, &via))
+    if (!find_via(datagram_head, &via)) {
         ;
-    else if (is_response(datagram_head))
-        (void)proxy_backup_of_server(p, txn_server_token(p->txn, &via));
-    else if (proxy_via_is_ours(p->opts, &via))
+    } else if (is_response(datagram_head)) {
+        const struct txn_key key = txn_expect_via(p->txn, &via);
+
+        (void)proxy_backup_of_server(p, txn_server_token(p->txn, &key));
+    } else if (proxy_via_is_ours(p->opts, &via)) {
         txn_branch_failed(p->txn, via.branch, method);
+    }
     turn_finish(p);
 }
 

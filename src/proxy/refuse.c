@@ -87,25 +87,28 @@ static bool was_here_before(const struct proxy *p, const struct sip_outline *o)
     return false;
 }
 
+/* What there is to do anyhow is done before looking for what is known of it, which comes from memory meanwhile. */
 static bool refuse(struct proxy *p, const struct sip_outline *o, const struct sip_via *via,
                    const struct sip_hop *from)
 {
+    const struct txn_key key = txn_expect_via(p->txn, via);
     uint64_t hash = proxy_refused_hash(p, via->text);
     char to_tag[PROXY_TO_TAG_BYTES], refusal_tag[PROXY_REFUSAL_TAG_BYTES], digits[PROXY_RETRY_AFTER_BYTES];
     struct refusal r = {.outline = o, .server_name = p->opts->server_name};
     struct sip_hop to;
 
+    proxy_refused_expect(p, hash);
     sip_via_route_reply(via, from, &to);
     if (sip_via_route_tag(via, &from->addr, &p->scratch, &r.top_via) < 0)
         return false;
-    if (!proxy_admit_is_refused(p, hash, false))
-        return false;
-    pressure_count(&p->pressure);
     r.to_tag = proxy_to_tag_format(&p->to_tag_key, o->call_id, o->from_tag, o->cseq_number, to_tag);
     if (!was_here_before(p, o))
         r.to_tag = proxy_refusal_tag_format(p->refusal_mark, r.to_tag, refusal_tag);
     if (p->opts->retry_after_s > 0 && o->n_vias == 1 && !proxy_is_trusted(p->opts, from))
         r.retry_after = proxy_retry_after_extra(proxy_admit_retry_after_s(p, hash), digits).value;
+    if (txn_server_token(p->txn, &key) != 0 || !proxy_admit_is_refused(p, hash, false))
+        return false;
+    pressure_count(&p->pressure);
     proxy_refused_note(p, hash);
     send_refusal(p, &r, &to);
     return true;
@@ -135,8 +138,7 @@ static bool is_refused(struct proxy *p, struct slice bytes, const struct sip_hop
     return sip_outline_read(bytes, &o) && slice_is_null(o.to_tag) && !slice_eq(o.method, SLICE("CANCEL")) &&
            !slice_eq(o.method, SLICE("ACK")) && sip_via_parse(o.vias[0], &via) == 0 &&
            txn_branch_is_rfc3261(via.branch) && !sip_oc_is_asked(via.params) &&
-           !proxy_is_emergency(p->opts, o.ruri) && txn_server_token(p->txn, &via) == 0 &&
-           refuse(p, &o, &via, from);
+           !proxy_is_emergency(p->opts, o.ruri) && refuse(p, &o, &via, from);
 }
 
 bool proxy_refuse(struct proxy *p, struct slice bytes, const struct sip_hop *from)

@@ -81,6 +81,11 @@ static bool is_of(const struct proxy_refusal *r, uint64_t hash)
     return r->check == (uint32_t)(hash >> 32);
 }
 
+void proxy_refused_expect(const struct proxy *p, uint64_t hash)
+{
+    __builtin_prefetch(row_of(p, hash));
+}
+
 bool proxy_refused_knows(const struct proxy *p, uint64_t hash)
 {
     const struct proxy_refusal *row = row_of(p, hash);

@@ -170,15 +170,22 @@ struct wire *txn_server_response(const struct txn_server *t)
     return t->base.kept;
 }
 
-uint64_t txn_server_token(const struct txn_layer *layer, const struct sip_via *via)
+struct txn_key txn_expect_via(const struct txn_layer *layer, const struct sip_via *via)
 {
-    struct txn_key key;
+    struct txn_key key = {0};
 
-    if (txn_key_server_via(&layer->opts.hash_key, via, &key) < 0)
-        return 0;
-    for (struct map_node *n = map_first(&layer->map, key.hash); n; n = map_next(n))
-        if (map_entry(n, struct txn, node)->check == key.check)
-            return key.hash;
+    if (txn_key_server_via(&layer->opts.hash_key, via, &key) == 0)
+        map_prefetch_bucket(&layer->map, key.hash);
+    return key;
+}
+
+uint64_t txn_server_token(const struct txn_layer *layer, const struct txn_key *expected)
+{
+    struct map_node *n = expected->hash != 0 ? map_first(&layer->map, expected->hash) : NULL;
+
+    for (; n; n = map_next(n))
+        if (map_entry(n, struct txn, node)->check == expected->check)
+            return expected->hash;
     return 0;
 }
 

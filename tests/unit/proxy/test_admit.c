@@ -78,6 +78,22 @@ static void the_mark_is_told_when_overload_begins_and_taken_back_when_it_ends(vo
     }
 }
 
+/* Section 17.1.1.2: copies of it, and so ACKs, may come for 64*T1. */
+static void while_acks_may_come_the_mark_is_not_taken_back(void **state)
+{
+    (void)state;
+    overload_begins();
+    world_receive(&w, UDP4, "192.0.2.10:5060", INVITE("z9hG4bK1", ""));
+    take_starting(&w, "SIP/2.0 503 ");
+    overload_ends();
+    overload_begins();
+    overload_ends();
+    assert_int_equal(told, 1);
+    world_advance(&w, 34000);
+    assert_int_equal(told, 2);
+    assert_string_equal(mark, "");
+}
+
 static void without_the_port_all_is_the_same(void **state)
 {
     (void)state;
@@ -157,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         T(the_mark_is_told_when_overload_begins_and_taken_back_when_it_ends),
+        T(while_acks_may_come_the_mark_is_not_taken_back),
         T(without_the_port_all_is_the_same),
         T(what_is_refused_has_the_mark_in_its_to_tag_by_either_way),
         T(the_refusal_of_what_was_here_before_has_no_mark_for_its_ack_is_needed),
