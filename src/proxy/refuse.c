@@ -87,6 +87,19 @@ static bool was_here_before(const struct proxy *p, const struct sip_outline *o)
     return false;
 }
 
+/* What the top Via of the response says besides (RFC 7339 section 4). */
+static int answer_oc(struct proxy *p, const struct sip_hop *to, struct slice *via_text)
+{
+    int rc = to->wants_oc ? sip_oc_strip(*via_text, &p->scratch, via_text) : 0;
+
+    return rc == 0 ? proxy_oc_fill(p, to, via_text) : rc;
+}
+
+static bool wants_oc(const struct proxy *p, const struct sip_via *via)
+{
+    return !p->opts->is_oc_off && sip_oc_is_asked(via->params);
+}
+
 /* What there is to do anyhow is done before looking for what is known of it, which comes from memory meanwhile. */
 static bool refuse(struct proxy *p, const struct sip_outline *o, const struct sip_via *via,
                    const struct sip_hop *from)
@@ -99,14 +112,15 @@ static bool refuse(struct proxy *p, const struct sip_outline *o, const struct si
 
     proxy_refused_expect(p, hash);
     sip_via_route_reply(via, from, &to);
-    if (sip_via_route_tag(via, &from->addr, &p->scratch, &r.top_via) < 0)
+    to.wants_oc = wants_oc(p, via);
+    if (sip_via_route_tag(via, &from->addr, &p->scratch, &r.top_via) < 0 || answer_oc(p, &to, &r.top_via) < 0)
         return false;
     r.to_tag = proxy_to_tag_format(&p->to_tag_key, o->call_id, o->from_tag, o->cseq_number, to_tag);
     if (!was_here_before(p, o))
         r.to_tag = proxy_refusal_tag_format(p->refusal_mark, r.to_tag, refusal_tag);
-    if (p->opts->retry_after_s > 0 && o->n_vias == 1 && !proxy_is_trusted(p->opts, from))
+    if (p->opts->retry_after_s > 0 && o->n_vias == 1 && !to.wants_oc && !proxy_is_trusted(p->opts, from))
         r.retry_after = proxy_retry_after_extra(proxy_admit_retry_after_s(p, hash), digits).value;
-    if (txn_server_token(p->txn, &key) != 0 || !proxy_admit_is_refused(p, hash, false))
+    if (txn_server_token(p->txn, &key) != 0 || !proxy_admit_is_refused(p, hash, to.wants_oc))
         return false;
     pressure_count(&p->pressure);
     proxy_refused_note(p, hash);
@@ -137,7 +151,8 @@ static bool is_refused(struct proxy *p, struct slice bytes, const struct sip_hop
 
     return sip_outline_read(bytes, &o) && slice_is_null(o.to_tag) && !slice_eq(o.method, SLICE("CANCEL")) &&
            !slice_eq(o.method, SLICE("ACK")) && sip_via_parse(o.vias[0], &via) == 0 &&
-           txn_branch_is_rfc3261(via.branch) && !sip_oc_is_asked(via.params) &&
+           txn_branch_is_rfc3261(via.branch) && !via.has_keep &&
+           pressure_is_pressing(&p->pressure, p->wheel.now_ms, wants_oc(p, &via)) &&
            !proxy_is_emergency(p->opts, o.ruri) && refuse(p, &o, &via, from);
 }
 
