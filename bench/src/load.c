@@ -9,6 +9,8 @@
 
 #define SCAN_US  50000u
 #define DRAIN_US 2000000u
+/* How often who stays awake looks: so long something to do together gathers. */
+#define AWAKE_LOOK_US 100
 
 uint64_t load_clock_us(void)
 {
@@ -189,11 +191,20 @@ static void stop_measuring(struct load *l, uint64_t measured_since_us)
         process_measure(l->opts->server_pid, &r->server_after);
 }
 
+/* In place of sleeping until something comes. */
+static void wait_awake(const struct load *l)
+{
+    while (load_clock_us() < l->now_us + AWAKE_LOOK_US)
+        ;
+}
+
 void load_turn(struct load *l, int timeout_ms)
 {
     struct pollfd fds[2] = {{.fd = l->caller->fd, .events = POLLIN}, {.fd = l->callee->fd, .events = POLLIN}};
     port_flush(l->caller);
-    (void)poll(fds, 2, timeout_ms);
+    if (l->opts->stays_awake)
+        wait_awake(l);
+    (void)poll(fds, 2, l->opts->stays_awake ? 0 : timeout_ms);
     l->now_us = load_clock_us();
     l->n_replies = 0;
     if (fds[1].revents != 0)

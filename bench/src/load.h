@@ -43,9 +43,10 @@ struct load_opts {
     struct slice password;              /* absent: no credentials; else of every user */
     bool keep_nonce;                    /* a user answers one challenge as often as the server lets him */
     size_t in_flight;
-    size_t ringing; /* calls that ring all the time, besides */
-    double rate;    /* new calls a second; 0: closed loop */
-    bool obeys;     /* RFC 7339: asks in its Via how much less to send, and withholds as many new calls */
+    size_t ringing;   /* calls that ring all the time, besides */
+    double rate;      /* new calls a second; 0: closed loop */
+    bool stays_awake; /* never sleeps, so that nobody spends time on waking it */
+    bool obeys;       /* RFC 7339: asks in its Via how much less to send, and withholds as many new calls */
     double seconds, warm_up_seconds;
     uint64_t count;     /* ends after so many, if not 0 */
     uint32_t answer_ms; /* between 180 and the final answer, or CANCEL */

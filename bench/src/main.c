@@ -67,6 +67,8 @@ static const char usage[] =
     "  -o, --obey              with --rate: ask the server how much less to send, and withhold as many new "
     "calls "
     "(RFC 7339)\n"
+    "  -A, --awake             never sleep: to wake who sleeps costs the server that sends to him on one "
+    "host\n"
     "  -s, --seconds N         how long to measure (5)\n"
     "  -W, --warm-up N         seconds before that which do not count (1)\n"
     "  -N, --count N           end after so many calls\n"
@@ -96,6 +98,7 @@ static const struct option options[] = {{"workload", required_argument, NULL, 'w
                                         {"in-flight", required_argument, NULL, 'n'},
                                         {"rate", required_argument, NULL, 'r'},
                                         {"obey", no_argument, NULL, 'o'},
+                                        {"awake", no_argument, NULL, 'A'},
                                         {"seconds", required_argument, NULL, 's'},
                                         {"warm-up", required_argument, NULL, 'W'},
                                         {"count", required_argument, NULL, 'N'},
@@ -189,6 +192,9 @@ static void set_option(struct load_opts *o, bool *force, int option, const char 
         break;
     case 'o':
         o->obeys = true;
+        break;
+    case 'A':
+        o->stays_awake = true;
         break;
     case 's':
         o->seconds = number(value, 0.1, 86400);
@@ -322,7 +328,7 @@ static int load_main(int argc, char **argv)
                           .stop = &stop};
     bool force = false;
     for (int option;
-         (option = getopt_long(argc, argv, "w:t:C:c:e:d:u:P:kn:g:r:os:W:N:a:H:p:fh", options, NULL)) != -1;)
+         (option = getopt_long(argc, argv, "w:t:C:c:e:d:u:P:kn:g:r:oAs:W:N:a:H:p:fh", options, NULL)) != -1;)
         set_option(&o, &force, option, optarg);
     if (optind + 1 != argc)
         refuse("SERVER is missing, or there is too much", optind < argc ? argv[argc - 1] : "");

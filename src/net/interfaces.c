@@ -10,19 +10,20 @@
 /* Nothing is sent there; connect() wants one. */
 #define ANY_PORT 5060
 
-/* What no interface has as its number. */
-enum { NOWHERE = 0, LOOPBACK = UINT32_MAX };
+/* What no interface has as its number: no route, or no address of ours; all of 127/8 and ::1; an address that belongs to no
+ * network: on the loopback interface, or alone in its prefix. It is for others to find the way to it, and what has it may
+ * leave by any interface. */
+enum { NOWHERE = 0, LOOPBACK = UINT32_MAX, ANYWHERE = UINT32_MAX - 1 };
 
 struct place {
     struct addr addr;
     uint32_t interface;
-    ms_t until_ms; /* of a peer */
+    ms_t until_ms;
 };
 
+/* Where two addresses meet in one place each costs a question, as it would without the table. */
 struct net_interfaces {
-    struct place own[NET_INTERFACES_OWN_MAX], peers[NET_INTERFACES_PEERS_MAX];
-    size_t n_own;
-    ms_t own_until_ms;
+    struct place own[NET_INTERFACES_OWN_KEPT], peers[NET_INTERFACES_PEERS_KEPT];
 };
 
 int net_interfaces_new(struct net_interfaces **ret_interfaces)
@@ -40,42 +41,72 @@ void net_interfaces_free(struct net_interfaces *interfaces)
     mem_free(interfaces);
 }
 
-/* If it fails, what was known is as good as anything. */
-static void learn_own(struct net_interfaces *n)
+static struct place *place_for(struct place *places, size_t n, const struct addr *addr)
+{
+    uint32_t hash = 0;
+
+    for (size_t i = 0; i < (addr->family == ADDR_IPV4 ? 4 : sizeof(addr->ip)); i++)
+        hash = (hash ^ addr->ip[i]) * 0x01000193u;
+    return &places[(hash ^ hash >> 16) % n];
+}
+
+static bool is_of(const struct place *place, const struct addr *addr, ms_t now_ms)
+{
+    return place->until_ms > now_ms && place->addr.family == addr->family && addr_eq_ip(&place->addr, addr);
+}
+
+/* The address, or the netmask if that is asked for; false: of another family. */
+static bool read_address(const struct sockaddr *sockaddr, struct addr *ret_addr)
+{
+    struct sockaddr_storage memory = {0};
+
+    if (!sockaddr || (sockaddr->sa_family != AF_INET && sockaddr->sa_family != AF_INET6))
+        return false;
+    memcpy(&memory, sockaddr,
+           sockaddr->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+    return net_addr_from_sockaddr(&memory, ret_addr) == 0;
+}
+
+static bool is_alone(const struct ifaddrs *own)
+{
+    struct addr mask;
+
+    if (own->ifa_flags & IFF_LOOPBACK)
+        return true;
+    if ((own->ifa_flags & IFF_POINTOPOINT) || !read_address(own->ifa_netmask, &mask))
+        return false;
+    for (size_t i = 0; i < (mask.family == ADDR_IPV4 ? 4 : sizeof(mask.ip)); i++)
+        if (mask.ip[i] != 0xff)
+            return false;
+    return true;
+}
+
+static uint32_t ask_interface(const struct addr *own)
 {
     struct ifaddrs *all;
+    uint32_t interface = NOWHERE;
 
     if (getifaddrs(&all) < 0)
-        return;
-    n->n_own = 0;
-    for (const struct ifaddrs *each = all; each && n->n_own < NET_INTERFACES_OWN_MAX; each = each->ifa_next) {
-        struct place *own = &n->own[n->n_own];
-        struct sockaddr_storage memory = {0};
-        bool is_v4 = each->ifa_addr && each->ifa_addr->sa_family == AF_INET;
+        return NOWHERE;
+    for (const struct ifaddrs *each = all; each && interface == NOWHERE; each = each->ifa_next) {
+        struct addr addr;
 
-        if (!is_v4 && !(each->ifa_addr && each->ifa_addr->sa_family == AF_INET6))
-            continue;
-        memcpy(&memory, each->ifa_addr, is_v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
-        if (net_addr_from_sockaddr(&memory, &own->addr) < 0)
-            continue;
-        own->interface = if_nametoindex(each->ifa_name);
-        n->n_own++;
+        if (read_address(each->ifa_addr, &addr) && addr_eq_ip(&addr, own))
+            interface = is_alone(each) ? ANYWHERE : if_nametoindex(each->ifa_name);
     }
     freeifaddrs(all);
+    return interface;
 }
 
 static uint32_t interface_with(struct net_interfaces *n, const struct addr *own, ms_t now_ms)
 {
+    struct place *place = place_for(n->own, NET_INTERFACES_OWN_KEPT, own);
+
     if (addr_is_loopback(own))
         return LOOPBACK;
-    if (n->own_until_ms <= now_ms) {
-        learn_own(n);
-        n->own_until_ms = now_ms + NET_INTERFACES_TTL_MS;
-    }
-    for (size_t i = 0; i < n->n_own; i++)
-        if (addr_eq_ip(&n->own[i].addr, own))
-            return n->own[i].interface;
-    return NOWHERE;
+    if (!is_of(place, own, now_ms))
+        *place = (struct place){*own, ask_interface(own), now_ms + NET_INTERFACES_TTL_MS};
+    return place->interface;
 }
 
 /* Which of our addresses the kernel writes into what is sent there. False: no route, or no socket. */
@@ -97,22 +128,12 @@ static bool ask_source(const struct addr *to, struct addr *ret_source)
     return is_known;
 }
 
-/* Where two peers meet in one place each costs a question, as it would without the table. */
-static struct place *place_for(struct net_interfaces *n, const struct addr *to)
-{
-    uint32_t hash = 0;
-
-    for (size_t i = 0; i < (to->family == ADDR_IPV4 ? 4 : sizeof(to->ip)); i++)
-        hash = (hash ^ to->ip[i]) * 0x01000193u;
-    return &n->peers[(hash >> 16) % NET_INTERFACES_PEERS_MAX];
-}
-
 static uint32_t interface_to(struct net_interfaces *n, const struct addr *to, ms_t now_ms)
 {
-    struct place *place = place_for(n, to);
+    struct place *place = place_for(n->peers, NET_INTERFACES_PEERS_KEPT, to);
     struct addr source;
 
-    if (place->until_ms > now_ms && place->addr.family == to->family && addr_eq_ip(&place->addr, to))
+    if (is_of(place, to, now_ms))
         return place->interface;
     *place = (struct place){.addr = *to, .until_ms = now_ms + NET_INTERFACES_TTL_MS};
     place->interface = ask_source(to, &source) ? interface_with(n, &source, now_ms) : NOWHERE;
@@ -122,10 +143,13 @@ static uint32_t interface_to(struct net_interfaces *n, const struct addr *to, ms
 bool net_interfaces_lead(struct net_interfaces *interfaces, const struct addr *from, const struct addr *to,
                          ms_t now_ms)
 {
-    uint32_t interface;
+    uint32_t way, own;
 
     if (from->family != to->family || (to->family != ADDR_IPV4 && to->family != ADDR_IPV6))
         return false;
-    interface = interface_to(interfaces, to, now_ms);
-    return interface != NOWHERE && interface == interface_with(interfaces, from, now_ms);
+    way = interface_to(interfaces, to, now_ms);
+    if (way == NOWHERE)
+        return false;
+    own = interface_with(interfaces, from, now_ms);
+    return own == way || (own == ANYWHERE && way != LOOPBACK);
 }

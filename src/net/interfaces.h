@@ -8,9 +8,9 @@
 #include "base/clock.h"
 #include <stdbool.h>
 
-#define NET_INTERFACES_TTL_MS    1000
-#define NET_INTERFACES_OWN_MAX   256 /* addresses of this host that are known */
-#define NET_INTERFACES_PEERS_MAX 256 /* answers that are kept; a newer one takes an older one's place */
+#define NET_INTERFACES_TTL_MS     5000
+#define NET_INTERFACES_OWN_KEPT   256  /* answers that are kept of this host's addresses; a newer one takes */
+#define NET_INTERFACES_PEERS_KEPT 4096 /* an older one's place */
 
 struct net_interfaces;
 
@@ -18,8 +18,9 @@ struct net_interfaces;
 MUST_USE int net_interfaces_new(struct net_interfaces **ret_interfaces);
 /* NULL is fine. */
 void net_interfaces_free(struct net_interfaces *interfaces);
-/* Does what is sent to `to` leave by the interface that has the address `from`? All loopback addresses are of one. False
- * where there is no route, too. */
+/* Does what is sent to `to` leave by the interface that has the address `from`? All loopback addresses are of one; an address of
+ * ours that is in no network (alone in its prefix, or on the loopback interface: one that moves from host to host, say)
+ * leads to wherever another does. False where there is no route, too. */
 bool net_interfaces_lead(struct net_interfaces *interfaces, const struct addr *from, const struct addr *to,
                          ms_t now_ms);
 

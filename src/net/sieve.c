@@ -46,8 +46,8 @@ static void put_start_check(struct net_bpf *p, const char *start)
     net_bpf_put(p, BPF_RET | BPF_K, PASS);
 }
 
-/* X is where a mark may begin, or one octet after that: it is remembered, if it is the first. Should that
- * be none, then what followed it in its group is not known, and the datagram passes. */
+/* X is where a mark may begin, or one octet after that: it is remembered. Should it be none, or a second one, then what
+ * followed it in its group is not known, and the datagram passes. */
 static void put_hits(struct net_bpf *p, const struct jumps jumps[WORDS_PER_GROUP])
 {
     for (unsigned w = 0; w < WORDS_PER_GROUP; w++)
@@ -58,7 +58,8 @@ static void put_hits(struct net_bpf *p, const struct jumps jumps[WORDS_PER_GROUP
     for (unsigned w = 0; w < WORDS_PER_GROUP; w++)
         net_bpf_land_true(p, jumps[w].first);
     net_bpf_put(p, BPF_LD | BPF_W | BPF_MEM, M_WHERE);
-    p->steps[net_bpf_put_jump(p, BPF_JEQ, 0)].jf = 1;
+    p->steps[net_bpf_put_jump(p, BPF_JEQ, 0)].jt = 1;
+    net_bpf_put(p, BPF_RET | BPF_K, PASS);
     net_bpf_put(p, BPF_STX, M_WHERE);
 }
 

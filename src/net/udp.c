@@ -597,13 +597,14 @@ static uint32_t waited_us_of(int fd)
     return ioctl(fd, SIOCGSTAMPNS, &stamp) == 0 ? age_us(&stamp) : 0;
 }
 
-/* What has been read the kernel takes off in large pieces, so it can be seen afterwards. */
-static bool is_full(const uint32_t info[SK_MEMINFO_VARS])
+/* Some of it has been read just now, which the kernel takes off a quarter of the queue at a time. */
+static bool was_full(const uint32_t info[SK_MEMINFO_VARS])
 {
-    return (uint64_t)info[SK_MEMINFO_RMEM_ALLOC] * 16 >= (uint64_t)info[SK_MEMINFO_RCVBUF] * 15;
+    return (uint64_t)info[SK_MEMINFO_RMEM_ALLOC] * 2 >= info[SK_MEMINFO_RCVBUF];
 }
 
-/* Since this was last asked. */
+/* Since this was last asked, and for want of room: the kernel also counts what has a wrong checksum, which anybody can
+ * send, and what a program of ours drops. */
 static uint32_t lost_by(struct net_udp *udp)
 {
     uint32_t info[SK_MEMINFO_VARS], dropped;
@@ -613,7 +614,13 @@ static uint32_t lost_by(struct net_udp *udp)
         return 0;
     dropped = info[SK_MEMINFO_DROPS] - udp->dropped;
     udp->dropped = info[SK_MEMINFO_DROPS];
-    return udp->is_sieved ? dropped > 0 && is_full(info) : dropped;
+    if (!udp->is_sieved)
+        counter_add(udp->counters, COUNTER_RX_LOST, dropped);
+    if (dropped == 0 || !was_full(info))
+        return 0;
+    if (udp->is_sieved)
+        counter_inc(udp->counters, COUNTER_RX_LOST);
+    return udp->is_sieved ? 1 : dropped;
 }
 
 static void tell_waited(struct net_udp *udp, bool has_more)
@@ -621,7 +628,6 @@ static void tell_waited(struct net_udp *udp, bool has_more)
     uint32_t waited_us = waited_us_of(udp->watch.fd);
     uint32_t lost = has_more || udp->turns++ % LOST_ASKED_TURNS == 0 ? lost_by(udp) : 0;
 
-    counter_add(udp->counters, COUNTER_RX_LOST, lost);
     if (udp->ops->waited)
         udp->ops->waited(udp->ctx, udp, waited_us, lost);
 }

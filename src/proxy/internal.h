@@ -82,7 +82,8 @@ struct proxy {
     struct hash_key loop_key, stateless_key, way_key;
     struct hash_key to_tag_key; /* of token.h, likewise */
     char refusal_mark[12];      /* likewise */
-    bool is_absorbing;          /* datagrams with the mark (ports.h) */
+    ms_t overload_ended_ms;
+    bool is_absorbing; /* datagrams with the mark (ports.h) */
     uint32_t last_branch;
     bool draining;
     struct pressure pressure;

@@ -8,6 +8,8 @@
 #define DRAINED_PART 4
 /* At least this long, whatever the kernel's queue holds: a batch of messages takes as long. */
 #define LIMIT_MIN_US 200
+/* A batch or two of messages may take as long, and say nothing yet. */
+#define PATIENCE_MIN_MS 5
 /* How often neighbours are told another loss: several times while they believe one (RFC 7339 section
  * 4.3). */
 #define LOSS_PERIOD_MS 200
@@ -71,7 +73,7 @@ static void count_from(struct pressure *p, ms_t at_ms)
 {
     p->counted_ms = at_ms;
     p->n_requests = p->n_new = p->n_refused = p->n_obeying_refused = 0;
-    for (unsigned i = 0; i < PRESSURE_QUEUES; i++)
+    for (unsigned i = 0; i < p->n_queues; i++)
         p->queues[i].low_us = UINT32_MAX;
 }
 
@@ -80,7 +82,7 @@ static uint32_t low_us_of(const struct pressure *p)
 {
     uint32_t low_us = 0;
 
-    for (unsigned i = 0; i < PRESSURE_QUEUES; i++) {
+    for (unsigned i = 0; i < p->n_queues; i++) {
         const struct pressure_queue *q = &p->queues[i];
 
         if (q->low_us != UINT32_MAX && q->drained_ms <= p->counted_ms && q->low_us > low_us)
@@ -168,7 +170,9 @@ static void update_loss(struct pressure *p, ms_t now_ms)
  * found a full queue, has time to empty it. */
 static ms_t patience_ms(const struct pressure *p)
 {
-    return p->queue->is_full ? p->limit_us / 1000 : p->opts->interval_ms;
+    ms_t least_ms = p->limit_us / 1000 > PATIENCE_MIN_MS ? p->limit_us / 1000 : PATIENCE_MIN_MS;
+
+    return p->queue->is_full && least_ms < p->opts->interval_ms ? least_ms : p->opts->interval_ms;
 }
 
 static enum pressure_change settle(struct pressure *p, ms_t now_ms)
@@ -215,7 +219,11 @@ enum pressure_change pressure_note(struct pressure *p, ms_t now_ms, unsigned que
 {
     if (p->opts->is_off)
         return PRESSURE_SAME;
-    p->queue = &p->queues[queue < PRESSURE_QUEUES ? queue : PRESSURE_QUEUES - 1];
+    if (queue >= PRESSURE_QUEUES)
+        queue = PRESSURE_QUEUES - 1;
+    if (queue >= p->n_queues)
+        p->n_queues = queue + 1;
+    p->queue = &p->queues[queue];
     p->waited_us = waited_us;
     p->queue->is_full = p->queue->is_full || lost > 0;
     if (lost > 0)

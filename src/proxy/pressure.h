@@ -24,7 +24,7 @@ struct pressure_opts {
     ms_t interval_ms;   /* unless it is for a moment, shorter than this */
 };
 
-#define PRESSURE_QUEUES 8 /* what is in another one than these is in the last of them */
+#define PRESSURE_QUEUES 260 /* what is in another one than these is in the last of them */
 
 /* Messages that wait for those before them, such as those of one socket. Another that is short says nothing of it. */
 struct pressure_queue {
@@ -38,6 +38,7 @@ struct pressure_queue {
 struct pressure {
     const struct pressure_opts *opts;
     struct pressure_queue queues[PRESSURE_QUEUES];
+    unsigned n_queues;            /* the first ones, that have been spoken of */
     struct pressure_queue *queue; /* of what is being handled now */
     uint32_t waited_us;           /* what is being handled now */
     uint32_t limit_us;  /* the target, or less where the kernel's queue holds less than the target */

@@ -210,6 +210,13 @@ static void what_goes_on_after_an_empty_line_passes(void **state)
         message(memory, "ACK ", at, MARK "\r\n\r\n", 400);
         assert_true(passes(slice_make(memory, 400)));
     }
+    /* And what only looks like another mark does not hide it. */
+    for (unsigned at = 240; at < 260; at++) {
+        message(memory, "ACK ", 200, MARK, 400);
+        memcpy(memory + at, "aB3d\r\n\r\n", 8);
+        if (!passes(slice_make(memory, 400)))
+            fail_msg("behind four octets of the mark at %u", at);
+    }
 }
 
 /* The kernel shows the program all of a train as one. */

@@ -73,6 +73,7 @@ static void the_mark_is_told_when_overload_begins_and_taken_back_when_it_ends(vo
         assert_int_equal(told, 2 * i - 1);
         assert_int_equal(strlen(mark), PROXY_REFUSAL_MARK_BYTES);
         overload_ends();
+        world_advance(&w, 33000);
         assert_int_equal(told, 2 * i);
         assert_string_equal(mark, "");
     }
@@ -83,10 +84,10 @@ static void while_acks_may_come_the_mark_is_not_taken_back(void **state)
 {
     (void)state;
     overload_begins();
-    world_receive(&w, UDP4, "192.0.2.10:5060", INVITE("z9hG4bK1", ""));
-    take_starting(&w, "SIP/2.0 503 ");
     overload_ends();
     overload_begins();
+    world_receive(&w, UDP4, "192.0.2.10:5060", INVITE("z9hG4bK1", ""));
+    take_starting(&w, "SIP/2.0 503 ");
     overload_ends();
     assert_int_equal(told, 1);
     world_advance(&w, 34000);

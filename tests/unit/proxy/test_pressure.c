@@ -71,6 +71,22 @@ static void a_short_queue_says_nothing_of_another(void **state)
     assert_true(pressure_refuses(&p, now_ms, false));
 }
 
+static void each_listener_there_can_be_has_a_queue(void **state)
+{
+    enum { LISTENERS_MAX = 255, QUEUES_BEFORE = 2 };
+    struct pressure p;
+    ms_t now_ms = 1000;
+
+    (void)state;
+    pressure_init(&p, &opts, now_ms);
+    for (unsigned i = 0; i <= INTERVAL_MS; i++) {
+        (void)pressure_note(&p, now_ms, QUEUES_BEFORE + LISTENERS_MAX - 1, TARGET_US + 1, 0);
+        (void)pressure_note(&p, now_ms++, QUEUES_BEFORE + LISTENERS_MAX - 2, 0, 0);
+    }
+    (void)pressure_note(&p, now_ms, QUEUES_BEFORE + LISTENERS_MAX - 1, TARGET_US + 1, 0);
+    assert_true(pressure_refuses(&p, now_ms, false));
+}
+
 /* What is dropped comes again at T1, on top of what comes then. */
 static void a_queue_that_has_overflowed_is_no_burst(void **state)
 {
@@ -765,6 +781,7 @@ int main(void)
         cmocka_unit_test(it_begins_when_the_shortest_wait_of_an_interval_is_above_the_target),
         cmocka_unit_test(one_short_wait_begins_the_interval_again),
         cmocka_unit_test(a_short_queue_says_nothing_of_another),
+        cmocka_unit_test(each_listener_there_can_be_has_a_queue),
         cmocka_unit_test(a_queue_that_has_overflowed_is_no_burst),
         cmocka_unit_test(a_process_that_was_kept_from_running_for_long_refuses_nothing),
         cmocka_unit_test(what_came_after_the_one_before_was_handled_had_an_empty_queue),
