@@ -220,6 +220,13 @@ def test_7339_who_obeys_withholds_what_the_server_does_not_want(ports):
     assert result["withheld"] + result["completed"] >= 700
 
 
+def test_who_stays_awake_uses_his_whole_core_and_is_served_all_the_same(ports):
+    with server_that(answer_with_loss, ports, 0) as place:
+        awake, asleep = (bench("load", "-w", "ping", "-r", 200, "-W", 0.3, "-s", 1, "--force", *more, place) for more in (["--awake"], []))
+    assert awake["completed"] >= 150 and asleep["completed"] >= 150
+    assert awake["own_cpu_share"] > 2 * asleep["own_cpu_share"]
+
+
 def challenge_twice(server):
     """Each REGISTER without credentials is answered as if it had come twice, the other one after that."""
     while True:

@@ -290,7 +290,7 @@ static void test_udp_both_ways(void **state)
     close(fd);
 }
 
-#define MARKED "0123456789ab0123456789abcdef\r\nCall-ID: 0123456789abcdef\r\nCSeq: 1 "
+#define MARKED "0123456789abfedcba9876543210\r\nCall-ID: a-call-of-ours-1\r\nCSeq: 1 "
 
 /* And only those: another request with the same tag is received, and after the end they are again. */
 static void test_udp_acks_with_a_mark_are_absorbed_until_the_end(void **state)
