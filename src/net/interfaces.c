@@ -1,5 +1,7 @@
 #include "net/interfaces.h"
+#include "base/hash.h"
 #include "base/mem.h"
+#include "crypto/crypto.h"
 #include "net/sockaddr.h"
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -10,6 +12,9 @@
 /* Nothing is sent there; connect() wants one. */
 #define ANY_PORT 5060
 
+/* More than there are addresses, so that a search ends soon. */
+#define OWN_PLACES (2 * NET_INTERFACES_OWN_MAX)
+
 /* What no interface has as its number: no route, or no address of ours; all of 127/8 and ::1; an address that belongs to no
  * network: on the loopback interface, or alone in its prefix. It is for others to find the way to it, and what has it may
  * leave by any interface. */
@@ -18,22 +23,31 @@ enum { NOWHERE = 0, LOOPBACK = UINT32_MAX, ANYWHERE = UINT32_MAX - 1 };
 struct place {
     struct addr addr;
     uint32_t interface;
-    ms_t until_ms;
+    ms_t until_ms; /* of a peer */
 };
 
-/* Where two addresses meet in one place each costs a question, as it would without the table. */
 struct net_interfaces {
-    struct place own[NET_INTERFACES_OWN_KEPT], peers[NET_INTERFACES_PEERS_KEPT];
+    struct hash_key key; /* strangers choose where they send from */
+    /* All that this host has, each at the first free place from where its hash says; NOWHERE: free. */
+    struct place own[OWN_PLACES];
+    ms_t own_until_ms;
+    /* Where two meet in one place each costs a question, as it would without the table. */
+    struct place peers[NET_INTERFACES_PEERS_KEPT];
 };
 
 int net_interfaces_new(struct net_interfaces **ret_interfaces)
 {
     struct net_interfaces *interfaces = mem_zalloc(sizeof(*interfaces));
+    int r;
 
     if (!interfaces)
         return ERR_NOMEM;
-    *ret_interfaces = interfaces;
-    return 0;
+    r = crypto_random_bytes(&interfaces->key, sizeof(interfaces->key));
+    if (r < 0)
+        mem_free(interfaces);
+    else
+        *ret_interfaces = interfaces;
+    return r;
 }
 
 void net_interfaces_free(struct net_interfaces *interfaces)
@@ -41,18 +55,18 @@ void net_interfaces_free(struct net_interfaces *interfaces)
     mem_free(interfaces);
 }
 
-static struct place *place_for(struct place *places, size_t n, const struct addr *addr)
+static uint64_t hash_of(const struct net_interfaces *n, const struct addr *addr)
 {
-    uint32_t hash = 0;
+    struct hash_state st;
 
-    for (size_t i = 0; i < (addr->family == ADDR_IPV4 ? 4 : sizeof(addr->ip)); i++)
-        hash = (hash ^ addr->ip[i]) * 0x01000193u;
-    return &places[(hash ^ hash >> 16) % n];
+    hash_begin_table(&st, &n->key);
+    hash_add(&st, slice_make((const char *)addr->ip, sizeof(addr->ip)));
+    return hash_end64(&st);
 }
 
-static bool is_of(const struct place *place, const struct addr *addr, ms_t now_ms)
+static bool is_of(const struct place *place, const struct addr *addr)
 {
-    return place->until_ms > now_ms && place->addr.family == addr->family && addr_eq_ip(&place->addr, addr);
+    return place->addr.family == addr->family && addr_eq_ip(&place->addr, addr);
 }
 
 /* The address, or the netmask if that is asked for; false: of another family. */
@@ -81,32 +95,49 @@ static bool is_alone(const struct ifaddrs *own)
     return true;
 }
 
-static uint32_t ask_interface(const struct addr *own)
+/* Where it is, or would be. */
+static struct place *own_place(struct net_interfaces *n, const struct addr *addr)
+{
+    uint64_t at = hash_of(n, addr);
+
+    while (n->own[at % OWN_PLACES].interface != NOWHERE && !is_of(&n->own[at % OWN_PLACES], addr))
+        at++;
+    return &n->own[at % OWN_PLACES];
+}
+
+/* If the kernel does not tell, what was known is as good as anything. */
+static void learn_own(struct net_interfaces *n)
 {
     struct ifaddrs *all;
-    uint32_t interface = NOWHERE;
+    size_t count = 0;
 
     if (getifaddrs(&all) < 0)
-        return NOWHERE;
-    for (const struct ifaddrs *each = all; each && interface == NOWHERE; each = each->ifa_next) {
+        return;
+    memset(n->own, 0, sizeof(n->own));
+    for (const struct ifaddrs *each = all; each && count < NET_INTERFACES_OWN_MAX; each = each->ifa_next) {
+        struct place *place;
         struct addr addr;
 
-        if (read_address(each->ifa_addr, &addr) && addr_eq_ip(&addr, own))
-            interface = is_alone(each) ? ANYWHERE : if_nametoindex(each->ifa_name);
+        if (!read_address(each->ifa_addr, &addr))
+            continue;
+        place = own_place(n, &addr);
+        if (place->interface == NOWHERE)
+            *place = (struct place){.addr = addr,
+                                    .interface = is_alone(each) ? ANYWHERE : if_nametoindex(each->ifa_name)};
+        count++;
     }
     freeifaddrs(all);
-    return interface;
 }
 
 static uint32_t interface_with(struct net_interfaces *n, const struct addr *own, ms_t now_ms)
 {
-    struct place *place = place_for(n->own, NET_INTERFACES_OWN_KEPT, own);
-
     if (addr_is_loopback(own))
         return LOOPBACK;
-    if (!is_of(place, own, now_ms))
-        *place = (struct place){*own, ask_interface(own), now_ms + NET_INTERFACES_TTL_MS};
-    return place->interface;
+    if (n->own_until_ms <= now_ms) {
+        learn_own(n);
+        n->own_until_ms = now_ms + NET_INTERFACES_TTL_MS;
+    }
+    return own_place(n, own)->interface;
 }
 
 /* Which of our addresses the kernel writes into what is sent there. False: no route, or no socket. */
@@ -130,10 +161,10 @@ static bool ask_source(const struct addr *to, struct addr *ret_source)
 
 static uint32_t interface_to(struct net_interfaces *n, const struct addr *to, ms_t now_ms)
 {
-    struct place *place = place_for(n->peers, NET_INTERFACES_PEERS_KEPT, to);
+    struct place *place = &n->peers[hash_of(n, to) % NET_INTERFACES_PEERS_KEPT];
     struct addr source;
 
-    if (is_of(place, to, now_ms))
+    if (place->until_ms > now_ms && is_of(place, to))
         return place->interface;
     *place = (struct place){.addr = *to, .until_ms = now_ms + NET_INTERFACES_TTL_MS};
     place->interface = ask_source(to, &source) ? interface_with(n, &source, now_ms) : NOWHERE;

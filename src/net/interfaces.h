@@ -9,12 +9,12 @@
 #include <stdbool.h>
 
 #define NET_INTERFACES_TTL_MS     5000
-#define NET_INTERFACES_OWN_KEPT   256  /* answers that are kept of this host's addresses; a newer one takes */
-#define NET_INTERFACES_PEERS_KEPT 4096 /* an older one's place */
+#define NET_INTERFACES_OWN_MAX    512  /* addresses of this host that are known */
+#define NET_INTERFACES_PEERS_KEPT 4096 /* answers; a newer one takes an older one's place */
 
 struct net_interfaces;
 
-/* ERR_NOMEM. */
+/* ERR_NOMEM, or what crypto_random_bytes() says. */
 MUST_USE int net_interfaces_new(struct net_interfaces **ret_interfaces);
 /* NULL is fine. */
 void net_interfaces_free(struct net_interfaces *interfaces);

@@ -14,6 +14,8 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* How long something that must happen may take; far more than it ever does. */
 #define PATIENCE_MS 10000
@@ -54,6 +56,29 @@ static inline void turn_for_ms(struct net_loop *loop, ms_t duration_ms)
         net_loop_turn(loop, end_ms);
     for (int i = 0; i < 3; i++) /* whatever there is, however long this process did not run */
         net_loop_turn(loop, 0);
+}
+
+/* Of a child: what it was to try cannot be tried here. */
+#define EXIT_NOT_TESTED 77
+
+/* Runs try in a process of its own, which may leave this network namespace, and ends it with 0 when all was as it should be. */
+static inline void succeeds_in_a_child(void (*try)(void), const char *needs)
+{
+    pid_t child = fork();
+    int status;
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        try();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == EXIT_NOT_TESTED) {
+        print_message("NOT TESTED: needs %s\n", needs);
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 static inline bool ipv6_is_here(void)
