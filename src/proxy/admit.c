@@ -24,7 +24,6 @@ static void tell_change(struct proxy *p, enum pressure_change change)
                     log_cstr("effect", "new requests get 503, calls in progress go on"));
         absorb(p, true);
     } else if (change == PRESSURE_ENDED) {
-        p->overload_ended_ms = p->wheel.now_ms;
         log_limited(&p->limiters[PROXY_LOG_OVERLOAD], LOG_WARN, "overload.ended",
                     log_u64("worker", p->opts->worker), log_u64("refused", p->n_refused));
     }
@@ -41,7 +40,7 @@ void proxy_admit_tick(struct proxy *p)
         tell_change(p, pressure_tick(&p->pressure, p->wheel.now_ms));
     /* Overload that ended may begin again soon, and to say so costs the world more than a few messages. */
     if (p->is_absorbing && !p->pressure.is_on && !proxy_refused_any(p) &&
-        p->wheel.now_ms - p->overload_ended_ms >= 64 * p->opts->times.t1_ms)
+        p->wheel.now_ms - p->pressure.last_above_ms >= 64 * p->opts->times.t1_ms)
         absorb(p, false);
 }
 

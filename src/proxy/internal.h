@@ -82,8 +82,7 @@ struct proxy {
     struct hash_key loop_key, stateless_key, way_key;
     struct hash_key to_tag_key; /* of token.h, likewise */
     char refusal_mark[12];      /* likewise */
-    ms_t overload_ended_ms;
-    bool is_absorbing; /* datagrams with the mark (ports.h) */
+    bool is_absorbing;          /* datagrams with the mark (ports.h) */
     uint32_t last_branch;
     bool draining;
     struct pressure pressure;
@@ -373,6 +372,8 @@ bool proxy_refuse(struct proxy *p, struct slice bytes, const struct sip_hop *fro
 
 /* oc.c: RFC 7339 toward who is upstream. Errors: no memory. */
 
+/* Does the sender of a request want to be told how much less to send, and is he told here? */
+bool proxy_oc_is_asked(const struct proxy *p, const struct sip_via *via);
 /* Notes in reply_hop that the sender of a request does as he is told, and takes what he asks by out of
  * top_via, which goes no further (section 5.6: "a SIP proxy SHOULD strip the overload control parameters
  * inserted by the client before proxying the request further downstream"). */

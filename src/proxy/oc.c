@@ -19,9 +19,14 @@ static uint64_t seq_of(struct proxy *p)
            p->opts->worker % (SIP_OC_SEQ_PARTS / MS_PER_S);
 }
 
+bool proxy_oc_is_asked(const struct proxy *p, const struct sip_via *via)
+{
+    return !p->opts->is_oc_off && sip_oc_is_asked(via->params);
+}
+
 int proxy_oc_arrive(struct proxy *p, const struct sip_via *via, struct proxy_arrival *arrival)
 {
-    if (p->opts->is_oc_off || !sip_oc_is_asked(via->params))
+    if (!proxy_oc_is_asked(p, via))
         return 0;
     arrival->reply_hop.wants_oc = true;
     return sip_oc_strip(arrival->top_via, &p->scratch, &arrival->top_via);

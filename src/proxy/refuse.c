@@ -95,36 +95,28 @@ static int answer_oc(struct proxy *p, const struct sip_hop *to, struct slice *vi
     return rc == 0 ? proxy_oc_fill(p, to, via_text) : rc;
 }
 
-static bool wants_oc(const struct proxy *p, const struct sip_via *via)
-{
-    return !p->opts->is_oc_off && sip_oc_is_asked(via->params);
-}
-
 /* What there is to do anyhow is done before looking for what is known of it, which comes from memory meanwhile. */
 static bool refuse(struct proxy *p, const struct sip_outline *o, const struct sip_via *via,
-                   const struct sip_hop *from)
+                   const struct sip_hop *from, const struct sip_hop *to)
 {
     const struct txn_key key = txn_expect_via(p->txn, via);
     uint64_t hash = proxy_refused_hash(p, via->text);
     char to_tag[PROXY_TO_TAG_BYTES], refusal_tag[PROXY_REFUSAL_TAG_BYTES], digits[PROXY_RETRY_AFTER_BYTES];
     struct refusal r = {.outline = o, .server_name = p->opts->server_name};
-    struct sip_hop to;
 
     proxy_refused_expect(p, hash);
-    sip_via_route_reply(via, from, &to);
-    to.wants_oc = wants_oc(p, via);
-    if (sip_via_route_tag(via, &from->addr, &p->scratch, &r.top_via) < 0 || answer_oc(p, &to, &r.top_via) < 0)
+    if (sip_via_route_tag(via, &from->addr, &p->scratch, &r.top_via) < 0 || answer_oc(p, to, &r.top_via) < 0)
         return false;
     r.to_tag = proxy_to_tag_format(&p->to_tag_key, o->call_id, o->from_tag, o->cseq_number, to_tag);
     if (!was_here_before(p, o))
         r.to_tag = proxy_refusal_tag_format(p->refusal_mark, r.to_tag, refusal_tag);
-    if (p->opts->retry_after_s > 0 && o->n_vias == 1 && !to.wants_oc && !proxy_is_trusted(p->opts, from))
+    if (p->opts->retry_after_s > 0 && o->n_vias == 1 && !to->wants_oc && !proxy_is_trusted(p->opts, from))
         r.retry_after = proxy_retry_after_extra(proxy_admit_retry_after_s(p, hash), digits).value;
-    if (txn_server_token(p->txn, &key) != 0 || !proxy_admit_is_refused(p, hash, to.wants_oc))
+    if (txn_server_token(p->txn, &key) != 0 || !proxy_admit_is_refused(p, hash, to->wants_oc))
         return false;
     pressure_count(&p->pressure);
     proxy_refused_note(p, hash);
-    send_refusal(p, &r, &to);
+    send_refusal(p, &r, to);
     return true;
 }
 
@@ -148,12 +140,16 @@ static bool is_refused(struct proxy *p, struct slice bytes, const struct sip_hop
 {
     struct sip_outline o;
     struct sip_via via;
+    struct sip_hop to;
 
-    return sip_outline_read(bytes, &o) && slice_is_null(o.to_tag) && !slice_eq(o.method, SLICE("CANCEL")) &&
-           !slice_eq(o.method, SLICE("ACK")) && sip_via_parse(o.vias[0], &via) == 0 &&
-           txn_branch_is_rfc3261(via.branch) && !via.has_keep &&
-           pressure_is_pressing(&p->pressure, p->wheel.now_ms, wants_oc(p, &via)) &&
-           !proxy_is_emergency(p->opts, o.ruri) && refuse(p, &o, &via, from);
+    if (!sip_outline_read(bytes, &o) || !slice_is_null(o.to_tag) || slice_eq(o.method, SLICE("CANCEL")) ||
+        slice_eq(o.method, SLICE("ACK")) || sip_via_parse(o.vias[0], &via) < 0 ||
+        !txn_branch_is_rfc3261(via.branch) || via.has_keep)
+        return false;
+    sip_via_route_reply(&via, from, &to);
+    to.wants_oc = proxy_oc_is_asked(p, &via);
+    return pressure_is_pressing(&p->pressure, p->wheel.now_ms, to.wants_oc) &&
+           !proxy_is_emergency(p->opts, o.ruri) && refuse(p, &o, &via, from, &to);
 }
 
 bool proxy_refuse(struct proxy *p, struct slice bytes, const struct sip_hop *from)
