@@ -29,6 +29,7 @@
 #include "proxy/pressure.h"
 #include "proxy/request.h"
 #include "sip/edit.h"
+#include "sip/oc.h"
 #include "txn/txn.h"
 
 #define PROXY_LINK_MAX_BYTES 96
@@ -50,6 +51,13 @@ enum proxy_log_kind {
     PROXY_LOG_SHED,
     PROXY_LOG_OVERLOAD,
     PROXY_LOG_KINDS
+};
+
+/* oc.c: what is said of overload. */
+struct proxy_oc_answer {
+    char text[SIP_OC_BYTES];
+    size_t len;   /* 0: nothing has been said yet */
+    ms_t loss_ms; /* pressure's, when it was written */
 };
 
 struct proxy {
@@ -92,7 +100,9 @@ struct proxy {
     bool is_multihomed;             /* listeners with several addresses: the routes choose between them */
     struct neighbour *neighbours;   /* neighbour.c; NULL: none has spoken yet */
     uint64_t calendar_ms;           /* what the calendar said when the clock said 0; 0: not known yet */
-    struct sip_hop response_from;   /* the response of this turn */
+    struct proxy_oc_answer oc_answer;
+    ms_t oc_asked_ms;             /* when somebody last wanted to be told of overload */
+    struct sip_hop response_from; /* the response of this turn */
     struct log_limiter limiters[PROXY_LOG_KINDS];
 };
 
@@ -373,13 +383,13 @@ bool proxy_refuse(struct proxy *p, struct slice bytes, const struct sip_hop *fro
 /* oc.c: RFC 7339 toward who is upstream. Errors: no memory. */
 
 /* Does the sender of a request want to be told how much less to send, and is he told here? */
-bool proxy_oc_is_asked(const struct proxy *p, const struct sip_via *via);
+bool proxy_oc_is_asked(struct proxy *p, const struct sip_via *via);
 /* Notes in reply_hop that the sender of a request does as he is told, and takes what he asks by out of
  * top_via, which goes no further (section 5.6: "a SIP proxy SHOULD strip the overload control parameters
  * inserted by the client before proxying the request further downstream"). */
 MUST_USE int proxy_oc_arrive(struct proxy *p, const struct sip_via *via, struct proxy_arrival *arrival);
 /* What is added to the top Via of a response on its way there; empty for who
- * does not want to know. Scratch memory. */
+ * does not want to know. Holds until time goes by. */
 struct slice proxy_oc_answer(struct proxy *p, const struct sip_hop *to);
 /* The same, added to the text of one. */
 MUST_USE int proxy_oc_fill(struct proxy *p, const struct sip_hop *to, struct slice *via_text);

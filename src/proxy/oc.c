@@ -19,9 +19,12 @@ static uint64_t seq_of(struct proxy *p)
            p->opts->worker % (SIP_OC_SEQ_PARTS / MS_PER_S);
 }
 
-bool proxy_oc_is_asked(const struct proxy *p, const struct sip_via *via)
+bool proxy_oc_is_asked(struct proxy *p, const struct sip_via *via)
 {
-    return !p->opts->is_oc_off && sip_oc_is_asked(via->params);
+    if (p->opts->is_oc_off || !sip_oc_is_asked(via->params))
+        return false;
+    p->oc_asked_ms = p->wheel.now_ms;
+    return true;
 }
 
 int proxy_oc_arrive(struct proxy *p, const struct sip_via *via, struct proxy_arrival *arrival)
@@ -32,23 +35,31 @@ int proxy_oc_arrive(struct proxy *p, const struct sip_via *via, struct proxy_arr
     return sip_oc_strip(arrival->top_via, &p->scratch, &arrival->top_via);
 }
 
+/* Until another is to be said, it is the same for everybody. */
+static void write_answer(struct proxy *p, struct proxy_oc_answer *answer)
+{
+    unsigned loss_percent = pressure_loss_percent(&p->pressure);
+    struct sip_oc oc = {.loss_percent = loss_percent,
+                        .validity_ms = loss_percent > 0 ? VALIDITY_MS : 0,
+                        .seq = seq_of(p),
+                        .has_seq = true};
+    struct buf out;
+
+    buf_init(&out, answer->text, sizeof(answer->text));
+    sip_oc_put(&oc, &out);
+    answer->len = out.len;
+    answer->loss_ms = p->pressure.loss_ms;
+}
+
 struct slice proxy_oc_answer(struct proxy *p, const struct sip_hop *to)
 {
-    struct sip_oc oc = {.loss_percent = pressure_loss_percent(&p->pressure), .has_seq = true};
-    struct buf out;
-    char *memory;
+    struct proxy_oc_answer *answer = &p->oc_answer;
 
     if (!to->wants_oc)
         return slice_make("", 0);
-    memory = arena_alloc(&p->scratch, SIP_OC_BYTES);
-    /* Without memory nothing is said this time. */
-    if (!memory)
-        return slice_make("", 0);
-    oc.seq = seq_of(p);
-    oc.validity_ms = oc.loss_percent > 0 ? VALIDITY_MS : 0;
-    buf_init(&out, memory, SIP_OC_BYTES);
-    sip_oc_put(&oc, &out);
-    return buf_slice(&out);
+    if (answer->len == 0 || answer->loss_ms != p->pressure.loss_ms)
+        write_answer(p, answer);
+    return slice_make(answer->text, answer->len);
 }
 
 int proxy_oc_fill(struct proxy *p, const struct sip_hop *to, struct slice *via_text)

@@ -7,6 +7,9 @@
 #include "sip/peek.h"
 #include "sip/via_route.h"
 
+/* Nobody obeys who has not been heard of for so long. */
+#define OBEYED_MS 1000
+
 struct refusal {
     const struct sip_outline *outline;
     struct slice top_via, to_tag, retry_after, server_name;
@@ -129,11 +132,25 @@ static bool is_ack_of_refused(struct proxy *p, struct slice ack)
     return proxy_refused_any(p) && !slice_is_null(via) && proxy_refused_knows(p, proxy_refused_hash(p, via));
 }
 
-/* A look at the first octets, for what is not even worth an outline. */
+/* Who seems to obey (RFC 7339) is taken for longer: the wait does not concern him yet. To find that out is a tenth of a
+ * refusal, and in vain where nobody does. */
+static bool is_spared(const struct proxy *p, struct slice bytes)
+{
+    struct slice via;
+
+    if (pressure_is_pressing(&p->pressure, p->wheel.now_ms, true) ||
+        p->wheel.now_ms - p->oc_asked_ms > OBEYED_MS)
+        return false;
+    via = sip_peek_top_via(bytes);
+    return !slice_is_null(via) && sip_oc_is_asked(via);
+}
+
+/* A look at some octets, for what is not even worth an outline. */
 static bool may_be_refused(const struct proxy *p, struct slice bytes)
 {
     return pressure_is_pressing(&p->pressure, p->wheel.now_ms, false) && !p->draining &&
-           !slice_starts_with(bytes, SLICE("SIP/")) && !slice_starts_with(bytes, SLICE("BYE "));
+           !slice_starts_with(bytes, SLICE("SIP/")) && !slice_starts_with(bytes, SLICE("BYE ")) &&
+           !is_spared(p, bytes);
 }
 
 static bool is_refused(struct proxy *p, struct slice bytes, const struct sip_hop *from)

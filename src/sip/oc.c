@@ -6,23 +6,34 @@
 #define SEQ_PARTS_MAX  5  /* and behind it */
 
 /* Most Vias have none of it, and most of ours come back with nothing but what was asked: looked for by the first letters,
- * before anything is parsed. with_value: only an `oc` that may have one. */
-static bool has_letters(struct slice text, bool with_value)
+ * before anything is parsed. with_value: only an `oc` that may have one. The semicolon before it, or NULL. */
+static const char *find_letters(struct slice text, bool with_value)
 {
-    const char *p = text.ptr, *end = text.ptr + text.len;
-    while ((p = memchr(p, ';', (size_t)(end - p))) != NULL) {
-        for (p++; p < end && (uint8_t)*p <= ' '; p++)
+    const char *p = text.ptr, *end = text.ptr + text.len, *semicolon;
+    while ((semicolon = memchr(p, ';', (size_t)(end - p))) != NULL) {
+        for (p = semicolon + 1; p < end && (uint8_t)*p <= ' '; p++)
             ;
         if (end - p > 1 && (p[0] | 0x20) == 'o' && (p[1] | 0x20) == 'c' &&
             (!with_value || (end - p > 2 && (p[2] == '=' || (uint8_t)p[2] <= ' '))))
-            return true;
+            return semicolon;
     }
-    return false;
+    return NULL;
 }
 
 static bool may_have(struct slice text)
 {
-    return has_letters(text, false);
+    return find_letters(text, false) != NULL;
+}
+
+/* The question as nearly everybody writes it, at the first letters of a text that has been read as a Via, so that its
+ * quotes cannot be others'; and nothing else of the kind behind it, which is ret_rest. */
+static bool is_usual_question(struct slice text, const char *at, struct slice *ret_rest)
+{
+    struct slice from = slice_make(at, (size_t)(text.ptr + text.len - at));
+    if (!slice_starts_with(from, SLICE(SIP_OC_QUESTION)))
+        return false;
+    *ret_rest = slice_sub(from, sizeof(SIP_OC_QUESTION) - 1, from.len);
+    return (ret_rest->len == 0 || ret_rest->ptr[0] == ';') && !may_have(*ret_rest);
 }
 
 static bool is_algo(const struct sip_scan_param *param)
@@ -63,8 +74,12 @@ static bool knows_loss(struct slice params)
 
 bool sip_oc_is_asked(struct slice params)
 {
-    struct slice value;
-    return may_have(params) && sip_param(params, SLICE("oc"), &value) && value.len == 0 && knows_loss(params);
+    const char *at = find_letters(params, false);
+    struct slice value, rest;
+    if (at == NULL)
+        return false;
+    return is_usual_question(params, at, &rest) ||
+           (sip_param(params, SLICE("oc"), &value) && value.len == 0 && knows_loss(params));
 }
 
 /* oc-seq = "oc-seq" EQUAL 1*12DIGIT "." 1*5DIGIT. As a fraction: .5 is more than .25. Section 4.4 calls the whole an
@@ -89,7 +104,7 @@ bool sip_oc_read(struct slice params, struct sip_oc *ret_oc)
     struct sip_oc oc = {.validity_ms = SIP_OC_VALIDITY_DEFAULT_MS};
     uint32_t loss;
     struct slice value;
-    if (!has_letters(params, true) || !sip_param(params, SLICE("oc"), &value) || value.len == 0 ||
+    if (find_letters(params, true) == NULL || !sip_param(params, SLICE("oc"), &value) || value.len == 0 ||
         !knows_loss(params) || num_parse_u32(value, SIP_OC_LOSS_MAX, &loss) < 0)
         return false;
     oc.loss_percent = loss;
@@ -125,15 +140,35 @@ static int find_params(struct slice via_text, struct sip_scan *ret_scan)
     return rc;
 }
 
+/* Without what is between the end of the first part and the beginning of the last. */
+static int join(struct slice first, struct slice last, struct arena *arena, struct slice *ret_text)
+{
+    struct buf out;
+    char *memory = last.len > 0 ? arena_alloc(arena, first.len + last.len) : NULL;
+    *ret_text = first;
+    if (last.len == 0)
+        return 0;
+    if (memory == NULL)
+        return ERR_NOMEM;
+    buf_init(&out, memory, first.len + last.len);
+    buf_put(&out, first);
+    buf_put(&out, last);
+    *ret_text = buf_slice(&out);
+    return 0;
+}
+
 int sip_oc_strip(struct slice via_text, struct arena *arena, struct slice *ret_text)
 {
     struct sip_scan scan = {0};
     struct sip_scan_param param;
+    struct slice rest;
     struct buf out;
     char *memory;
-    const char *from = via_text.ptr;
+    const char *from = via_text.ptr, *at = find_letters(via_text, false);
+    if (at != NULL && is_usual_question(via_text, at, &rest))
+        return join(slice_make(from, (size_t)(at - from)), rest, arena, ret_text);
     *ret_text = via_text;
-    if (find_params(via_text, &scan) < 0)
+    if (at == NULL || find_params(via_text, &scan) < 0)
         return 0;
     memory = arena_alloc(arena, via_text.len + 1);
     if (memory == NULL)

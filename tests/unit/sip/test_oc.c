@@ -18,15 +18,16 @@ static struct slice text(const char *s)
 
 static void it_is_asked_by_oc_without_a_value_and_loss_among_the_algorithms(void **state)
 {
-    static const char *const asked[] = {";branch=1;oc;oc-algo=\"loss\"", ";oc-algo=\"rate,loss\";oc",
-                                        ";OC;OC-ALGO=\"LOSS\"", "; oc ; oc-algo = \"rate, loss\"",
-                                        ";oc;oc-algo=loss"};
+    static const char *const asked[] = {
+        ";branch=1;oc;oc-algo=\"loss\"",   ";oc-algo=\"rate,loss\";oc", ";OC;OC-ALGO=\"LOSS\"",
+        "; oc ; oc-algo = \"rate, loss\"", ";oc;oc-algo=loss",          ";oc;oc-algo=\"loss\";branch=1"};
     static const char *const not_asked[] = {"",
                                             ";branch=1",
                                             ";oc",
                                             ";oc=5;oc-algo=\"loss\"",
                                             ";oc;oc-algo=\"rate\"",
                                             ";oc;oc-algo=\"lossy,floss\"",
+                                            ";ocx;oc-algo=\"loss\"",
                                             ";oc-algo=\"loss\"",
                                             ";ocean;oc-algo=\"loss\"",
                                             ";x=\"oc;oc-algo=loss\""};
@@ -124,6 +125,11 @@ static void a_via_without_them_is_left_as_it_is_and_from_others_they_are_taken(v
         {"SIP/2.0/UDP a;oc;branch=1;oc-algo=\"loss;oc,A\"", "SIP/2.0/UDP a;branch=1"},
         {"SIP/2.0/UDP a;branch=1 ;oc=5; OC-Validity=9 ;oc-seq=1.1;ocx=2", "SIP/2.0/UDP a;branch=1  ;ocx=2"},
         {"SIP/2.0/UDP a;x=\";oc\";branch=1", "SIP/2.0/UDP a;x=\";oc\";branch=1"},
+        {"SIP/2.0/UDP a;branch=1;oc;oc-algo=\"loss\"", "SIP/2.0/UDP a;branch=1"},
+        {"SIP/2.0/UDP a;oc;oc-algo=\"loss\";received=192.0.2.1", "SIP/2.0/UDP a;received=192.0.2.1"},
+        {"SIP/2.0/UDP a;oc;oc-algo=\"loss\" ;branch=1", "SIP/2.0/UDP a ;branch=1"},
+        {"SIP/2.0/UDP a;oc;oc-algo=\"loss\";branch=1;oc-seq=1.1", "SIP/2.0/UDP a;branch=1"},
+        {"SIP/2.0/UDP a;x=\";oc\";oc;oc-algo=\"loss\"", "SIP/2.0/UDP a;x=\";oc\""},
     };
     struct arena_pool pool;
     struct arena arena;
