@@ -12,6 +12,7 @@
 #include "digest.h"
 #include "plain.h"
 #include "services.h"
+#include "sip/oc.h"
 #include "world.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@
 #define CALLER    "192.0.2.10:5060"
 #define CALLEE    "192.0.2.20:5060"
 #define RUN_OUT   400000 /* ms: longer than any timer */
+#define OBEYS     'J'    /* from here on, dialogs of a caller that does what RFC 7339 asks for */
 
 enum side { FROM_CALLER, FROM_CALLEE };
 enum way { STATEFUL, WITH_DIGEST, STATELESS, WAYS }; /* listeners */
@@ -81,8 +83,9 @@ static struct slice put_request(struct counts *c, struct unit *u, const struct r
 {
     struct text t;
     text_init(&t, &c->world.heap);
-    text_printf(&t, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP " CALLER ";rport;branch=z9hG4bK%c%08x%s\r\n",
-                r->method, r->ruri, c->dialog, u->number, r->branch);
+    text_printf(&t, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP " CALLER ";rport;branch=z9hG4bK%c%08x%s%s\r\n",
+                r->method, r->ruri, c->dialog, u->number, r->branch,
+                c->dialog >= OBEYS ? SIP_OC_QUESTION : "");
     text_printf(&t, "Max-Forwards: 70\r\nFrom: \"Alice\" <sip:alice@example.com>;tag=a%c%08x\r\n", c->dialog,
                 u->number);
     text_printf(&t,
@@ -132,16 +135,27 @@ static struct slice make_invite(struct counts *c, struct unit *u)
 }
 
 /* From the first of them on the proxy is overloaded. */
-static struct slice make_late_invite(struct counts *c, struct unit *u)
+static struct slice make_late(struct counts *c, struct unit *u, uint32_t waited_us)
 {
     struct world *w = &c->world;
     ms_t end_ms = w->now_ms + (u == c->units ? w->opts.pressure.interval_ms : 0);
-    proxy_waited(w->proxy, 0, 2 * w->opts.pressure.target_us, 0);
+    proxy_waited(w->proxy, 0, waited_us, 0);
     while (w->now_ms < end_ms) {
         world_advance(w, w->now_ms + 1);
-        proxy_waited(w->proxy, 0, 2 * w->opts.pressure.target_us, 0);
+        proxy_waited(w->proxy, 0, waited_us, 0);
     }
     return make_invite(c, u);
+}
+
+/* For longer than the target: only who obeys is taken; and for longer than twice the target: nobody. */
+static struct slice make_late_invite(struct counts *c, struct unit *u)
+{
+    return make_late(c, u, 2 * c->world.opts.pressure.target_us);
+}
+
+static struct slice make_latest_invite(struct counts *c, struct unit *u)
+{
+    return make_late(c, u, 3 * c->world.opts.pressure.target_us);
 }
 
 static struct slice make_again(struct counts *c, struct unit *u)
@@ -326,6 +340,15 @@ static const struct step steps[] = {
     {"ACK of 487", 'G', STATEFUL, FROM_CALLER, make_ack_of_failure, NULL, NULL},
     {"INVITE refused", 'H', STATEFUL, FROM_CALLER, make_late_invite, "SIP/2.0 503", NULL},
     {"ACK of refusal", 'H', STATEFUL, FROM_CALLER, make_ack_of_failure, NULL, NULL},
+    /* Still overloaded, and the caller is a neighbour that obeys (RFC 7339) */
+    {"INVITE of who obeys", OBEYS, STATEFUL, FROM_CALLER, make_late_invite, "SIP/2.0 100", "INVITE "},
+    {"180 for who obeys", OBEYS, STATEFUL, FROM_CALLEE, make_180, "SIP/2.0 180", NULL},
+    {"200 of INVITE for who obeys", OBEYS, STATEFUL, FROM_CALLEE, make_200_sdp, "SIP/2.0 200", NULL},
+    {"ACK of who obeys", OBEYS, STATEFUL, FROM_CALLER, make_ack, NULL, "ACK "},
+    {"BYE of who obeys", OBEYS, STATEFUL, FROM_CALLER, make_again, NULL, "BYE "},
+    {"200 of BYE for who obeys", OBEYS, STATEFUL, FROM_CALLEE, make_200, "SIP/2.0 200", NULL},
+    {"INVITE of who obeys refused", OBEYS + 1, STATEFUL, FROM_CALLER, make_latest_invite, "SIP/2.0 503",
+     NULL},
 };
 
 static void on_sent(void *ctx, const struct world_sent *sent)
