@@ -8,7 +8,8 @@
 #define PATIENCE_US 20000000u
 #define SLOT        0xfffffff0u /* of no call */
 
-/* A run that comes soon after another is a client that has started anew: its Call-IDs are others (RFC 3261 section 10.2). */
+/* A run that comes soon after another is a client that has started anew: its Call-IDs are others (RFC 3261
+ * section 10.2). */
 static uint32_t first_serial(const struct load *l)
 {
     uint32_t users = (uint32_t)l->opts->users, first = l->serial - l->serial % users;

@@ -1,5 +1,5 @@
-/* Connections to the server: TCP, TLS, WebSocket, and WebSocket over TLS. They are opened one after the other and waited for; only
- * then do they become non-blocking. */
+/* Connections to the server: TCP, TLS, WebSocket, and WebSocket over TLS. They are opened one after the other
+ * and waited for; only then do they become non-blocking. */
 #include "framing.h"
 #include "net/sockaddr.h"
 #include "port.h"
@@ -230,8 +230,8 @@ static void keep_rest(struct stream *s, struct line *line, struct slice rest)
     line->rest_len = rest.len;
 }
 
-/* One filling of the memory at the most: the others have their turn too, and epoll tells again of what is left in the socket. What
- * is left in OpenSSL it does not know of. */
+/* One filling of the memory at the most: the others have their turn too, and epoll tells again of what is
+ * left in the socket. What is left in OpenSSL it does not know of. */
 static void line_receive(struct stream *s, struct line *line, struct reading *r)
 {
     size_t len = line->rest_len;
@@ -283,7 +283,8 @@ static int open_tls(const struct stream *s, struct line *line)
     return SSL_connect(line->ssl) == 1 ? 0 : ERR_CLOSED;
 }
 
-/* RFC 6455 section 4.1, RFC 7118 section 4. The key is any; whether the server's answer to it is right is its own tests' affair. */
+/* RFC 6455 section 4.1, RFC 7118 section 4. The key is any; whether the server's answer to it is right is its
+ * own tests' affair. */
 static int open_websocket(struct line *line, const struct addr *to)
 {
     char memory[ANSWER_BYTES];

@@ -15,9 +15,9 @@
 /* More than there are addresses, so that a search ends soon. */
 #define OWN_PLACES (2 * NET_INTERFACES_OWN_MAX)
 
-/* What no interface has as its number: no route, or no address of ours; all of 127/8 and ::1; an address that belongs to no
- * network: on the loopback interface, or alone in its prefix. It is for others to find the way to it, and what has it may
- * leave by any interface. */
+/* What no interface has as its number: no route, or no address of ours; all of 127/8 and ::1; an address that
+ * belongs to no network: on the loopback interface, or alone in its prefix. It is for others to find the way
+ * to it, and what has it may leave by any interface. */
 enum { NOWHERE = 0, LOOPBACK = UINT32_MAX, ANYWHERE = UINT32_MAX - 1 };
 
 struct place {

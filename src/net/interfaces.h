@@ -18,9 +18,9 @@ struct net_interfaces;
 MUST_USE int net_interfaces_new(struct net_interfaces **ret_interfaces);
 /* NULL is fine. */
 void net_interfaces_free(struct net_interfaces *interfaces);
-/* Does what is sent to `to` leave by the interface that has the address `from`? All loopback addresses are of one; an address of
- * ours that is in no network (alone in its prefix, or on the loopback interface: one that moves from host to host, say)
- * leads to wherever another does. False where there is no route, too. */
+/* Does what is sent to `to` leave by the interface that has the address `from`? All loopback addresses are of
+ * one; an address of ours that is in no network (alone in its prefix, or on the loopback interface: one that
+ * moves from host to host, say) leads to wherever another does. False where there is no route, too. */
 bool net_interfaces_lead(struct net_interfaces *interfaces, const struct addr *from, const struct addr *to,
                          ms_t now_ms);
 

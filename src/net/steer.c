@@ -25,8 +25,8 @@ enum { M_HASH, M_VALUE };
 /* What makes the kernel choose by the addresses: there is no such socket. */
 #define NO_SOCKET UINT32_MAX
 
-/* What comes after the last step so far is reached only when the datagram has all octets before `end`: a load from beyond its
- * end would end the program with 0, which is a socket. */
+/* What comes after the last step so far is reached only when the datagram has all octets before `end`: a load
+ * from beyond its end would end the program with 0, which is a socket. */
 static void put_end_check(struct net_bpf *p, uint32_t end)
 {
     net_bpf_put(p, BPF_LD | BPF_W | BPF_LEN, 0);

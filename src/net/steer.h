@@ -1,14 +1,17 @@
-/* Which of several sockets that share an address receives a datagram: the kernel asks a program (a classic packet filter,
- * SO_ATTACH_REUSEPORT_CBPF), which looks for a header field in the datagram and hashes its value. So what belongs
- * together comes to one worker without being handed over, and what comes from a single peer is shared out all the same.
+/* Which of several sockets that share an address receives a datagram: the kernel asks a program (a classic
+ * packet filter, SO_ATTACH_REUSEPORT_CBPF), which looks for a header field in the datagram and hashes its
+ * value. So what belongs together comes to one worker without being handed over, and what comes from a single
+ * peer is shared out all the same.
  *
- * What one peer sends comes in its order to one socket only where the addresses choose: `except` is for what needs that.
+ * What one peer sends comes in its order to one socket only where the addresses choose: `except` is for what
+ * needs that.
  *
- * The program has no loops and only so many steps: it finds the field by its usual spelling, with a colon and at most one space,
- * within the first NET_STEER_REACH octets; where the kernel has no memory for all that (net.core.optmem_max below 100,000
- * octets: the default before Linux 6.8), within the first NET_STEER_REACH_SHORT, and only if no four octets of its beginning
- * stand before it. Where it finds none the kernel chooses by the addresses, as it does without a
- * program; so who receives must look for himself whether a datagram is his. */
+ * The program has no loops and only so many steps: it finds the field by its usual spelling, with a colon and
+ * at most one space, within the first NET_STEER_REACH octets; where the kernel has no memory for all that
+ * (net.core.optmem_max below 100,000 octets: the default before Linux 6.8), within the first
+ * NET_STEER_REACH_SHORT, and only if no four octets of its beginning stand before it. Where it finds none the
+ * kernel chooses by the addresses, as it does without a program; so who receives must look for himself
+ * whether a datagram is his. */
 #ifndef NET_STEER_H
 #define NET_STEER_H
 

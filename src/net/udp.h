@@ -20,8 +20,8 @@
 #include "net/sieve.h"
 #include "net/steer.h"
 
-/* Datagrams received in one turn of the loop. They may come in trains (net/train.h), of which none is left half handled: so many at
- * most keep timers and other sockets waiting. */
+/* Datagrams received in one turn of the loop. They may come in trains (net/train.h), of which none is left
+ * half handled: so many at most keep timers and other sockets waiting. */
 #define NET_UDP_BATCH    64
 #define NET_UDP_TURN_MAX 1087
 
@@ -34,9 +34,9 @@ struct
 
 /* Any of these may send, and may free the socket. */
 struct net_udp_ops {
-    /* Datagrams follow that came together or one soon after the other, of which the last has waited in the kernel for so
-     * long; lost: since this was last called the kernel has been seen to have dropped so many packets for want of room,
-     * each a datagram or a train of them. NULL: nobody wants to know. */
+    /* Datagrams follow that came together or one soon after the other, of which the last has waited in the
+     * kernel for so long; lost: since this was last called the kernel has been seen to have dropped so many
+     * packets for want of room, each a datagram or a train of them. NULL: nobody wants to know. */
     void (*waited)(void *ctx, struct net_udp *udp, uint32_t waited_us, uint32_t lost);
     /* data lives only during the call. */
     void (*receive)(void *ctx, struct net_udp *udp, struct slice data, const struct addr *from);
@@ -54,14 +54,13 @@ struct net_udp_opts {
     struct net_udp_batch *batch;
     struct addr addr; /* port 0 takes any. A wildcard address is fine: see net_udp_received_at */
     bool reuse_port;  /* so that each worker can have a socket of its own for the same address */
-    const struct net_steer *
-        steer; /* of all that share it, from the first on; NULL: the kernel's choice, or that of a former one */
-    bool
-        takes_trains; /* whole until they are received (UDP_GRO): reading a datagram of one costs a seventh then. Not where
-                        * several sockets share out datagrams: all of a train would go where the first one goes */
-    int receive_buffer_bytes,
-        send_buffer_bytes; /* 0: the system's. The system's limit does not hold for root. */
-    size_t queue_bytes;    /* of what waits here, payload and bookkeeping (72 octets for a datagram) */
+    /* Of all that share it, from the first on; NULL: the kernel's choice, or that of a former one. */
+    const struct net_steer *steer;
+    /* They stay whole until they are received (UDP_GRO): reading a datagram of one costs a seventh then. Not where
+     * several sockets share out datagrams: all of a train would go where the first one goes. */
+    bool takes_trains;
+    int receive_buffer_bytes, send_buffer_bytes; /* 0: the system's, whose limit does not hold for root */
+    size_t queue_bytes; /* of what waits here, payload and bookkeeping (72 octets for a datagram) */
     struct counters *counters;
     const struct net_udp_ops *ops;
     void *ctx;
@@ -69,9 +68,9 @@ struct net_udp_opts {
 
 /* ERR_NOMEM. */
 MUST_USE int net_udp_batch_new(struct net_udp_batch **ret_batch);
-/* What is sent from now on, by any socket of the batch, belongs together: datagrams with the same mark leave in the order
- * in which they were sent; those with different marks may pass each other, which lets more of them leave together
- * (net/train.h). 0: from now on each leaves after all that were sent before it. */
+/* What is sent from now on, by any socket of the batch, belongs together: datagrams with the same mark leave
+ * in the order in which they were sent; those with different marks may pass each other, which lets more of
+ * them leave together (net/train.h). 0: from now on each leaves after all that were sent before it. */
 void net_udp_batch_mark(struct net_udp_batch *batch, uint32_t mark);
 /* After the last of its sockets. NULL is fine. */
 void net_udp_batch_free(struct net_udp_batch *batch);

@@ -515,8 +515,8 @@ struct slice proxy_uri_without_maddr(const struct sip_uri *uri, struct arena *ar
  * spiral is not looked after: its targets are counted (order.c). */
 void proxy_targets_renew(struct proxy_context *c);
 
-/* validate.c: the second part of its branches (RFC 5393 section 4.2.1), found out when it is first asked for: what is answered here
- * needs none. */
+/* validate.c: the second part of its branches (RFC 5393 section 4.2.1), found out when it is first asked for:
+ * what is answered here needs none. */
 uint64_t proxy_context_loop_hash(struct proxy_context *c);
 
 /* validate.c: a Via that some process of ours has written. */

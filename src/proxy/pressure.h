@@ -1,9 +1,10 @@
-/* Is this worker late? What waits tells: the time from when a message was there to be read until it is handled.
- * A queue that has not been short for an interval is no burst, it is overload (the idea of CoDel, RFC 8289): then
- * what begins something new and has waited for longer than the target is refused, and what is refused costs so
- * little that the queue stays as long as the target says and all else goes to calls that will be completed. A process
- * that is kept from running finds a queue, too, but one that it empties each time; nothing is refused then. And what came
- * after the message before it was handled had an empty queue before it, however long it waited.
+/* Is this worker late? What waits tells: the time from when a message was there to be read until it is
+ * handled. A queue that has not been short for an interval is no burst, it is overload (the idea of CoDel,
+ * RFC 8289): then what begins something new and has waited for longer than the target is refused, and what is
+ * refused costs so little that the queue stays as long as the target says and all else goes to calls that
+ * will be completed. A process that is kept from running finds a queue, too, but one that it empties each
+ * time; nothing is refused then. And what came after the message before it was handled had an empty queue
+ * before it, however long it waited.
  *
  *     pressure_note(&pressure, now_ms, queue, waited_us, lost)    before messages that came together are handled
  *     pressure_count(&pressure)                                   each request

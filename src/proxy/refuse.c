@@ -123,8 +123,8 @@ static bool refuse(struct proxy *p, const struct sip_outline *o, const struct si
     return true;
 }
 
-/* Section 17.1.1.3: its Via is "equal to the top Via header field of the original request". One that has been forgotten,
- * or writes it in another way, or has no branch of RFC 3261, goes the long way. */
+/* Section 17.1.1.3: its Via is "equal to the top Via header field of the original request". One that has been
+ * forgotten, or writes it in another way, or has no branch of RFC 3261, goes the long way. */
 static bool is_ack_of_refused(struct proxy *p, struct slice ack)
 {
     struct slice via = sip_peek_top_via(ack);

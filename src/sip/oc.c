@@ -5,8 +5,9 @@
 #define SEQ_DIGITS_MAX 12 /* before the point */
 #define SEQ_PARTS_MAX  5  /* and behind it */
 
-/* Most Vias have none of it, and most of ours come back with nothing but what was asked: looked for by the first letters,
- * before anything is parsed. with_value: only an `oc` that may have one. The semicolon before it, or NULL. */
+/* Most Vias have none of it, and most of ours come back with nothing but what was asked: looked for by the
+ * first letters, before anything is parsed. with_value: only an `oc` that may have one. The semicolon before
+ * it, or NULL. */
 static const char *find_letters(struct slice text, bool with_value)
 {
     const char *p = text.ptr, *end = text.ptr + text.len, *semicolon;

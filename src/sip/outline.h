@@ -1,7 +1,8 @@
-/* A request in outline: what its answer has to repeat (RFC 3261 section 8.2.6.2), found by the beginnings of lines alone,
- * for a server that has no time to read it. Only of plain requests, as nearly all are: whatever is unusual (a folded line,
- * a header field twice, several Vias in one line, an octet that is no text) is left to the parser. What is not
- * repeated is not looked at, so a request that the parser would refuse may have an outline. */
+/* A request in outline: what its answer has to repeat (RFC 3261 section 8.2.6.2), found by the beginnings of
+ * lines alone, for a server that has no time to read it. Only of plain requests, as nearly all are: whatever
+ * is unusual (a folded line, a header field twice, several Vias in one line, an octet that is no text) is
+ * left to the parser. What is not repeated is not looked at, so a request that the parser would refuse may
+ * have an outline. */
 #ifndef SIP_OUTLINE_H
 #define SIP_OUTLINE_H
 

@@ -199,8 +199,8 @@ void txn_branch_failed(struct txn_layer *layer, struct slice branch, struct slic
 struct txn_server *txn_server_of_token(const struct txn_layer *layer, uint64_t token);
 /* Its last response, which it keeps to repeat it, or NULL (a 2xx to an INVITE is repeated by the callee). */
 struct wire *txn_server_response(const struct txn_server *t);
-/* What txn_server_token will look for, brought from memory meanwhile as by txn_expect_request: the server transaction whose
- * responses have this top Via. hash 0: there can be none. CANCEL's is not found. */
+/* What txn_server_token will look for, brought from memory meanwhile as by txn_expect_request: the server
+ * transaction whose responses have this top Via. hash 0: there can be none. CANCEL's is not found. */
 struct txn_key txn_expect_via(const struct txn_layer *layer, const struct sip_via *via);
 /* Its token; 0: there is none. */
 uint64_t txn_server_token(const struct txn_layer *layer, const struct txn_key *expected);

@@ -333,8 +333,8 @@ static const struct proxy_step chain[] = {{"validate", proxy_step_validate, NULL
                                           {"forward", proxy_step_forward, NULL},
                                           {NULL, NULL, NULL}};
 
-/* Every question is answered, also those that only come when what went before has failed, and nobody says anything for as long as the
- * longest timers run. */
+/* Every question is answered, also those that only come when what went before has failed, and nobody says
+ * anything for as long as the longest timers run. */
 static void fall_silent(struct world *w)
 {
     for (int i = 0; i < SILENCES; i++) {

@@ -1,5 +1,6 @@
-/* Any octets as a datagram and as a frame: look before the parser, parse, check, every typed header, every element of every header; a
- * message without edits is the same octets, a kept one says the same as the first, and so does an outline. Input: a message. */
+/* Any octets as a datagram and as a frame: look before the parser, parse, check, every typed header, every
+ * element of every header; a message without edits is the same octets, a kept one says the same as the first,
+ * and so does an outline. Input: a message. */
 #include "fuzz_sip.h"
 
 #include "sip/edit.h"

@@ -1,6 +1,6 @@
-/* A WebSocket cut anywhere is the same WebSocket: the same messages come out, the same octets go back, and it ends in the
- * same way. What goes back are frames of a server, or one HTTP response. Input: an octet that says how long the reads are
- * and whether the opening handshake is already behind us, and a stream. */
+/* A WebSocket cut anywhere is the same WebSocket: the same messages come out, the same octets go back, and it
+ * ends in the same way. What goes back are frames of a server, or one HTTP response. Input: an octet that
+ * says how long the reads are and whether the opening handshake is already behind us, and a stream. */
 #include "fuzz.h"
 
 #include "base/mem.h"
@@ -120,8 +120,9 @@ static void run_once(struct run *run, bool has_handshake, struct slice stream, s
     net_websocket_free(run->ws);
 }
 
-/* wslay passes over two octets of the reason of a Close in each read instead of its first two: whether it finds what is not
- * UTF-8 there depends on the cut. Nobody here reads a reason, and either way that is the end. */
+/* wslay passes over two octets of the reason of a Close in each read instead of its first two: whether it
+ * finds what is not UTF-8 there depends on the cut. Nobody here reads a reason, and either way that is the
+ * end. */
 static bool differ_by_reason(const struct run *a, const struct run *b)
 {
     return a->code != b->code &&

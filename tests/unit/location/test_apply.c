@@ -369,7 +369,8 @@ static void test_expiry_removes_the_dead(void **state)
     location_record_free(old);
 }
 
-/* The binding that is named exactly, by URI, Call-ID and CSeq: not what was registered since, and not what is merely equal. */
+/* The binding that is named exactly, by URI, Call-ID and CSeq: not what was registered since, and not what is
+ * merely equal. */
 static void test_a_loss_takes_that_very_binding(void **state)
 {
     static const struct bound before[] = {

@@ -1,5 +1,5 @@
-/* Pings to clients behind a NAT: who gets them, how evenly, and what becomes of who does not answer. RFC 5626 section 4.4,
- * RFC 3261 section 11. The clock is virtual. */
+/* Pings to clients behind a NAT: who gets them, how evenly, and what becomes of who does not answer. RFC 5626
+ * section 4.4, RFC 3261 section 11. The clock is virtual. */
 #include "../proxy/world.h"
 
 #include "crypto/crypto.h"
@@ -248,8 +248,8 @@ static void who_answers_stays_whatever_he_answers(void **state)
     end(&p);
 }
 
-/* Takes what is sent in that time and answers none of it. Where in an interval a client's turn is depends on a random key: tests
- * count from his first ping on. */
+/* Takes what is sent in that time and answers none of it. Where in an interval a client's turn is depends on
+ * a random key: tests count from his first ping on. */
 static void be_silent(struct pinged *p, ms_t ms)
 {
     world_advance(&p->w, ms);

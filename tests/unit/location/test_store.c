@@ -278,8 +278,8 @@ static struct location_record *contact_new(unsigned user, unsigned contact)
     return record;
 }
 
-/* As the rows of a database come: those of one address-of-record near to or far from each other, and more of them than the table
- * was made for. */
+/* As the rows of a database come: those of one address-of-record near to or far from each other, and more of
+ * them than the table was made for. */
 static void test_filling_joins_the_bindings_of_an_address_in_order(void **state)
 {
     struct location_store_fill fill = {0};

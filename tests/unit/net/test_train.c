@@ -84,7 +84,8 @@ static bool is_before(const struct net_train_car *a, const struct net_train_car 
     return a->mark == b->mark || a->mark == 0 || b->mark == 0;
 }
 
-/* No two that must keep their order change it, each leaves once, and no pair of equal neighbours is parted for nothing. */
+/* No two that must keep their order change it, each leaves once, and no pair of equal neighbours is parted
+ * for nothing. */
 static void any_plan_keeps_every_order_it_must(void **state)
 {
     struct text texts[NET_TRAIN_PLANNED_MAX];

@@ -119,8 +119,8 @@ static void what_is_refused_has_the_mark_in_its_to_tag_by_either_way(void **stat
     assert_string_equal(w.sent[0].text, w.sent[1].text);
 }
 
-/* The refusal comes back here, where nothing is known of it (section 16.11), or as a response with another status and this To
- * tag, which its server transaction repeats until the ACK comes (section 17.2.1). */
+/* The refusal comes back here, where nothing is known of it (section 16.11), or as a response with another
+ * status and this To tag, which its server transaction repeats until the ACK comes (section 17.2.1). */
 static void the_refusal_of_what_was_here_before_has_no_mark_for_its_ack_is_needed(void **state)
 {
     (void)state;

@@ -1,7 +1,8 @@
-/* What a call costs while it rings, everything counted: the arena with what its blocks are rounded up to, both
- * transactions, the messages they keep, the maps' buckets, malloc's own rounding. Of the 2,280 octets beyond one copy of the INVITE:
- * response context 970, branch 280, target 128, its next hop 40, the texts of the target and of the Via as tagged 80, the header and
- * rounding of the arena's block 60; both transactions 304, their buckets 30 to 50; the 180, which may have to be repeated, 400. */
+/* What a call costs while it rings, everything counted: the arena with what its blocks are rounded up to,
+ * both transactions, the messages they keep, the maps' buckets, malloc's own rounding. Of the 2,280 octets
+ * beyond one copy of the INVITE: response context 970, branch 280, target 128, its next hop 40, the texts of
+ * the target and of the Via as tagged 80, the header and rounding of the arena's block 60; both transactions
+ * 304, their buckets 30 to 50; the 180, which may have to be repeated, 400. */
 #include "base/poison.h"
 #include "world.h"
 

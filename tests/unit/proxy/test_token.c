@@ -122,7 +122,8 @@ static void to_tag_depends_on_the_request_and_the_secret(void **state)
         slice_eq(tag, proxy_to_tag_format(&(struct hash_key){7, 9}, SLICE("call"), SLICE("from"), 1, b)));
 }
 
-/* The mark is that of the key, so the same in all workers, and the rest depends on the request as it does in other tags. */
+/* The mark is that of the key, so the same in all workers, and the rest depends on the request as it does in
+ * other tags. */
 static void the_tag_of_a_refusal_is_its_mark_and_what_depends_on_the_request(void **state)
 {
     const char *token = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";

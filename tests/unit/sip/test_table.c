@@ -67,7 +67,8 @@ static void no_other_name_is_taken_for_a_known_header(void **state)
     }
 }
 
-/* What it finds is what the name alone would give; a name as the RFC writes it, shorter than a block, it has to find. */
+/* What it finds is what the name alone would give; a name as the RFC writes it, shorter than a block, it has
+ * to find. */
 static void the_header_that_begins_a_line_is_the_one_of_its_name(void **state)
 {
     (void)state;
