@@ -26,8 +26,8 @@ static bool may_have(struct slice text)
     return find_letters(text, false) != NULL;
 }
 
-/* The question as nearly everybody writes it, at the first letters of a text that has been read as a Via, so that its
- * quotes cannot be others'; and nothing else of the kind behind it, which is ret_rest. */
+/* The question as nearly everybody writes it, and nothing else of the kind behind it, which is ret_rest. It stands at
+ * the first letters of a text that has been read as a Via, so that its quotes cannot be others'. */
 static bool is_usual_question(struct slice text, const char *at, struct slice *ret_rest)
 {
     struct slice from = slice_make(at, (size_t)(text.ptr + text.len - at));
@@ -135,27 +135,10 @@ void sip_oc_put(const struct sip_oc *oc, struct buf *out)
 static int find_params(struct slice via_text, struct sip_scan *ret_scan)
 {
     struct sip_via via;
-    int rc = may_have(via_text) ? sip_via_parse(via_text, &via) : ERR_NOTFOUND;
+    int rc = sip_via_parse(via_text, &via);
     if (rc == 0)
         *ret_scan = sip_scan_of(via.params);
     return rc;
-}
-
-/* Without what is between the end of the first part and the beginning of the last. */
-static int join(struct slice first, struct slice last, struct arena *arena, struct slice *ret_text)
-{
-    struct buf out;
-    char *memory = last.len > 0 ? arena_alloc(arena, first.len + last.len) : NULL;
-    *ret_text = first;
-    if (last.len == 0)
-        return 0;
-    if (memory == NULL)
-        return ERR_NOMEM;
-    buf_init(&out, memory, first.len + last.len);
-    buf_put(&out, first);
-    buf_put(&out, last);
-    *ret_text = buf_slice(&out);
-    return 0;
 }
 
 int sip_oc_strip(struct slice via_text, struct arena *arena, struct slice *ret_text)
@@ -164,17 +147,21 @@ int sip_oc_strip(struct slice via_text, struct arena *arena, struct slice *ret_t
     struct sip_scan_param param;
     struct slice rest;
     struct buf out;
-    char *memory;
     const char *from = via_text.ptr, *at = find_letters(via_text, false);
-    if (at != NULL && is_usual_question(via_text, at, &rest))
-        return join(slice_make(from, (size_t)(at - from)), rest, arena, ret_text);
-    *ret_text = via_text;
-    if (at == NULL || find_params(via_text, &scan) < 0)
+    bool is_usual = at != NULL && is_usual_question(via_text, at, &rest);
+    char *memory;
+    if (at == NULL || (!is_usual && find_params(via_text, &scan) < 0)) {
+        *ret_text = via_text;
         return 0;
-    memory = arena_alloc(arena, via_text.len + 1);
+    }
+    memory = arena_alloc(arena, via_text.len);
     if (memory == NULL)
         return ERR_NOMEM;
-    buf_init(&out, memory, via_text.len + 1);
+    buf_init(&out, memory, via_text.len);
+    if (is_usual) {
+        buf_put(&out, slice_make(from, (size_t)(at - from)));
+        from = rest.ptr;
+    }
     while (sip_scan_param(&scan, &param) == 0) {
         if (!is_algo(&param) && !is_feedback(&param))
             continue;
@@ -190,7 +177,7 @@ static void cut(struct sip_edit *edit, struct slice element, bool with_algo)
 {
     struct sip_scan scan = {0};
     struct sip_scan_param param;
-    if (find_params(element, &scan) < 0)
+    if (!may_have(element) || find_params(element, &scan) < 0)
         return;
     while (sip_scan_param(&scan, &param) == 0) {
         if (is_feedback(&param) || (with_algo && is_algo(&param)))

@@ -148,6 +148,26 @@ static void a_via_without_them_is_left_as_it_is_and_from_others_they_are_taken(v
     arena_pool_done(&pool);
 }
 
+static void without_memory_nothing_is_returned(void **state)
+{
+    static const char *const vias[] = {"SIP/2.0/UDP a;oc;oc-algo=\"loss\";branch=1",
+                                       "SIP/2.0/UDP a;oc;branch=1;oc-algo=\"loss\""};
+    struct arena_pool pool;
+    struct arena arena;
+
+    (void)state;
+    arena_pool_init(&pool, 0);
+    arena_init(&arena, &pool);
+    for (size_t i = 0; i < sizeof(vias) / sizeof(vias[0]); i++) {
+        struct slice got = SLICE_NULL;
+
+        assert_int_equal(sip_oc_strip(text(vias[i]), &arena, &got), ERR_NOMEM);
+        assert_true(slice_is_null(got));
+    }
+    arena_done(&arena);
+    arena_pool_done(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +177,7 @@ int main(void)
         cmocka_unit_test(a_sequence_number_is_compared_as_a_number_with_a_fraction),
         cmocka_unit_test(what_is_written_can_be_read),
         cmocka_unit_test(a_via_without_them_is_left_as_it_is_and_from_others_they_are_taken),
+        cmocka_unit_test(without_memory_nothing_is_returned),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
