@@ -1,7 +1,6 @@
 #include "base/mem.h"
 #include "net/udp_internal.h"
 #include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 

@@ -92,9 +92,8 @@ struct net_udp {
     uint32_t dropped; /* as the kernel last counted */
     unsigned turns;
     struct queue queue;
-    size_t car_bytes_max; /* longer ones have been refused as a train; 0: no trains */
-    unsigned
-        singles; /* so many at the head of the queue leave one by one: they have been refused as a train */
+    size_t car_bytes_max;       /* longer ones have been refused as a train; 0: no trains */
+    unsigned singles;           /* so many at the head of the queue leave one by one: refused as a train */
     unsigned packets_asked_max; /* for, by one call */
     unsigned cars_expected;     /* of the next packets each, after those of the last call */
     bool wildcard;
@@ -103,7 +102,7 @@ struct net_udp {
     bool cannot_sieve; /* the kernel has refused it */
     bool blocked;      /* the kernel has no room: EPOLLOUT is waited for */
     bool flushing;     /* the head of the queue is being dealt with: nobody else may send it */
-    bool busy;         /* a function of this file that looks at the socket again is on the stack */
+    bool busy;         /* a turn of udp.c, which looks at the socket again, is on the stack */
     bool freed;        /* while busy */
 };
 
