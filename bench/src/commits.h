@@ -1,5 +1,5 @@
-/* The yardstick of the storage: what SQLite alone takes for the rows that a registrar commits, in a table of the same columns,
- * with the same settings and as many rows in a transaction, and nothing else around it. */
+/* The yardstick of the storage: what SQLite alone takes for the rows that a registrar commits, in a table of
+ * the same columns, with the same settings and as many rows in a transaction, and nothing else around it. */
 #ifndef BENCH_COMMITS_H
 #define BENCH_COMMITS_H
 

@@ -1,5 +1,6 @@
-/* Messages in a stream of octets: by Content-Length (RFC 3261 section 18.3), or each in a frame of a WebSocket (RFC 6455). Reads
- * what the server under test sends, so it is short with what that has no reason to send. */
+/* Messages in a stream of octets: by Content-Length (RFC 3261 section 18.3), or each in a frame of a
+ * WebSocket (RFC 6455). Reads what the server under test sends, so it is short with what that has no reason
+ * to send. */
 #ifndef BENCH_FRAMING_H
 #define BENCH_FRAMING_H
 
@@ -16,7 +17,8 @@ struct framing_piece {
     struct slice message;
 };
 
-/* The first piece of octets, of a SIP stream or of what a server sends in a WebSocket. NOTHING: a keep-alive, or a Pong. */
+/* The first piece of octets, of a SIP stream or of what a server sends in a WebSocket. NOTHING: a keep-alive,
+ * or a Pong. */
 struct framing_piece framing_next_sip(struct slice octets);
 struct framing_piece framing_next_websocket(struct slice octets);
 

@@ -1,18 +1,18 @@
-/* The players: one thread that is all callers and all callees (or registrants) at once, on two UDP sockets, or on two
- * sets of connections.
+/* The players: one thread that is all callers and all callees (or registrants) at once, on two UDP sockets,
+ * or on two sets of connections.
  *
- * A call lives in a slot. Slot and serial number stand in its Call-ID, so each message that comes back finds its
- * call by two hexadecimal numbers. Who waits too long for an answer sends again as RFC 3261 section 17 says (the
- * intervals doubling from T1; over a stream nothing but a 200 to INVITE), and gives up after 64*T1; every such thing is
- * counted, and so is everything that comes and was not waited for.
+ * A call lives in a slot. Slot and serial number stand in its Call-ID, so each message that comes back finds
+ * its call by two hexadecimal numbers. Who waits too long for an answer sends again as RFC 3261 section 17
+ * says (the intervals doubling from T1; over a stream nothing but a 200 to INVITE), and gives up after 64*T1;
+ * every such thing is counted, and so is everything that comes and was not waited for.
  *
- * Closed loop: `in_flight` calls at any time, a new one for each that ends. Open loop: `rate` new ones a second
- * whatever happens, up to `in_flight` at a time; what finds no slot counts as not started. There the time of a call
- * is measured from when it should have begun, so that a server that stalls everybody has stalled those too that could not
- * even begin.
+ * Closed loop: `in_flight` calls at any time, a new one for each that ends. Open loop: `rate` new ones a
+ * second whatever happens, up to `in_flight` at a time; what finds no slot counts as not started. There the
+ * time of a call is measured from when it should have begun, so that a server that stalls everybody has
+ * stalled those too that could not even begin.
  *
- * Over connections, callees cannot be called by address: they register first (RFC 5626), the users shared out among the
- * connections, and are called by name. */
+ * Over connections, callees cannot be called by address: they register first (RFC 5626), the users shared out
+ * among the connections, and are called by name. */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 

@@ -1,7 +1,8 @@
-/* Where players send from and receive at: one UDP socket, or connections to the server over TCP, TLS and WebSocket.
- * Made to cost little: messages leave in batches, one system call for many.
+/* Where players send from and receive at: one UDP socket, or connections to the server over TCP, TLS and
+ * WebSocket. Made to cost little: messages leave in batches, one system call for many.
  *
- * A port has lines: one for UDP, else one for each connection. A message is sent on a line; what comes, comes from one. */
+ * A port has lines: one for UDP, else one for each connection. A message is sent on a line; what comes, comes
+ * from one. */
 #ifndef BENCH_PORT_H
 #define BENCH_PORT_H
 
@@ -51,8 +52,9 @@ int port_udp_receive(int fd, struct port_batch *batch);
 
 /* UDP, bound to addr (port 0: any); everything that is sent goes to `to`. ERR_IO with errno, ERR_NOMEM. */
 MUST_USE int port_udp_new(const struct addr *addr, const struct addr *to, struct port **ret_port);
-/* So many connections from the IP of addr to `to`, all open, with TLS and WebSocket agreed upon where the kind has them; nobody's
- * certificate is looked at. ERR_IO with errno, ERR_CLOSED when the server does not agree, ERR_NOMEM. */
+/* So many connections from the IP of addr to `to`, all open, with TLS and WebSocket agreed upon where the
+ * kind has them; nobody's certificate is looked at. ERR_IO with errno, ERR_CLOSED when the server does not
+ * agree, ERR_NOMEM. */
 MUST_USE int port_stream_new(enum port_kind kind, const struct addr *addr, const struct addr *to,
                              size_t n_lines, struct port **ret_port);
 
@@ -79,8 +81,8 @@ static inline size_t port_receive(struct port *port, port_receive_fn *call, void
     return port->ops->receive(port, call, ctx);
 }
 
-/* What was lost: datagrams that the kernel threw away because the receive buffer was full; messages for connections that have broken,
- * and the breaks themselves. */
+/* What was lost: datagrams that the kernel threw away because the receive buffer was full; messages for
+ * connections that have broken, and the breaks themselves. */
 static inline uint64_t port_dropped(const struct port *port)
 {
     return port->ops->dropped(port);

@@ -1,5 +1,5 @@
-/* What a TLS connection costs at least: a server that does the handshake with the least that OpenSSL can do, and then nothing. A
- * yardstick for the memory of idle connections. */
+/* What a TLS connection costs at least: a server that does the handshake with the least that OpenSSL can do,
+ * and then nothing. A yardstick for the memory of idle connections. */
 #ifndef BENCH_TLS_SERVER_H
 #define BENCH_TLS_SERVER_H
 

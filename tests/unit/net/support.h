@@ -61,7 +61,8 @@ static inline void turn_for_ms(struct net_loop *loop, ms_t duration_ms)
 /* Of a child: what it was to try cannot be tried here. */
 #define EXIT_NOT_TESTED 77
 
-/* Runs try in a process of its own, which may leave this network namespace, and ends it with 0 when all was as it should be. */
+/* Runs try in a process of its own, which may leave this network namespace, and ends it with 0 when all was
+ * as it should be. */
 static inline void succeeds_in_a_child(void (*try)(void), const char *needs)
 {
     pid_t child = fork();
