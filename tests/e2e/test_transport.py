@@ -290,6 +290,7 @@ def is_served(phone):
 @pytest.mark.viaduct
 def test_connections_of_one_source_are_limited(start_proxy, phone):
     proxy = start_proxy(extra={"limits": {"connections_per_source": 4}})
+    proxy.catch_up()  # with the connection that saw that it was ready
     crowd, other = phone(proxy, "crowd", transport="tcp"), phone(
         proxy, "other", transport="tcp", host="127.0.0.2"
     )
@@ -313,6 +314,7 @@ def test_connections_of_one_source_are_limited(start_proxy, phone):
 @pytest.mark.viaduct
 def test_connections_of_all_sources_are_limited_too(start_proxy, phone):
     proxy = start_proxy(extra={"limits": {"connections": 4}})
+    proxy.catch_up()  # with the connection that saw that it was ready
     crowd = [phone(proxy, "crowd", transport="tcp", host=f"127.0.0.{i}") for i in range(2, 6)]
     for each in crowd:
         assert each.ask(options(each)).status == 200
